@@ -1,0 +1,68 @@
+# Everything runs inside .venv; nothing else of the machine is needed but Python 3.11 and make.
+PYTHON ?= $(or $(shell command -v python3.11),python3)
+VENV := .venv
+BIN := $(VENV)/bin
+ENGINES ?= embedded
+
+# A set of requirements is installed once; its stamp is renewed when its file changes.
+RUNTIME := $(VENV)/.runtime
+DEV := $(VENV)/.dev
+REAL := $(VENV)/.engines
+SETUP := $(if $(findstring all,$(ENGINES)),$(REAL),$(DEV))
+
+.PHONY: run test check format bench neo4j schema lock clean
+
+run: $(RUNTIME)
+	@$(BIN)/python -m ops.supervisor $(if $(CUSTOMERS),--customers $(CUSTOMERS))
+
+test: $(SETUP)
+	ENGINES=$(ENGINES) $(BIN)/python -m pytest $(ARGS)
+
+check: $(REAL)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright --warnings
+	$(BIN)/lint-imports
+	$(BIN)/python -m ops.house
+	$(BIN)/python -m api.schema | diff -u api/schema.graphql -
+
+format: $(DEV)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+schema: $(DEV)
+	$(BIN)/python -m api.schema > api/schema.graphql
+	$(BIN)/python -m ops.reference
+
+bench: $(REAL)
+	$(BIN)/python -m bench
+
+neo4j: $(REAL)
+	@$(BIN)/python -m ops.neo4j_server
+
+# Resolves the requirements anew, with hashes and without naming where they come from.
+lock:
+	$(PYTHON) -m venv .cache/lock
+	.cache/lock/bin/pip install --quiet uv
+	for set in runtime dev engines; do .cache/lock/bin/uv pip compile --quiet --python-version 3.11 --universal \
+		--generate-hashes --no-emit-index-url --no-header --no-annotate requirements/$$set.in \
+		-o requirements/$$set.txt; done
+
+$(VENV)/bin/python:
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed: $(PYTHON) was not found; set PYTHON=…"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(RUNTIME): requirements/runtime.txt | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+$(DEV): requirements/dev.txt | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@ $(RUNTIME)
+
+$(REAL): requirements/engines.txt | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@ $(DEV) $(RUNTIME)
+
+clean:
+	rm -rf $(VENV) .data .cache

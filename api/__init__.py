@@ -1,0 +1,1 @@
+"""The edge: the GraphQL schema and the HTTP server around it."""

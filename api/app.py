@@ -1,0 +1,254 @@
+"""The ASGI application: routes, request ids, health, and the stores' life from start to end."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import orjson
+import structlog
+from arq import create_pool
+from arq.connections import ArqRedis, RedisSettings
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api import signin
+from api.auth import TokenVerifier, bearer
+from api.context import Context, Edge
+from api.issuer import create_issuer
+from api.language import language_of
+from api.referrals import links
+from api.schema import build_schema
+from api.server import RequestInvalid, execute, preferred_type, read_operation, refuse, respond, status_of
+from api.tour import tour_documents
+from core.clock import utc_now
+from core.db import Database
+from core.errors import KinshipError, Unauthenticated, Unavailable
+from core.ids import new_id
+from core.log import configure_logging
+from core.settings import Settings, SettingsError, load_settings
+from graph.client import GraphClient
+from migrations.graph_migrations import pending_migrations
+from migrations.sql_migrations import is_sql_current
+
+log = structlog.get_logger(__name__)
+
+QUEUE = "kinship"
+READY_TIMEOUT_SECONDS = 2.0
+
+
+def create_app(settings: Settings | None = None) -> Starlette:
+    """The application for these settings; the stores are opened when it starts, not before."""
+    chosen = settings or load_settings()
+    if settings is None:
+        configure_logging(chosen.log_level)
+    if chosen.database_url is None or chosen.redis_url is None or chosen.neo4j_uri is None:
+        raise SettingsError("NEO4J_URI, DATABASE_URL and REDIS_URL: set them, or start the system with make run")
+    redis: Redis = Redis.from_url(chosen.redis_url)
+    app = Starlette(routes=routes(chosen, redis), lifespan=lifespan)
+    app.state.settings = chosen
+    app.state.redis = redis
+    app.state.schema = build_schema(introspection=chosen.environment != "production")
+    app.add_middleware(RequestLog)
+    return app
+
+
+def routes(settings: Settings, redis: Redis) -> list[BaseRoute]:
+    found: list[BaseRoute] = [
+        Route("/graphql", graphql, methods=["POST"]),
+        Route("/healthz", healthz),
+        Route("/readyz", readyz),
+        *links.ROUTES,
+        *signin.routes(settings),
+    ]
+    if settings.environment != "production":
+        found += [Route("/", home), Route("/tour.json", tour)]
+    if settings.embedded_issuer:
+        found.append(Mount("/issuer", create_issuer(settings, redis)))
+    return found
+
+
+@asynccontextmanager
+async def lifespan(app: Starlette) -> AsyncGenerator[None, None]:
+    """Open the stores, refuse to start on an old schema, and close everything in the end."""
+    settings: Settings = app.state.settings
+    # arq's pool waits for Redis at its start; the queue is only a hint, so it is opened at its first use.
+    queue = Queue(settings.redis_url or "")
+    database = Database(settings.database_url or "", pool_size=settings.database_pool_size, wake=queue.wake)
+    graph = GraphClient.of(settings)
+    http = httpx.AsyncClient(timeout=5.0)
+    try:
+        if not await is_sql_current(database) or await pending_migrations(graph):
+            raise SettingsError("the stores are not migrated: run python -m ops.migrate")
+        app.state.edge = Edge(settings, database, graph, queue.enqueue)
+        app.state.verifier = TokenVerifier(settings, http)
+        app.state.queue = queue
+        yield
+    finally:
+        await queue.close()
+        await http.aclose()
+        await graph.close()
+        await database.close()
+        await app.state.redis.aclose()
+
+
+class Queue:
+    """The way to the workers; whatever cannot be enqueued is left to the sweep."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._pool: ArqRedis | None = None
+        self._opening = asyncio.Lock()
+
+    async def wake(self, row_ids: Any) -> None:
+        """Hint at outbox rows that are due."""
+        for row_id in row_ids:
+            await self.enqueue("settle_outbox", row_id)
+
+    async def enqueue(self, job: str, argument: str) -> None:
+        """Ask for a job about one thing; asked twice while it waits, it runs once."""
+        try:
+            async with asyncio.timeout(1):
+                pool = await self._open()
+                await pool.enqueue_job(job, argument, _job_id=f"{job}:{argument}", _queue_name=QUEUE)
+        except (OSError, RedisError, TimeoutError) as error:
+            log.warning("queue_unavailable", job=job, error=type(error).__name__)
+
+    async def _open(self) -> ArqRedis:
+        async with self._opening:
+            if self._pool is None:
+                settings = RedisSettings.from_dsn(self._url)
+                settings.conn_retries = 0
+                settings.conn_timeout = 1
+                self._pool = await create_pool(settings, default_queue_name=QUEUE)
+            return self._pool
+
+    async def close(self) -> None:
+        if self._pool is not None:
+            await self._pool.aclose()
+
+
+async def graphql(request: Request) -> Response:
+    """Run one operation for whoever the token names; no token is somebody unknown, a bad one is refused."""
+    state = request.app.state
+    media_type = preferred_type(request.headers.get("accept", ""))
+    context = Context(
+        edge=state.edge,
+        bearer=None,
+        language=language_of(request.headers),
+        now=utc_now(),
+        request_id=request.scope["request_id"],
+    )
+    try:
+        operation = await read_operation(request, state.settings.max_body_bytes)
+        token = bearer(request.headers)
+        if token is not None:
+            principal = await state.verifier.verify(token)
+            structlog.contextvars.bind_contextvars(subject=principal.subject)
+            context.bearer = principal
+    except RequestInvalid as error:
+        return refuse(error, media_type)
+    except Unauthenticated as error:
+        answer = respond(request_error(error, context), 401, media_type)
+        answer.headers["WWW-Authenticate"] = 'Bearer error="invalid_token"'
+        return answer
+    except Unavailable as error:
+        return respond(request_error(error, context), 503, media_type)
+    answer, ran = await execute(state.schema, operation, context)
+    return respond(answer, status_of(answer, ran, media_type), media_type)
+
+
+def request_error(error: KinshipError, context: Context) -> dict[str, Any]:
+    """An error of the request as a whole, in the form of a GraphQL answer."""
+    return {"errors": [{"message": error.message(context.language), "extensions": {"code": error.code}}]}
+
+
+async def home(_: Request) -> Response:
+    return RedirectResponse("/sign-in")
+
+
+async def tour(_: Request) -> Response:
+    """The example documents of the explorer: those of the README."""
+    return Response(orjson.dumps(tour_documents()), media_type="application/json")
+
+
+async def healthz(_: Request) -> Response:
+    """The process is alive; it says nothing of the stores."""
+    return Response(b'{"status":"ok"}', media_type="application/json")
+
+
+async def readyz(request: Request) -> Response:
+    """Each store answers within two seconds, or the answer is 503 and names those that do not."""
+    edge: Edge = request.app.state.edge
+    names = ("graph", "sql", "redis")
+    checks = (ask_graph(edge), ask_sql(edge), request.app.state.redis.ping())
+    answers = await asyncio.gather(*(is_ready(check) for check in checks))
+    stores = dict(zip(names, ("ok" if answer else "unavailable" for answer in answers), strict=True))
+    body = orjson.dumps({"status": "ok" if all(answers) else "unavailable", "stores": stores})
+    return Response(body, status_code=200 if all(answers) else 503, media_type="application/json")
+
+
+async def ask_graph(edge: Edge) -> None:
+    await edge.graph.read("RETURN 1 AS one", timeout=READY_TIMEOUT_SECONDS)
+
+
+async def ask_sql(edge: Edge) -> None:
+    async with edge.database.read() as session:
+        await session.connection()
+
+
+async def is_ready(check: Coroutine[Any, Any, Any]) -> bool:
+    try:
+        async with asyncio.timeout(READY_TIMEOUT_SECONDS):
+            await check
+    except Exception as error:  # noqa: BLE001 - whatever a store does wrong, it is not ready
+        log.warning("store_not_ready", error=f"{type(error).__name__}: {error}")
+        return False
+    return True
+
+
+class RequestLog:
+    """Gives each request an id (the caller's own, if it is a plain one), answers it, and logs one line."""
+
+    def __init__(self, app: ASGIApp, clock: Callable[[], float] = time.perf_counter) -> None:
+        self.app = app
+        self.clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
+        request_id = (
+            given if 8 <= len(given) <= 64 and given.replace("-", "").isalnum() and given.isascii() else new_id()
+        )
+        scope["request_id"] = request_id
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        started, status = self.clock(), 500
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_with_id)
+        finally:
+            elapsed = round((self.clock() - started) * 1000, 1)
+            log.info("request", method=scope["method"], path=path_of(scope), status=status, milliseconds=elapsed)
+
+
+def path_of(scope: Scope) -> str:
+    """The path without what may be secret in it: a referral code belongs to a person."""
+    path: str = scope["path"]
+    return "/r/…" if path.startswith("/r/") else path

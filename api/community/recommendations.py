@@ -1,0 +1,102 @@
+"""Recommended communities with their reasons, read from what the worker stored."""
+
+from typing import Any
+
+import strawberry
+from community.recommendations import recommended_communities
+
+from api.community.communities import Community, community_of
+from api.context import Info
+from api.relay import PageInfo, global_id, page_info
+from graph.client import Row
+
+
+@strawberry.interface(description="Why a community is recommended.")
+class RecommendationReason:
+    text: str = strawberry.field(description="A sentence in the language of the request.")
+
+
+@strawberry.type(description="You share interests with it.")
+class SharedTagsReason(RecommendationReason):
+    tags: list[str] = strawberry.field(description="Keys of the tags in common.")
+
+
+@strawberry.type(description="Members of your communities are there too.")
+class CoMembersReason(RecommendationReason):
+    community_ids: list[strawberry.ID] = strawberry.field(description="The communities of yours that it is close to.")
+
+
+@strawberry.type(description="People whom you know are members.")
+class AcquaintancesReason(RecommendationReason):
+    count: int | None = strawberry.field(description="How many; null where the number would say too much.")
+
+
+@strawberry.type(description="People whom you referred are members.")
+class ReferralTiesReason(RecommendationReason):
+    count: int = strawberry.field(description="How many.")
+
+
+@strawberry.type(description="Many people like it.")
+class PopularReason(RecommendationReason):
+    pass
+
+
+@strawberry.type(description="A recommended community.")
+class RecommendedCommunityEdge:
+    cursor: str = strawberry.field(description="Marks its place.")
+    node: Community = strawberry.field(description="The community.")
+    score: float = strawberry.field(description="How well it fits; comparable within one list only.")
+    reasons: list[RecommendationReason] = strawberry.field(description="The strongest reasons first.")
+
+
+@strawberry.type(description="A page of recommended communities, the best first.")
+class RecommendedCommunityConnection:
+    edges: list[RecommendedCommunityEdge] = strawberry.field(description="The communities of this page.")
+    page_info: PageInfo = strawberry.field(description="Where it ends and whether more follow.")
+
+
+WORDS = {
+    "SHARED_TAGS": ("与您的兴趣相符：{names}", "It fits your interests: {names}"),
+    "CO_MEMBERS": ("您所在社群的成员也在这里", "Members of your communities are here too"),
+    "ACQUAINTANCES": ("您认识的人也在这里", "People you know are members"),
+    "REFERRAL_TIES": ("您推荐的 {count} 位朋友已加入", "{count} people you invited are members"),
+    "POPULAR": ("很受欢迎", "Popular with many customers"),
+}
+
+
+def reason_of(reason: dict[str, Any], info: Info) -> RecommendationReason:
+    """The stored reason in its type, with a sentence in the language of the request."""
+    kind = reason["kind"]
+    template = WORDS[kind][0 if info.context.language == "zh" else 1]
+    names = "、" if info.context.language == "zh" else ", "
+    text = template.format(names=names.join(reason.get("tags", ())), count=reason.get("count"))
+    if kind == "SHARED_TAGS":
+        return SharedTagsReason(text=text, tags=reason["tags"])
+    if kind == "CO_MEMBERS":
+        ids = [global_id("Community", community) for community in reason["community_ids"]]
+        return CoMembersReason(text=text, community_ids=ids)
+    if kind == "ACQUAINTANCES":
+        return AcquaintancesReason(text=text, count=reason.get("count"))
+    if kind == "REFERRAL_TIES":
+        return ReferralTiesReason(text=text, count=reason["count"])
+    return PopularReason(text=text)
+
+
+async def recommendation_page(
+    info: Info, tag: str | None, first: int | None, after: str | None
+) -> RecommendedCommunityConnection:
+    """The viewer's stored list; somebody without a profile gets what is popular."""
+    customer_id = await info.context.viewer_id() or ""
+    page = await recommended_communities(info.context.graph, customer_id, tag=tag, first=first, after=after)
+    communities = await info.context.loaders.communities.load_many([row["community_id"] for row in page.rows])
+    edges = [
+        edge_of(cursor, row, community, info)
+        for cursor, row, found in zip(page.cursors, page.rows, communities, strict=True)
+        if (community := community_of(found, info)) is not None
+    ]
+    return RecommendedCommunityConnection(edges=edges, page_info=page_info(page, after))
+
+
+def edge_of(cursor: str, row: Row, community: Community, info: Info) -> RecommendedCommunityEdge:
+    reasons = [reason_of(reason, info) for reason in row["reasons"]]
+    return RecommendedCommunityEdge(cursor=cursor, node=community, score=row["score"], reasons=reasons)

@@ -1,0 +1,95 @@
+"""What one request carries through the resolvers."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import Any, Literal
+
+from strawberry import Info as StrawberryInfo
+
+from api.loaders import Loaders
+from core.db import Database
+from core.errors import Forbidden, Refusal, Unauthenticated
+from core.principal import Principal
+from core.settings import Settings
+from customers.profiles import identify
+from graph.client import GraphClient
+
+Language = Literal["zh", "en"]
+
+
+class NotSignedUp(Refusal):
+    code = "NOT_SIGNED_UP"
+    en = "You have no customer profile yet. Please sign up first."
+    zh = "您还没有客户档案，请先注册。"
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """What lives as long as the process: the stores and the way to the queue."""
+
+    settings: Settings
+    database: Database
+    graph: GraphClient
+    enqueue: Callable[[str, str], Awaitable[None]]
+
+
+@dataclass
+class Context:
+    """One operation's context; the bearer's profile is looked up at its first use."""
+
+    edge: Edge
+    bearer: Principal | None
+    language: Language
+    now: datetime
+    request_id: str
+    _identified: Principal | None = field(default=None, init=False)
+
+    @property
+    def database(self) -> Database:
+        return self.edge.database
+
+    @property
+    def graph(self) -> GraphClient:
+        return self.edge.graph
+
+    def text(self, row: Any, name: str) -> str:
+        """The words of a row in the language of this request."""
+        key = f"{name}_{self.language}"
+        return row[key] if isinstance(row, dict) else getattr(row, key)
+
+    async def principal(self) -> Principal:
+        """Who asks, with the customer id where there is a profile; raises Unauthenticated."""
+        if self.bearer is None:
+            raise Unauthenticated
+        if self._identified is None:
+            async with self.database.read() as session:
+                self._identified = await identify(session, self.bearer)
+        return self._identified
+
+    async def viewer_id(self) -> str | None:
+        """The asking customer's id; None for somebody without a profile."""
+        return (await self.principal()).customer_id
+
+    async def customer_id(self) -> str:
+        """The asking customer's id; raises NotSignedUp for somebody without a profile."""
+        customer_id = await self.viewer_id()
+        if customer_id is None:
+            raise NotSignedUp
+        return customer_id
+
+    async def administrator(self) -> Principal:
+        """The asking administrator; raises Forbidden for anybody else."""
+        principal = await self.principal()
+        if not principal.is_administrator:
+            raise Forbidden
+        return principal
+
+    @cached_property
+    def loaders(self) -> Loaders:
+        """Batching loaders that live for one operation, so that what they keep is never stale."""
+        return Loaders(self.database, self.graph, self.viewer_id, self.now)
+
+
+Info = StrawberryInfo[Context, None]

@@ -1,0 +1,132 @@
+"""The viewer, customers and their tags."""
+
+from datetime import date, datetime
+from typing import Annotated, Any
+
+import strawberry
+
+from api.context import Info
+from api.refusals import Refusal, refusals
+from api.relay import Node, global_id, local_id
+from customers.profiles import AlreadySignedUp, may_see_profile, profile, put_customers, sign_up
+from customers.tags import TagFamily
+from graph.client import Row
+
+strawberry.enum(TagFamily, name="TagFamily", description="What a tag speaks of.")
+
+
+@strawberry.type(description="A word that describes customers and what communities are about.")
+class Tag:
+    key: str = strawberry.field(description="Stable name of the tag.")
+    name: str = strawberry.field(description="Name in the language of the request.")
+    family: TagFamily = strawberry.field(description="What it speaks of.")
+
+
+def tag_of(row: Row, info: Info) -> Tag:
+    return Tag(key=row["key"], name=info.context.text(row, "name"), family=TagFamily(row["family"]))
+
+
+@strawberry.type(description="A tag on a customer, with where it comes from.")
+class CustomerTag:
+    tag: Tag = strawberry.field(description="The tag.")
+    source: str | None = strawberry.field(description="Where it comes from.")
+    confidence: float | None = strawberry.field(description="How sure it is, 0 to 1.")
+    since: datetime | None = strawberry.field(description="Since when it holds.")
+    until: datetime | None = strawberry.field(description="Until when it holds; null: without end.")
+
+
+@strawberry.type(description="Personal data, for the customer, their own relationship manager, administrators.")
+class CustomerProfile:
+    full_name: str | None = strawberry.field(description="Name in full.")
+    phone: str | None = strawberry.field(description="Telephone number in E.164.")
+    email: str | None = strawberry.field(description="E-mail address.")
+    birth_date: date | None = strawberry.field(description="Date of birth.")
+    customer_since: datetime | None = strawberry.field(description="Null for somebody who is only invited.")
+
+
+@strawberry.type(description="A customer; what is private about them is null for those who may not see it.")
+class Customer(Node):
+    display_name: str = strawberry.field(description="The name that others see.")
+    local: strawberry.Private[str]
+
+    @strawberry.field(description="Personal data; null for anybody who may not see it.")
+    async def profile(self, info: Info) -> CustomerProfile | None:
+        if not await may_see(info, self.local):
+            return None
+        async with info.context.database.read() as session:
+            found = await profile(session, self.local)
+        if found is None:
+            return None
+        return CustomerProfile(
+            full_name=found.full_name,
+            phone=found.phone,
+            email=found.email,
+            birth_date=found.birth_date,
+            customer_since=found.customer_since,
+        )
+
+    @strawberry.field(description="Tags that hold now; null for anybody who may not see them.")
+    async def tags(self, info: Info) -> list[CustomerTag] | None:
+        if not await may_see(info, self.local):
+            return None
+        return [
+            CustomerTag(
+                tag=tag_of(row, info),
+                source=row["source"],
+                confidence=row["confidence"],
+                since=row["since"],
+                until=row["until"],
+            )
+            for row in await info.context.loaders.customer_tags.load(self.local)
+        ]
+
+
+async def may_see(info: Info, customer_id: str) -> bool:
+    """Whether the private side is shown; the answer costs no round trip for one's own."""
+    return await may_see_profile(info.context.graph, await info.context.principal(), customer_id)
+
+
+def customer_of(row: Row) -> Customer:
+    return Customer(id=global_id("Customer", row["id"]), display_name=row["display_name"], local=row["id"])
+
+
+async def load_customer(info: Info, customer_id: str) -> Customer | None:
+    row = await info.context.loaders.customers.load(customer_id)
+    return customer_of(row) if row else None
+
+
+@strawberry.input(description="What a new profile needs.")
+class SignUpInput:
+    display_name: str = strawberry.field(description="The name that others see, 1 to 60 characters.")
+
+
+@strawberry.type(description="The profile is made.")
+class SignUpSuccess:
+    customer: Customer = strawberry.field(description="The new customer.")
+
+
+SignUpResult = Annotated[SignUpSuccess | Refusal, strawberry.union("SignUpResult")]
+
+
+@strawberry.type
+class CustomerQueries:
+    @strawberry.field(description="A customer whose profile you may see: your own, or one whom you look after.")
+    async def customer(self, info: Info, id: strawberry.ID) -> Customer | None:
+        customer_id = local_id("Customer", id, "id")
+        return await load_customer(info, customer_id) if await may_see(info, customer_id) else None
+
+
+@strawberry.type
+class CustomerMutations:
+    @strawberry.mutation(description="Make a profile for a signed-in person who has none.")
+    @refusals
+    async def sign_up(self, info: Info, input: SignUpInput) -> SignUpResult:
+        context = info.context
+        principal = await context.principal()
+        if principal.customer_id is not None:
+            raise AlreadySignedUp
+        async with context.database.write() as session:
+            customer = await sign_up(session, principal, display_name=input.display_name, now=context.now)
+            await put_customers(context.graph, [customer])
+        row: dict[str, Any] = {"id": customer.id, "display_name": customer.display_name}
+        return SignUpSuccess(customer=customer_of(row))

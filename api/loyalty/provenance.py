@@ -1,0 +1,169 @@
+"""Why there are these points: from a posting back to its first cause, over every room."""
+
+from datetime import datetime
+from typing import Annotated
+
+import strawberry
+
+from api.context import Info
+from api.loyalty.ledger import Posting, posting_of_row
+from api.loyalty.redemption import Redemption, redemption_of
+from api.referrals.programs import (
+    Referral,
+    ReferralCode,
+    ReferralReward,
+    code_of,
+    referral_of,
+    referral_reward_of,
+)
+from api.relay import Node, global_id, local_id
+from core.db import Session
+from core.facts import Fact as FactRow
+from core.principal import Principal
+from loyalty.earning import EARNING_RULE, earnings_by_id
+from loyalty.ledger import LedgerPosting, PostingKind, entries_of, owner_of, posting_of
+from loyalty.lots import LedgerLot, debits_of
+from loyalty.redemption import redemptions_by_id
+from referrals.attribution import referrals_by_id
+from referrals.codes import codes_by_id
+from referrals.links import clicks_by_id
+from referrals.rewards import REFERRAL_REWARD, rewards_by_id
+
+
+@strawberry.type(description="Something that happened to a customer, as its source told us.")
+class Fact(Node):
+    kind: str = strawberry.field(description="What happened.")
+    source: str = strawberry.field(description="Who told us.")
+    key: str = strawberry.field(description="The source's own key of it.")
+    occurred_at: datetime = strawberry.field(description="When it happened.")
+    recorded_at: datetime = strawberry.field(description="When we learnt of it.")
+
+
+@strawberry.type(description="The opening of a referral link.")
+class ReferralClick(Node):
+    channel: str = strawberry.field(description="How the link was shared.")
+    clicked_at: datetime = strawberry.field(description="When it was opened.")
+
+
+@strawberry.type(description="Points for bringing or being brought.")
+class ReferralRewardCause:
+    reward: ReferralReward = strawberry.field(description="The reward, with the programme version that made it.")
+    fact: Fact = strawberry.field(description="The fact that reached the step.")
+    referral: Referral = strawberry.field(description="The referral.")
+    code: ReferralCode = strawberry.field(description="The code that was named.")
+    click: ReferralClick | None = strawberry.field(description="The opening of the link; null for a typed code.")
+
+
+@strawberry.type(description="Points by an earning rule.")
+class EarningRuleCause:
+    fact_kind: str = strawberry.field(description="The kind of fact that the rule is for.")
+    version: int = strawberry.field(description="The version of the rule.")
+    fact: Fact = strawberry.field(description="The fact that earned.")
+
+
+@strawberry.type(description="Points spent on a reward.")
+class RedemptionCause:
+    redemption: Redemption = strawberry.field(description="The redemption.")
+
+
+@strawberry.type(description="A cause outside the rules, such as a welcome gift.")
+class OtherCause:
+    kind: str = strawberry.field(description="What it is.")
+
+
+PostingCause = Annotated[
+    ReferralRewardCause | EarningRuleCause | RedemptionCause | OtherCause, strawberry.union("PostingCause")
+]
+
+
+@strawberry.type(description="Points that a debit took from what was earned once.")
+class LotDebit:
+    points: int = strawberry.field(description="How many it took.")
+    expires_at: datetime = strawberry.field(description="When they would have expired.")
+    origin: "PostingProvenance" = strawberry.field(description="Where they came from.")
+
+
+@strawberry.type(description="Why a posting was made.")
+class PostingProvenance:
+    posting: Posting = strawberry.field(description="The posting.")
+    cause: PostingCause = strawberry.field(description="What it was made for.")
+    lots: list[LotDebit] = strawberry.field(
+        description="For a debit: the lots that it took, each with its own provenance."
+    )
+
+
+def fact_of(row: FactRow) -> Fact:
+    return Fact(
+        id=global_id("Fact", row.id),
+        kind=row.kind,
+        source=row.source,
+        key=row.key,
+        occurred_at=row.occurred_at,
+        recorded_at=row.recorded_at,
+    )
+
+
+async def provenance(session: Session, posting: LedgerPosting, info: Info) -> PostingProvenance:
+    """The chain behind a posting; a debit leads on to the postings that filled its lots."""
+    lots: list[LotDebit] = []
+    if posting.kind == PostingKind.REDEEM:
+        lots = [
+            LotDebit(points=debit.points, expires_at=lot.expires_at, origin=await origin_of(session, lot, info))
+            for debit, lot in await debits_of(session, posting.id)
+        ]
+    return PostingProvenance(posting=posting_of_row(posting), cause=await cause_of(session, posting, info), lots=lots)
+
+
+async def origin_of(session: Session, lot: LedgerLot, info: Info) -> PostingProvenance:
+    return await provenance(session, await session.get_one(LedgerPosting, lot.posting_id), info)
+
+
+async def cause_of(session: Session, posting: LedgerPosting, info: Info) -> PostingCause:
+    """The posting's cause; a release is caused by what filled its lot."""
+    kind, cause_id = posting.cause_kind, posting.cause_id
+    if kind == "LOT":
+        lot = await session.get_one(LedgerLot, cause_id)
+        return await cause_of(session, await session.get_one(LedgerPosting, lot.posting_id), info)
+    if kind == "REDEMPTION":
+        return RedemptionCause(redemption=redemption_of((await redemptions_by_id(session, [cause_id]))[cause_id]))
+    if kind == EARNING_RULE:
+        _, rule, fact = (await earnings_by_id(session, [cause_id]))[cause_id]
+        return EarningRuleCause(fact_kind=rule.fact_kind, version=rule.version, fact=fact_of(fact))
+    if kind == REFERRAL_REWARD:
+        return await referral_cause(session, cause_id, info)
+    return OtherCause(kind=kind)
+
+
+async def referral_cause(session: Session, reward_id: str, info: Info) -> ReferralRewardCause:
+    reward = (await rewards_by_id(session, [reward_id]))[reward_id]
+    referral = (await referrals_by_id(session, [reward.referral_id]))[reward.referral_id]
+    code = (await codes_by_id(session, [referral.code_id]))[referral.code_id]
+    fact = await session.get_one(FactRow, reward.fact_id)
+    clicks = await clicks_by_id(session, [referral.click_id]) if referral.click_id else {}
+    click = clicks.get(referral.click_id or "")
+    return ReferralRewardCause(
+        reward=referral_reward_of(reward),
+        fact=fact_of(fact),
+        referral=referral_of(referral),
+        code=code_of(code, info),
+        click=click
+        and ReferralClick(id=global_id("ReferralClick", click.id), channel=click.channel, clicked_at=click.clicked_at),
+    )
+
+
+async def may_see_posting(session: Session, principal: Principal, posting_id: str) -> bool:
+    """A posting is explained to its owner and to administrators."""
+    return principal.is_administrator or owner_of(await entries_of(session, posting_id)) == principal.customer_id
+
+
+@strawberry.type
+class ProvenanceQueries:
+    @strawberry.field(description="Why a posting of yours was made; null where there is none that you may see.")
+    async def posting_provenance(self, info: Info, posting_id: strawberry.ID) -> PostingProvenance | None:
+        principal = await info.context.principal()
+        local = local_id("Posting", posting_id, "postingId")
+        async with info.context.database.read() as session:
+            posting = await posting_of(session, local)
+            if posting is None or not await may_see_posting(session, principal, local):
+                return None
+            return await provenance(session, posting, info)

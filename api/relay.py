@@ -1,0 +1,87 @@
+"""Relay's conventions: global ids and connections."""
+
+import base64
+import binascii
+from collections.abc import Callable
+from typing import Annotated, Generic, TypeVar
+
+import strawberry
+
+from core.errors import BadUserInput
+from core.ids import is_id
+from core.paging import Page
+
+T = TypeVar("T")
+Row = TypeVar("Row")
+
+
+class IdInvalid(BadUserInput):
+    code = "ID_INVALID"
+    en = "This is not an id of the right kind."
+    zh = "标识符无效。"
+
+
+@strawberry.interface(description="Anything with a global id.")
+class Node:
+    id: Annotated[strawberry.ID, strawberry.argument(description="Global id.")]
+
+
+def global_id(kind: str, local: str) -> strawberry.ID:
+    """The opaque id by which clients know a thing."""
+    return strawberry.ID(base64.urlsafe_b64encode(f"{kind}:{local}".encode()).decode().rstrip("="))
+
+
+def split_id(value: str, *path: str) -> tuple[str, str]:
+    """Kind and local id of a global id; raises IdInvalid with the path of the argument."""
+    try:
+        raw = base64.b64decode(value.encode("ascii") + b"=" * (-len(value) % 4), altchars=b"-_", validate=True)
+        kind, _, local = raw.decode("ascii").partition(":")
+    except (ValueError, binascii.Error) as error:
+        raise IdInvalid(path=path) from error
+    if not is_id(local):
+        raise IdInvalid(path=path)
+    return kind, local
+
+
+def local_id(kind: str, value: str, *path: str) -> str:
+    """The local id behind a global id of this kind; raises IdInvalid otherwise."""
+    found, local = split_id(value, *path)
+    if found != kind:
+        raise IdInvalid(path=path, detail=f"an id of {kind} is expected")
+    return local
+
+
+@strawberry.type(description="Where a page ends and whether more follows.")
+class PageInfo:
+    has_next_page: bool = strawberry.field(description="Whether more follows.")
+    has_previous_page: bool = strawberry.field(description="Whether this page starts after a cursor.")
+    start_cursor: str | None = strawberry.field(description="Cursor of the first edge.")
+    end_cursor: str | None = strawberry.field(description="Cursor of the last edge; pass it as `after`.")
+
+
+@strawberry.type(description="One item of a page.")
+class Edge(Generic[T]):
+    cursor: str = strawberry.field(description="Marks this item's place; it stays valid when others are inserted.")
+    node: T = strawberry.field(description="The item.")
+
+
+@strawberry.type(description="A page of items.")
+class Connection(Generic[T]):
+    edges: list[Edge[T]] = strawberry.field(description="The items of this page.")
+    page_info: PageInfo = strawberry.field(description="Where it ends and whether more follows.")
+
+
+def page_info(page: Page[Row], after: str | None) -> PageInfo:
+    return PageInfo(
+        has_next_page=page.has_next,
+        has_previous_page=after is not None,
+        start_cursor=page.cursors[0] if page.cursors else None,
+        end_cursor=page.cursors[-1] if page.cursors else None,
+    )
+
+
+def connection(page: Page[Row], after: str | None, make: Callable[[Row], T | None]) -> Connection[T]:
+    """A connection of what `make` builds; an item that has gone from view since it was listed is left out."""
+    pairs = [(cursor, make(row)) for cursor, row in zip(page.cursors, page.rows, strict=True)]
+    edges = [Edge[T](cursor=cursor, node=node) for cursor, node in pairs if node is not None]
+    return Connection[T](edges=edges, page_info=page_info(page, after))

@@ -1,0 +1,88 @@
+"""The whole schema; `python -m api.schema` prints it, and schema.graphql is what it printed last."""
+
+import sys
+from datetime import datetime
+
+import strawberry
+from graphql import ASTValidationRule, NoSchemaIntrospectionCustomRule
+from strawberry.extensions import AddValidationRules, MaxTokensLimiter, ParserCache, ValidationCache
+from strawberry.schema.config import StrawberryConfig
+
+from api.community.communities import CommunityMutations, CommunityQueries
+from api.community.events import EventMutations, EventQueries
+from api.community.recommendations import (
+    AcquaintancesReason,
+    CoMembersReason,
+    PopularReason,
+    ReferralTiesReason,
+    SharedTagsReason,
+)
+from api.context import Info
+from api.customers.imports import ImportMutations, ImportQueries
+from api.customers.profiles import CustomerMutations, CustomerQueries
+from api.limits import LimitDocument
+from api.loyalty.ledger import LedgerQueries
+from api.loyalty.provenance import ProvenanceQueries
+from api.loyalty.redemption import RedemptionMutations, RedemptionQueries
+from api.nodes import NodeQueries
+from api.referrals.facts import FactMutations
+from api.referrals.programs import ReferralMutations, ReferralQueries
+from api.scalars import INSTANT
+from api.viewer import ViewerQueries
+
+MOST_TOKENS = 4_000
+CACHED_DOCUMENTS = 500
+
+
+@strawberry.type(description="Everything that can be asked.")
+class Query(
+    ViewerQueries,
+    NodeQueries,
+    CustomerQueries,
+    ImportQueries,
+    CommunityQueries,
+    EventQueries,
+    ReferralQueries,
+    RedemptionQueries,
+    LedgerQueries,
+    ProvenanceQueries,
+):
+    pass
+
+
+@strawberry.type(description="Everything that can be done.")
+class Mutation(
+    CustomerMutations,
+    ImportMutations,
+    CommunityMutations,
+    EventMutations,
+    ReferralMutations,
+    FactMutations,
+    RedemptionMutations,
+):
+    pass
+
+
+def build_schema(*, introspection: bool) -> strawberry.Schema:
+    """The executable schema; without introspection in production, which is no access boundary but less to see."""
+    rules: list[type[ASTValidationRule]] = (
+        [LimitDocument] if introspection else [LimitDocument, NoSchemaIntrospectionCustomRule]
+    )
+    return strawberry.Schema(
+        query=Query,
+        mutation=Mutation,
+        types=[SharedTagsReason, CoMembersReason, AcquaintancesReason, ReferralTiesReason, PopularReason],
+        extensions=[
+            lambda: MaxTokensLimiter(max_token_count=MOST_TOKENS),
+            lambda: AddValidationRules(rules),
+            lambda: ParserCache(maxsize=CACHED_DOCUMENTS),
+            lambda: ValidationCache(maxsize=CACHED_DOCUMENTS),
+        ],
+        config=StrawberryConfig(
+            scalar_map={datetime: INSTANT}, info_class=Info, disable_field_suggestions=not introspection
+        ),
+    )
+
+
+if __name__ == "__main__":
+    sys.stdout.write(build_schema(introspection=True).as_str() + "\n")

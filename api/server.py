@@ -1,0 +1,126 @@
+"""GraphQL over HTTP: one POST, one operation, one JSON answer (GraphQL over HTTP, draft of 2025)."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import strawberry
+import structlog
+from graphql import GraphQLError
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from api.context import Context
+from api.errors import present
+from core.errors import Unavailable
+
+log = structlog.get_logger(__name__)
+
+GRAPHQL_JSON = "application/graphql-response+json"
+PLAIN_JSON = "application/json"
+
+
+class RequestInvalid(Exception):
+    """A request that is no GraphQL request; `status` is the HTTP answer."""
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What the client wants run."""
+
+    query: str
+    variables: dict[str, Any] | None
+    name: str | None
+
+
+async def read_operation(request: Request, limit: int) -> Operation:
+    """Read and check the body; raises RequestInvalid for anything that is not one operation."""
+    media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if media_type != PLAIN_JSON:
+        raise RequestInvalid("Send the operation as application/json.", 415)
+    body = await read_body(request, limit)
+    if b"\\u0000" in body:
+        raise RequestInvalid("Text must not contain the character NUL.")
+    try:
+        data = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise RequestInvalid("The body is not JSON.") from error
+    if not isinstance(data, dict):
+        raise RequestInvalid("The body must be a JSON object with a query.")
+    query, variables, name = data.get("query"), data.get("variables"), data.get("operationName")
+    if not isinstance(query, str) or not query.strip():
+        raise RequestInvalid("The field query must be text.")
+    if variables is not None and not isinstance(variables, dict):
+        raise RequestInvalid("The field variables must be an object.")
+    if name is not None and not isinstance(name, str):
+        raise RequestInvalid("The field operationName must be text.")
+    return Operation(query, variables, name)
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """The body, read no further than the limit."""
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > limit:
+                raise RequestInvalid(f"The body is larger than {limit} bytes.", 413)
+            chunks.append(chunk)
+    except ClientDisconnect as error:
+        raise RequestInvalid("The client went away.") from error
+    return b"".join(chunks)
+
+
+async def execute(schema: strawberry.Schema, operation: Operation, context: Context) -> tuple[dict[str, Any], bool]:
+    """Run the operation inside its time budget; returns the answer and whether it ran at all."""
+    try:
+        async with asyncio.timeout(context.edge.settings.operation_timeout_seconds):
+            result = await schema.execute(
+                operation.query,
+                variable_values=operation.variables,
+                context_value=context,
+                operation_name=operation.name,
+            )
+    except TimeoutError:
+        late = GraphQLError("late", original_error=Unavailable(detail="the time budget is used up"))
+        return {"data": None, "errors": [present(late, context)]}, True
+    errors = result.errors or []
+    answer: dict[str, Any] = {}
+    ran = result.data is not None or any(error.path for error in errors)
+    if ran:
+        answer["data"] = result.data
+    if errors:
+        answer["errors"] = [present(error, context) for error in errors]
+    return answer, ran
+
+
+def preferred_type(accept: str) -> str:
+    """The media type of the answer: the modern one for clients that name it, else plain JSON."""
+    return GRAPHQL_JSON if GRAPHQL_JSON in accept else PLAIN_JSON
+
+
+def respond(answer: dict[str, Any], status: int, media_type: str) -> Response:
+    return Response(
+        orjson.dumps(answer),
+        status_code=status,
+        media_type=f"{media_type}; charset=utf-8",
+        headers={"Cache-Control": "no-store"},
+    )
+
+
+def refuse(error: RequestInvalid, media_type: str) -> Response:
+    body = {"errors": [{"message": str(error), "extensions": {"code": "BAD_REQUEST"}}]}
+    return respond(body, error.status, media_type)
+
+
+def status_of(answer: dict[str, Any], ran: bool, media_type: str) -> int:
+    """200 for what ran; a document that did not is 400, but 200 by the older media type (section 6.4)."""
+    if ran or media_type == PLAIN_JSON:
+        return 200
+    return 400 if "errors" in answer else 200

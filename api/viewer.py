@@ -1,0 +1,78 @@
+"""The viewer: everything that the signed-in person may ask about themselves."""
+
+import strawberry
+
+from api.community.communities import Community, community_page
+from api.community.events import Registration, registration_page
+from api.community.recommendations import RecommendedCommunityConnection, recommendation_page
+from api.context import Info
+from api.customers.profiles import Customer, load_customer
+from api.loyalty.ledger import LedgerEntry, Points, ledger_page, points_of
+from api.loyalty.redemption import Redemption, redemption_page
+from api.referrals.programs import Referral, ReferralCode, viewer_code, viewer_referrals
+from api.relay import Connection, local_id
+from community.communities import communities_of
+from core.principal import Role
+
+strawberry.enum(Role, name="Role", description="What the sign-in says of the bearer.")
+
+
+@strawberry.type(description="The signed-in person.")
+class Viewer:
+    subject: str = strawberry.field(description="How the sign-in names you.")
+    roles: list[Role] = strawberry.field(description="Your roles.")
+
+    @strawberry.field(description="Your customer profile; null until you sign up.")
+    async def customer(self, info: Info) -> Customer | None:
+        customer_id = await info.context.viewer_id()
+        return await load_customer(info, customer_id) if customer_id else None
+
+    @strawberry.field(description="Your communities.")
+    async def communities(
+        self, info: Info, first: int | None = None, after: str | None = None
+    ) -> Connection[Community]:
+        customer_id = await info.context.viewer_id() or ""
+        page = await communities_of(info.context.graph, customer_id, first=first, after=after)
+        return await community_page(info, page, after)
+
+    @strawberry.field(description="Communities that fit you, the best first; with `tag`, those about it.")
+    async def recommended_communities(
+        self, info: Info, tag: str | None = None, first: int | None = None, after: str | None = None
+    ) -> RecommendedCommunityConnection:
+        return await recommendation_page(info, tag, first, after)
+
+    @strawberry.field(description="Your registrations, the latest first.")
+    async def registrations(
+        self, info: Info, first: int | None = None, after: str | None = None
+    ) -> Connection[Registration]:
+        return await registration_page(info, first, after)
+
+    @strawberry.field(description="Your code and link in a programme; made at the first asking.")
+    async def referral_code(self, info: Info, program_id: strawberry.ID) -> ReferralCode:
+        return await viewer_code(info, local_id("ReferralProgram", program_id, "programId"))
+
+    @strawberry.field(description="The customers whom you brought, the latest first.")
+    async def referrals(self, info: Info, first: int | None = None, after: str | None = None) -> Connection[Referral]:
+        return await viewer_referrals(info, first, after)
+
+    @strawberry.field(description="Your points.")
+    async def points(self, info: Info) -> Points:
+        return await points_of(info)
+
+    @strawberry.field(description="Your entries in the ledger, the latest first.")
+    async def ledger(self, info: Info, first: int | None = None, after: str | None = None) -> Connection[LedgerEntry]:
+        return await ledger_page(info, first, after)
+
+    @strawberry.field(description="Your redemptions with their vouchers, the latest first.")
+    async def redemptions(
+        self, info: Info, first: int | None = None, after: str | None = None
+    ) -> Connection[Redemption]:
+        return await redemption_page(info, first, after)
+
+
+@strawberry.type
+class ViewerQueries:
+    @strawberry.field(description="The signed-in person.")
+    async def viewer(self, info: Info) -> Viewer:
+        principal = await info.context.principal()
+        return Viewer(subject=principal.subject, roles=sorted(principal.roles))

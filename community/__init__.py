@@ -1,0 +1,1 @@
+"""Interest communities: memberships, events, registrations, check-in, recommendations."""

@@ -1,0 +1,114 @@
+"""Communities and who may see them."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+from core.paging import Page, cut, decode_cursor, page_size
+from graph.client import GraphClient, Row
+
+
+class Visibility(StrEnum):
+    """Who finds a community: everybody, those with its link, or its members only."""
+
+    PUBLIC = "PUBLIC"
+    UNLISTED = "UNLISTED"
+    PRIVATE = "PRIVATE"
+
+
+class JoinPolicy(StrEnum):
+    """How one becomes a member."""
+
+    OPEN = "OPEN"
+    REQUEST = "REQUEST"
+    INVITE = "INVITE"
+
+
+class MemberRole(StrEnum):
+    """What a member may do; a banned customer keeps a membership with this role, so that it cannot be renewed."""
+
+    OWNER = "OWNER"
+    MANAGER = "MANAGER"
+    MODERATOR = "MODERATOR"
+    MEMBER = "MEMBER"
+    BANNED = "BANNED"
+
+
+MANAGERS = [MemberRole.OWNER, MemberRole.MANAGER]
+
+# One rule for who may see a community by its id: a banned customer sees what an outsider sees.
+READ_COMMUNITIES = """
+UNWIND $ids AS id
+MATCH (c:Community {id: id})
+OPTIONAL MATCH (:Customer {id: $viewer_id})-[m:MEMBER_OF]->(c)
+WITH c, m.role AS role
+WHERE c.visibility <> 'PRIVATE' OR (role IS NOT NULL AND role <> 'BANNED')
+RETURN c.id AS id, c.name_zh AS name_zh, c.name_en AS name_en, c.purpose_zh AS purpose_zh,
+       c.purpose_en AS purpose_en, c.visibility AS visibility, c.join_policy AS join_policy,
+       c.created_at AS created_at, c.archived_at AS archived_at, c.member_count AS member_count, role AS viewer_role
+"""
+
+
+async def read_communities(graph: GraphClient, ids: Sequence[str], *, viewer_id: str | None) -> dict[str, Row]:
+    """The communities among `ids` that the viewer may see, by id."""
+    rows = await graph.read(READ_COMMUNITIES, ids=list(ids), viewer_id=viewer_id or "")
+    return {row["id"]: row for row in rows}
+
+
+LIST_COMMUNITIES = """
+MATCH (c:Community)
+WHERE c.id > $after AND c.visibility = 'PUBLIC' AND c.archived_at IS NULL
+RETURN c.id AS id
+ORDER BY c.id
+LIMIT $limit
+"""
+
+LIST_COMMUNITIES_BY_TAG = """
+MATCH (:Tag {key: $tag})<-[:ABOUT]-(c:Community)
+WHERE c.id > $after AND c.visibility = 'PUBLIC' AND c.archived_at IS NULL
+RETURN c.id AS id
+ORDER BY c.id
+LIMIT $limit
+"""
+
+
+async def list_communities(graph: GraphClient, *, tag: str | None, first: int | None, after: str | None) -> Page[str]:
+    """Ids of public communities in the order of their creation."""
+    size = page_size(first)
+    position = decode_cursor(after, str)
+    start = str(position[0]) if position else ""
+    if tag is None:
+        rows = await graph.read(LIST_COMMUNITIES, after=start, limit=size + 1)
+    else:
+        rows = await graph.read(LIST_COMMUNITIES_BY_TAG, tag=tag, after=start, limit=size + 1)
+    return cut([str(row["id"]) for row in rows], size, lambda row: (row,))
+
+
+TAGS_OF_COMMUNITIES = """
+UNWIND $ids AS id
+MATCH (:Community {id: id})-[:ABOUT]->(t:Tag)
+RETURN id AS community_id, t.key AS key, t.name_zh AS name_zh, t.name_en AS name_en, t.family AS family
+ORDER BY community_id, key
+"""
+
+
+async def tags_of_communities(graph: GraphClient, ids: Sequence[str]) -> list[Row]:
+    """What communities are about."""
+    return await graph.read(TAGS_OF_COMMUNITIES, ids=list(ids))
+
+
+COMMUNITIES_OF_CUSTOMER = """
+MATCH (:Customer {id: $customer_id})-[m:MEMBER_OF]->(c:Community)
+WHERE m.role <> 'BANNED' AND c.id > $after
+RETURN c.id AS id
+ORDER BY c.id
+LIMIT $limit
+"""
+
+
+async def communities_of(graph: GraphClient, customer_id: str, *, first: int | None, after: str | None) -> Page[str]:
+    """Ids of the communities that the customer belongs to."""
+    size = page_size(first)
+    position = decode_cursor(after, str)
+    start = str(position[0]) if position else ""
+    rows = await graph.read(COMMUNITIES_OF_CUSTOMER, customer_id=customer_id, after=start, limit=size + 1)
+    return cut([str(row["id"]) for row in rows], size, lambda row: (row,))

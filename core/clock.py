@@ -1,0 +1,26 @@
+"""The one place that asks the machine for the time; rules take `now` as an argument."""
+
+from datetime import UTC, datetime
+
+
+def utc_now() -> datetime:
+    """The present instant in UTC, in whole microseconds."""
+    return datetime.now(UTC)
+
+
+def as_utc(value: datetime) -> datetime:
+    """The same instant in UTC; a value without zone (SQLite returns such) is taken as UTC."""
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def iso(value: datetime) -> str:
+    """The instant as ISO 8601 in UTC with microseconds, which sorts as text."""
+    return as_utc(value).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def parse_instant(text: str) -> datetime:
+    """Read ISO 8601 with a zone; raises ValueError where the zone is missing."""
+    value = datetime.fromisoformat(text)
+    if value.tzinfo is None:
+        raise ValueError("an instant needs a zone, such as 2026-11-24T09:00:00Z")
+    return value.astimezone(UTC)

@@ -1,0 +1,181 @@
+"""The SQL session: one transaction per request or job, on SQLite and PostgreSQL alike."""
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime
+from typing import Any, cast
+
+import structlog
+from sqlalchemy import JSON, Column, CursorResult, DateTime, Dialect, Table, event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Connection, make_url
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.orm import declared_attr
+from sqlalchemy.types import TypeDecorator
+from sqlmodel import Field, SQLModel
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from core.clock import as_utc
+from core.errors import Unavailable
+
+Session = AsyncSession
+Wake = Callable[[Sequence[str]], Awaitable[None]]
+
+log = structlog.get_logger(__name__)
+
+# Session.info keys: whether the transaction writes, and the outbox rows to hint at after its commit.
+OWED = "owed"
+WRITES = {"kinship_writes": True}
+
+
+class Instant(TypeDecorator[datetime]):
+    """An instant in UTC; SQLite forgets the zone, so it is put back when a row is read."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else as_utc(value)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else as_utc(value)
+
+
+class Database:
+    """A pool of connections to one SQL database; safe to share between tasks, one per process."""
+
+    def __init__(self, url: str, *, pool_size: int = 10, timeout: float = 10.0, wake: Wake | None = None) -> None:
+        self.url = url
+        self.wake = wake
+        self.statements = 0
+        self.is_sqlite = make_url(url).get_backend_name() == "sqlite"
+        if self.is_sqlite:
+            self.engine = create_async_engine(
+                url, pool_size=pool_size, max_overflow=0, pool_timeout=timeout, connect_args={"timeout": timeout}
+            )
+            event.listen(self.engine.sync_engine, "connect", prepare_sqlite)
+            event.listen(self.engine.sync_engine, "begin", begin_sqlite)
+        else:
+            self.engine = create_async_engine(
+                url,
+                pool_size=pool_size,
+                max_overflow=0,
+                pool_timeout=timeout,
+                pool_pre_ping=True,
+                connect_args={"command_timeout": timeout, "timeout": timeout},
+            )
+        event.listen(self.engine.sync_engine, "before_cursor_execute", self._count)
+        # SQLite has one writer. Waiting for it here is fair and cheap; inside SQLite it is polling.
+        self._writer = asyncio.Lock() if self.is_sqlite else None
+
+    def _count(self, *_: object) -> None:
+        self.statements += 1
+
+    async def close(self) -> None:
+        await self.engine.dispose()
+
+    @asynccontextmanager
+    async def read(self) -> AsyncGenerator[Session, None]:
+        """A session for reading; nothing it changes is kept."""
+        async with outages_named(), AsyncSession(self.engine, expire_on_commit=False) as session:
+            yield session
+
+    @asynccontextmanager
+    async def write(self) -> AsyncGenerator[Session, None]:
+        """One transaction: committed at the end of the block, rolled back when it raises.
+
+        Outbox rows added in it are hinted to the workers after the commit; a hint that fails is
+        logged and left to the sweep.
+        """
+        async with outages_named(), AsyncExitStack() as stack:
+            if self._writer is not None:
+                await stack.enter_async_context(self._writer)
+            session = await stack.enter_async_context(AsyncSession(self.engine, expire_on_commit=False))
+            await session.connection(execution_options=WRITES)
+            yield session
+            await session.commit()
+            owed = cast(list[str], session.info.pop(OWED, []))
+        if owed and self.wake is not None:
+            await self.wake(owed)
+
+
+@asynccontextmanager
+async def outages_named() -> AsyncGenerator[None, None]:
+    """Turn a lost connection, a full pool or a lock held too long into Unavailable."""
+    try:
+        yield
+    except PoolTimeout as error:
+        raise Unavailable(detail="no database connection was free in time") from error
+    except OperationalError as error:
+        log.warning("database_unavailable", error=str(error.orig))
+        raise Unavailable(detail="the database did not answer") from error
+    except DBAPIError as error:
+        if not error.connection_invalidated:
+            raise
+        raise Unavailable(detail="the database connection was lost") from error
+    except OSError as error:
+        raise Unavailable(detail="the database cannot be reached") from error
+
+
+def prepare_sqlite(connection: Any, _: object) -> None:
+    """Durable write-ahead logging, foreign keys, and transactions that we begin ourselves."""
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def begin_sqlite(connection: Connection) -> None:
+    """Take the write lock at the start: a reader that turns writer half-way would fail at once."""
+    writes = connection.get_execution_options().get("kinship_writes")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+class Record(SQLModel):
+    """Base of all tables; a table's name is its class's name in snake case."""
+
+    @declared_attr.directive
+    def __tablename__(cls) -> str:  # pyright: ignore[reportIncompatibleVariableOverride, reportIncompatibleMethodOverride]
+        return re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
+
+
+def instant(*, optional: bool = False, index: bool = False) -> Any:
+    """A column that holds an Instant."""
+    kind = cast(Any, Instant)
+    if optional:
+        return Field(default=None, sa_type=kind, index=index)
+    return Field(sa_type=kind, index=index)
+
+
+def json_column() -> Any:
+    """A column that holds a JSON object."""
+    return Field(sa_column=Column(JSON, nullable=False))
+
+
+def table_of(model: type[SQLModel]) -> Table:
+    """The table behind a model class, for statements that the class itself cannot express."""
+    return cast(Table, model.__table__)  # pyright: ignore[reportAttributeAccessIssue] - SQLModel sets it on tables
+
+
+async def insert_once(
+    session: Session, model: type[SQLModel], values: Mapping[str, Any] | Sequence[Mapping[str, Any]], *keys: str
+) -> int:
+    """Insert what is not there yet by the unique columns `keys` (none: by any); returns how many rows were new.
+
+    On PostgreSQL a second writer of one key waits for the first and then finds its row.
+    """
+    build = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+    statement = build(table_of(model)).values(values if isinstance(values, Mapping) else list(values))
+    result = await session.exec(statement.on_conflict_do_nothing(index_elements=list(keys) or None))
+    return result.rowcount
+
+
+async def changed_rows(session: Session, statement: Any) -> int:
+    """Run an UPDATE or DELETE whose WHERE clause is its guard; returns how many rows passed it."""
+    result = await session.exec(statement.execution_options(synchronize_session=False))
+    return cast(CursorResult[Any], result).rowcount

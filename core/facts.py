@@ -1,0 +1,113 @@
+"""Facts about customers, sent by the bank's systems or made by Kinship itself, each kept once."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Index, UniqueConstraint
+from sqlmodel import Field, col, select
+
+from core.db import Record, Session, insert_once, instant, json_column
+from core.errors import BadUserInput, Forbidden
+from core.ids import derived_id
+from core.outbox import owe
+from core.principal import Principal, Scope
+
+FACT_RECORDED = "fact.recorded"
+OWN_SOURCE = "kinship"
+KIND = re.compile(r"[A-Z][A-Z0-9_]{1,63}")
+MOST_FACTS_AT_ONCE = 500
+# Clocks of the bank's systems may run a little ahead of ours; a fact further in the future is a mistake.
+LONGEST_LEAD = timedelta(minutes=10)
+
+
+class FactInvalid(BadUserInput):
+    code = "FACT_INVALID"
+    en = "A fact is not valid; none of them was recorded."
+    zh = "事实数据无效，全部未记录。"
+
+
+class Fact(Record, table=True):
+    """Something that happened to a customer; the sender's `source` and `key` name it for ever."""
+
+    __table_args__ = (UniqueConstraint("source", "key"), Index("ix_fact_customer", "customer_id", "occurred_at"))
+
+    id: str = Field(primary_key=True)
+    source: str
+    key: str
+    kind: str
+    customer_id: str
+    occurred_at: datetime = instant()
+    recorded_at: datetime = instant()
+    payload: dict[str, Any] = json_column()
+
+
+@dataclass(frozen=True, slots=True)
+class NewFact:
+    """A fact as it arrives, its customer already resolved to our id."""
+
+    source: str
+    key: str
+    kind: str
+    customer_id: str
+    occurred_at: datetime
+    payload: dict[str, Any]
+
+    @property
+    def id(self) -> str:
+        return derived_id("fact", self.source, self.key)
+
+
+def may_record_facts(principal: Principal) -> None:
+    """Only a service client with the scope sends facts; raises Forbidden."""
+    if Scope.FACTS_WRITE not in principal.scopes:
+        raise Forbidden
+
+
+def check_fact(fact: NewFact, *, now: datetime, path: tuple[str, ...] = ()) -> None:
+    """Raise FactInvalid with the path of the first field that cannot be."""
+    for field, value in (("source", fact.source), ("key", fact.key)):
+        if not 1 <= len(value) <= 200:
+            raise FactInvalid(path=(*path, field), detail="1 to 200 characters")
+    if not KIND.fullmatch(fact.kind):
+        raise FactInvalid(path=(*path, "kind"), detail="capital letters, digits and _, 2 to 64 characters")
+    if fact.occurred_at > now + LONGEST_LEAD:
+        raise FactInvalid(path=(*path, "occurredAt"), detail="it lies in the future")
+
+
+async def record_facts(session: Session, facts: Sequence[NewFact], *, now: datetime) -> list[str]:
+    """Record the facts that are new and owe their consequences; returns the ids of the new ones."""
+    known = await known_ids(session, [fact.id for fact in facts])
+    fresh = {fact.id: fact for fact in facts if fact.id not in known}
+    recorded: list[str] = []
+    for fact in fresh.values():
+        if await insert_once(session, Fact, row_of(fact, now), "source", "key"):
+            recorded.append(fact.id)
+            payload = {"fact_id": fact.id, "customer_id": fact.customer_id}
+            await owe(session, topic=FACT_RECORDED, key=fact.id, payload=payload, now=now)
+    return recorded
+
+
+async def known_ids(session: Session, ids: Sequence[str]) -> set[str]:
+    return set((await session.exec(select(Fact.id).where(col(Fact.id).in_(ids)))).all())
+
+
+def row_of(fact: NewFact, now: datetime) -> dict[str, Any]:
+    return {
+        "id": fact.id,
+        "source": fact.source,
+        "key": fact.key,
+        "kind": fact.kind,
+        "customer_id": fact.customer_id,
+        "occurred_at": fact.occurred_at,
+        "recorded_at": now,
+        "payload": fact.payload,
+    }
+
+
+async def facts_of(session: Session, customer_id: str) -> Sequence[Fact]:
+    """All facts of a customer in the order in which they happened; ties by id, so that it is always the same."""
+    statement = select(Fact).where(Fact.customer_id == customer_id)
+    return (await session.exec(statement.order_by(col(Fact.occurred_at), col(Fact.id)))).all()

@@ -1,0 +1,94 @@
+"""What is owed: rows written together with the change that causes them, settled by the worker.
+
+The queue only wakes a worker up. A row stays owed until its effect has committed in the same
+transaction as its `settled_at`, so that a lost message delays an effect and never loses it.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Index, UniqueConstraint, update
+from sqlmodel import Field, col, select
+
+from core.db import OWED, Record, Session, changed_rows, insert_once, instant, json_column
+from core.ids import derived_id
+
+# A failing effect is tried again after 1, 2, 4 … seconds, at most every ten minutes, for ever.
+FIRST_PAUSE = timedelta(seconds=1)
+LONGEST_PAUSE = timedelta(minutes=10)
+
+
+class Outbox(Record, table=True):
+    """One effect that is owed, named by its topic and a key computed from the fact that causes it."""
+
+    __table_args__ = (
+        UniqueConstraint("topic", "key"),
+        Index("ix_outbox_owed", "available_at"),
+    )
+
+    id: str = Field(primary_key=True)
+    topic: str
+    key: str
+    payload: dict[str, Any] = json_column()
+    created_at: datetime = instant()
+    available_at: datetime | None = instant(optional=True)
+    settled_at: datetime | None = instant(optional=True)
+    attempts: int = 0
+    failure: str | None = None
+
+
+async def owe(
+    session: Session,
+    *,
+    topic: str,
+    key: str,
+    payload: dict[str, Any],
+    now: datetime,
+    not_before: datetime | None = None,
+) -> None:
+    """Owe an effect, once per topic and key; it may be settled from `not_before` on."""
+    row_id = derived_id("outbox", topic, key)
+    row: dict[str, Any] = {
+        "id": row_id,
+        "topic": topic,
+        "key": key,
+        "payload": payload,
+        "created_at": now,
+        "available_at": not_before or now,
+        "attempts": 0,
+    }
+    if await insert_once(session, Outbox, row, "topic", "key") and (not_before is None or not_before <= now):
+        session.info.setdefault(OWED, []).append(row_id)
+
+
+async def owed(session: Session, *, now: datetime, limit: int) -> Sequence[str]:
+    """Ids of effects that are due, the longest waiting first; settled rows have no `available_at`."""
+    statement = select(Outbox.id).where(col(Outbox.available_at) <= now).order_by(col(Outbox.available_at))
+    return (await session.exec(statement.limit(limit))).all()
+
+
+async def take(session: Session, row_id: str) -> Outbox | None:
+    """Lock an owed row for this transaction; None when it is settled or another worker has it."""
+    statement = select(Outbox).where(Outbox.id == row_id, col(Outbox.settled_at).is_(None))
+    return (await session.exec(statement.with_for_update(skip_locked=True))).first()
+
+
+def settle(row: Outbox, *, now: datetime) -> None:
+    """Mark the row's effect as done; it commits together with the effect."""
+    row.settled_at = now
+    row.available_at = None
+    row.failure = None
+
+
+async def postpone(session: Session, row_id: str, *, failure: str, now: datetime) -> None:
+    """Note a failed attempt and wait longer each time before the next one."""
+    row = await session.get(Outbox, row_id)
+    if row is None or row.settled_at is not None:
+        return
+    pause = min(FIRST_PAUSE * 2 ** min(row.attempts, 20), LONGEST_PAUSE)
+    statement = update(Outbox).where(col(Outbox.id) == row_id, col(Outbox.settled_at).is_(None))
+    await changed_rows(
+        session,
+        statement.values(attempts=col(Outbox.attempts) + 1, failure=failure[:500], available_at=now + pause),
+    )

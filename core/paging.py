@@ -1,0 +1,65 @@
+"""Pages with opaque cursors: a cursor is the sort key of the row it stands on, so inserts do not shift it."""
+
+import base64
+import binascii
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import orjson
+
+from core.errors import BadUserInput
+
+DEFAULT_PAGE = 20
+LARGEST_PAGE = 100
+
+T = TypeVar("T")
+Key = Sequence[str | int | float]
+
+
+class PageInvalid(BadUserInput):
+    code = "PAGE_INVALID"
+    en = "The page asked for is not valid."
+    zh = "分页参数无效。"
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """Some rows with the cursor of each, and whether more follow."""
+
+    rows: list[T]
+    cursors: list[str]
+    has_next: bool
+
+
+def page_size(first: int | None) -> int:
+    """The size asked for, or the default; raises PageInvalid outside 1 to 100."""
+    if first is None:
+        return DEFAULT_PAGE
+    if not 1 <= first <= LARGEST_PAGE:
+        raise PageInvalid(path=("first",), detail=f"1 to {LARGEST_PAGE}")
+    return first
+
+
+def cut(rows: Sequence[T], size: int, key: Callable[[T], Key]) -> Page[T]:
+    """Make a page of up to `size + 1` rows that were read; the extra one only tells that more follow."""
+    kept = list(rows[:size])
+    return Page(kept, [encode_cursor(key(row)) for row in kept], len(rows) > size)
+
+
+def encode_cursor(key: Key) -> str:
+    return base64.urlsafe_b64encode(orjson.dumps(list(key))).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str | None, *types: type) -> tuple[str | int | float, ...] | None:
+    """The sort key in a cursor, with values of exactly these types; raises PageInvalid on any other text."""
+    if cursor is None:
+        return None
+    try:
+        padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
+        key = orjson.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+    except (ValueError, binascii.Error) as error:
+        raise PageInvalid(path=("after",), detail="not a cursor of this list") from error
+    if not isinstance(key, list) or [type(part) for part in key] != list(types):
+        raise PageInvalid(path=("after",), detail="not a cursor of this list")
+    return tuple(key)

@@ -1,0 +1,70 @@
+"""Start and stop the services that we run ourselves; each is leashed, so none outlives us."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def start_leashed(
+    command: Sequence[str],
+    *,
+    log: Path | None,
+    env: Mapping[str, str] | None = None,
+    cwd: Path = REPOSITORY,
+    user: str | None = None,
+) -> subprocess.Popen[bytes]:
+    """Start a command in a process group of its own that is killed when this process ends.
+
+    Output is appended to `log`, or shared with us where it is None. It must be called from a thread
+    that lives as long as the process (the main thread), because the kernel watches that thread.
+    """
+    launcher = [sys.executable, str(REPOSITORY / "core" / "leash.py"), str(os.getpid()), *command]
+    environment = {**os.environ, **(env or {})}
+    if log is None:
+        return subprocess.Popen(  # noqa: S603 - the command is ours
+            launcher, cwd=cwd, env=environment, start_new_session=True, stdin=subprocess.DEVNULL, user=user
+        )
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        return subprocess.Popen(  # noqa: S603 - the command is ours
+            launcher,
+            cwd=cwd,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            user=user,
+        )
+
+
+def stop(process: subprocess.Popen[bytes], *, patience: float = 10.0) -> None:
+    """Ask the process to end, wait `patience` seconds, then kill it; returns when it is gone."""
+    if process.poll() is not None:
+        return
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(patience)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def free_port() -> int:
+    """A loopback TCP port that nothing listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner can read, from its first byte on."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)

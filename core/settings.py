@@ -1,0 +1,90 @@
+"""Settings come from the environment (and `.env`); nothing else in Kinship reads it."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Every value has a default that works on a fresh machine; a store left unset runs embedded."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
+
+    environment: Literal["development", "test", "production"] = "development"
+    data_dir: Path = Path(".data")
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=1, le=65535)
+    public_url: str | None = None
+
+    neo4j_uri: str | None = None
+    neo4j_user: str = "neo4j"
+    neo4j_password: SecretStr = SecretStr("")
+    neo4j_database: str | None = None
+    neo4j_pool_size: int = Field(default=50, ge=1)
+    database_url: str | None = None
+    database_pool_size: int = Field(default=10, ge=1)
+    redis_url: str | None = None
+
+    oidc_issuer: str | None = None
+    oidc_audience: str = "kinship"
+    oidc_roles_claim: str = "roles"
+    oidc_algorithms: tuple[str, ...] = ("RS256", "ES256", "PS256", "EdDSA")
+    oidc_leeway_seconds: int = Field(default=30, ge=0, le=300)
+
+    identity_hash_key: SecretStr = SecretStr("development-only")
+    max_body_bytes: int = Field(default=262_144, ge=1_024)
+    operation_timeout_seconds: float = Field(default=10.0, gt=0)
+    sweep_interval_seconds: int = Field(default=5, ge=1, le=60)
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @field_validator("database_url")
+    @classmethod
+    def with_driver(cls, url: str | None) -> str | None:
+        """Name the asynchronous driver where the URL leaves it out, as most people write it."""
+        for plain, driver in (("postgres://", "asyncpg"), ("postgresql://", "asyncpg"), ("sqlite://", "aiosqlite")):
+            if url is not None and url.startswith(plain):
+                backend = "postgresql" if driver == "asyncpg" else "sqlite"
+                return f"{backend}+{driver}://{url.removeprefix(plain)}"
+        return url
+
+    @cached_property
+    def base_url(self) -> str:
+        """The address by which browsers and phones reach the API, without a slash at its end."""
+        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+    @cached_property
+    def issuer_url(self) -> str:
+        """The OIDC issuer that signs our access tokens: the bank's, or the embedded development one."""
+        return self.oidc_issuer or f"{self.base_url}/issuer"
+
+    @property
+    def embedded_issuer(self) -> bool:
+        return self.oidc_issuer is None
+
+    def refuse_unsafe_production(self) -> None:
+        """Raise SettingsError where production would run on something meant for development."""
+        if self.environment != "production":
+            return
+        if self.embedded_issuer:
+            raise SettingsError("OIDC_ISSUER: the embedded development issuer does not run in production")
+        if self.identity_hash_key.get_secret_value() == "development-only":
+            raise SettingsError("IDENTITY_HASH_KEY: production needs its own secret")
+
+
+class SettingsError(Exception):
+    """A setting that cannot work; its text is the one line that the operator sees."""
+
+
+def load_settings() -> Settings:
+    """Read the environment; raises SettingsError with one line that names the variable."""
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "_".join(str(part) for part in first["loc"]).upper()
+        raise SettingsError(f"{name}: {first['msg']}") from error
+    settings.refuse_unsafe_production()
+    return settings

@@ -1,0 +1,1 @@
+"""Knowing the customer: imports, profiles, tags."""

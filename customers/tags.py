@@ -1,0 +1,31 @@
+"""Tags on customers and what they are about, in four families and interests."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+from graph.client import GraphClient, Row
+
+
+class TagFamily(StrEnum):
+    """What a tag speaks of."""
+
+    LIFE_CYCLE = "LIFE_CYCLE"
+    NEED = "NEED"
+    BEHAVIOUR = "BEHAVIOUR"
+    CHANNEL = "CHANNEL"
+    INTEREST = "INTEREST"
+
+
+TAGS_OF_CUSTOMERS = """
+UNWIND $ids AS id
+MATCH (:Customer {id: id})-[r:TAGGED]->(t:Tag)
+WHERE r.until IS NULL OR r.until > $now
+RETURN id AS customer_id, t.key AS key, t.name_zh AS name_zh, t.name_en AS name_en, t.family AS family,
+       r.source AS source, r.confidence AS confidence, r.since AS since, r.until AS until
+ORDER BY customer_id, r.confidence DESC, key
+"""
+
+
+async def tags_of_customers(graph: GraphClient, ids: Sequence[str], *, now: str) -> list[Row]:
+    """The tags that hold at `now` (ISO 8601, UTC), the surest first."""
+    return await graph.read(TAGS_OF_CUSTOMERS, ids=list(ids), now=now)

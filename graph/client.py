@@ -1,0 +1,188 @@
+"""The one way to the graph: queries with parameters, quick retries, time-outs, counted round trips."""
+
+import asyncio
+import random
+import time
+import weakref
+from collections.abc import Awaitable, Callable
+from typing import Any, LiteralString, Self, TypeVar
+
+import neo4j
+from neo4j.exceptions import (
+    AuthError,
+    ConfigurationError,
+    ConstraintError,
+    DriverError,
+    Neo4jError,
+    ServiceUnavailable,
+    SessionExpired,
+)
+
+from core.errors import BadUserInput, Unavailable
+from core.settings import Settings
+
+Row = dict[str, Any]
+Result = TypeVar("Result")
+
+# Two writers on one node meet again within microseconds, so the first waits are short; they grow
+# fast enough that two hundred writers on one event do not keep the engine busy with conflicts.
+FIRST_WAIT_SECONDS = 0.004
+LONGEST_WAIT_SECONDS = 0.25
+
+
+class Transaction:
+    """Statements that take effect together; handed to the function given to `GraphClient.transact`."""
+
+    def __init__(self, inner: neo4j.AsyncTransaction, client: "GraphClient") -> None:
+        self._inner = inner
+        self._client = client
+
+    async def run(self, query: LiteralString, **parameters: Any) -> list[Row]:
+        """Run one statement and return its rows."""
+        self._client.round_trips += 1
+        result = await self._inner.run(query, parameters)
+        return [dict(record) async for record in result]
+
+
+class GraphClient:
+    """A pool of Bolt connections; safe to share between tasks, one per process."""
+
+    def __init__(
+        self,
+        uri: str,
+        *,
+        user: str,
+        password: str,
+        database: str | None = None,
+        pool_size: int = 50,
+        timeout: float = 10.0,
+    ) -> None:
+        self.round_trips = 0
+        self.retries = 0
+        self._database = database
+        self._timeout = timeout
+        self._turns: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
+        self._driver = neo4j.AsyncGraphDatabase.driver(
+            uri,
+            auth=(user, password) if password else None,
+            max_connection_pool_size=pool_size,
+            connection_acquisition_timeout=timeout,
+            connection_timeout=min(timeout, 5.0),
+            # Embedded and community servers have nothing to notify that a query constant could mend at run time.
+            notifications_min_severity="OFF",
+        )
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """A client as the settings say; NEO4J_URI must be set by now (the supervisor does it)."""
+        if settings.neo4j_uri is None:
+            raise Unavailable(detail="NEO4J_URI is not set: start the system with make run")
+        return cls(
+            settings.neo4j_uri,
+            user=settings.neo4j_user,
+            password=settings.neo4j_password.get_secret_value(),
+            database=settings.neo4j_database,
+            pool_size=settings.neo4j_pool_size,
+            timeout=settings.operation_timeout_seconds,
+        )
+
+    async def close(self) -> None:
+        await self._driver.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def read(self, query: LiteralString, *, timeout: float | None = None, **parameters: Any) -> list[Row]:
+        """Run one reading statement and return its rows; raises Unavailable when time runs out."""
+        return await self._run(neo4j.READ_ACCESS, query, parameters, timeout)
+
+    async def write(self, query: LiteralString, *, timeout: float | None = None, **parameters: Any) -> list[Row]:
+        """Run one writing statement in a transaction of its own and return its rows.
+
+        It may run more than once (a conflict, a lost answer), so it must be safe to repeat.
+        """
+        return await self._run(neo4j.WRITE_ACCESS, query, parameters, timeout)
+
+    async def transact(
+        self,
+        work: Callable[[Transaction], Awaitable[Result]],
+        *,
+        contended: str,
+        timeout: float | None = None,
+    ) -> Result:
+        """Run `work` in one transaction, again from its start after a conflict; it must be safe to repeat.
+
+        Writers of this process that name the same `contended` thing take turns, which spares the
+        engine their conflicts. What keeps writers of other processes off is the engine alone.
+        """
+        turn = self._turns.setdefault(contended, asyncio.Lock())
+
+        async def attempt() -> Result:
+            async with self._driver.session(database=self._database, default_access_mode=neo4j.WRITE_ACCESS) as session:
+                inner = await session.begin_transaction(timeout=timeout or self._timeout)
+                async with inner:
+                    result = await work(Transaction(inner, self))
+                    await inner.commit()
+                    return result
+
+        try:
+            async with asyncio.timeout(timeout or self._timeout):
+                await turn.acquire()
+        except TimeoutError as error:
+            raise Unavailable(detail="too many writers wait for the same thing") from error
+        try:
+            return await self._retried(attempt, timeout)
+        finally:
+            turn.release()
+
+    async def _run(
+        self, access: str, query: LiteralString, parameters: dict[str, Any], timeout: float | None
+    ) -> list[Row]:
+        statement = neo4j.Query(query, timeout=timeout or self._timeout)
+
+        async def attempt() -> list[Row]:
+            self.round_trips += 1
+            async with self._driver.session(database=self._database, default_access_mode=access) as session:
+                result = await session.run(statement, parameters)
+                return [dict(record) async for record in result]
+
+        return await self._retried(attempt, timeout)
+
+    async def _retried(self, attempt: Callable[[], Awaitable[Result]], timeout: float | None) -> Result:
+        limit = timeout or self._timeout
+        deadline = time.monotonic() + limit
+        wait = FIRST_WAIT_SECONDS
+        try:
+            async with asyncio.timeout(limit):
+                while True:
+                    try:
+                        return await attempt()
+                    except (Neo4jError, DriverError) as error:
+                        if not is_worth_repeating(error):
+                            raise
+                        if time.monotonic() + wait > deadline:
+                            raise Unavailable(detail="the graph is busy") from error
+                    self.retries += 1
+                    await asyncio.sleep(wait * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
+                    wait = min(wait * 2, LONGEST_WAIT_SECONDS)
+        except TimeoutError as error:
+            raise Unavailable(detail="the graph did not answer in time") from error
+        except (OverflowError, ValueError, UnicodeEncodeError) as error:
+            # Bolt carries neither lone surrogates nor integers past 63 bits; only a client can send them.
+            raise BadUserInput(detail="a value cannot be stored") from error
+
+
+def is_worth_repeating(error: Neo4jError | DriverError) -> bool:
+    """Whether the same statement may succeed a moment later.
+
+    On the embedded engine two `MERGE` of one key at once end with a constraint violation for one of
+    them: repeated, it finds the node. A statement of ours never violates a constraint by itself.
+    """
+    if isinstance(error, AuthError | ConfigurationError):
+        return False
+    if isinstance(error, ConstraintError | ServiceUnavailable | SessionExpired):
+        return True
+    return error.is_retryable()

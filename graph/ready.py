@@ -1,0 +1,31 @@
+"""Waiting until a graph answers a query, which is later than its port opens."""
+
+import asyncio
+import time
+
+import neo4j
+from neo4j.exceptions import AuthError, ConfigurationError, DriverError, Neo4jError
+
+
+async def wait_for_bolt(uri: str, user: str, password: str, *, timeout: float) -> None:
+    """Return once a query is answered; raises TimeoutError with the last cause, ValueError for what cannot be mended."""
+    deadline = time.monotonic() + timeout
+    auth = (user, password) if password else None
+    try:
+        driver = neo4j.AsyncGraphDatabase.driver(
+            uri, auth=auth, connection_timeout=2.0, notifications_min_severity="OFF"
+        )
+    except (ConfigurationError, ValueError) as error:
+        raise ValueError(str(error)) from error
+    async with driver:
+        while True:
+            try:
+                async with asyncio.timeout(5):
+                    await driver.execute_query("RETURN 1 AS one")
+                return
+            except AuthError as error:
+                raise ValueError("user or password are refused") from error
+            except (DriverError, Neo4jError, TimeoutError, OSError) as error:
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"{uri} did not answer within {timeout:.0f} s: {error}") from error
+            await asyncio.sleep(0.1)

@@ -1,0 +1,1 @@
+"""Loyalty: the ledger, its lots, earning, the catalogue and redemption."""

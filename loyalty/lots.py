@@ -1,0 +1,152 @@
+"""Lots: where points came from, when they may be spent, and which of them a debit took."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import BigInteger, CheckConstraint, Index, func, update
+from sqlmodel import Field, col, select
+
+from core.db import Record, Session, changed_rows, instant
+from core.ids import derived_id, new_id
+from core.outbox import owe
+from loyalty.ledger import AccountKind, Cause, InsufficientPoints, Leg, PostingKind, post
+
+POINTS_RELEASE = "points.release"
+
+
+class LedgerLot(Record, table=True):
+    """Points earned by one posting; `remaining` counts down as debits take from it."""
+
+    __table_args__ = (
+        CheckConstraint("remaining >= 0 AND remaining <= points", name="ck_ledger_lot_remaining"),
+        Index("ix_ledger_lot_burn", "customer_id", "expires_at", "earned_at", "id"),
+    )
+
+    id: str = Field(primary_key=True)
+    customer_id: str
+    posting_id: str = Field(foreign_key="ledger_posting.id", unique=True)
+    points: int = Field(sa_type=BigInteger)
+    remaining: int = Field(sa_type=BigInteger)
+    earned_at: datetime = instant()
+    available_at: datetime = instant()
+    expires_at: datetime = instant()
+    released: bool
+
+
+class LotDebit(Record, table=True):
+    """How many points a posting took from a lot."""
+
+    id: str = Field(primary_key=True)
+    posting_id: str = Field(foreign_key="ledger_posting.id", index=True)
+    lot_id: str = Field(foreign_key="ledger_lot.id", index=True)
+    points: int = Field(sa_type=BigInteger)
+
+
+async def earn(
+    session: Session,
+    *,
+    key: str,
+    customer_id: str,
+    points: int,
+    cause: Cause,
+    occurred_at: datetime,
+    available_at: datetime,
+    expires_at: datetime,
+    now: datetime,
+) -> str | None:
+    """Issue points into a new lot, once by `key`; returns the posting's id, None where it was done before.
+
+    Points whose `available_at` lies ahead go to the pending account, and their release is owed.
+    """
+    released = available_at <= now
+    account = AccountKind.AVAILABLE if released else AccountKind.PENDING
+    legs = [Leg(AccountKind.ISSUANCE, -points), Leg(account, points, customer_id)]
+    posting_id = await post(
+        session, key=key, kind=PostingKind.EARN, cause=cause, legs=legs, occurred_at=occurred_at, now=now
+    )
+    if posting_id is None:
+        return None
+    lot = LedgerLot(
+        id=derived_id("lot", key),
+        customer_id=customer_id,
+        posting_id=posting_id,
+        points=points,
+        remaining=points,
+        earned_at=occurred_at,
+        available_at=available_at,
+        expires_at=expires_at,
+        released=released,
+    )
+    session.add(lot)
+    if not released:
+        payload = {"lot_id": lot.id}
+        await owe(session, topic=POINTS_RELEASE, key=lot.id, payload=payload, now=now, not_before=available_at)
+    return posting_id
+
+
+async def release(session: Session, lot_id: str, *, now: datetime) -> None:
+    """Move a lot's points from pending to available, once."""
+    claimed = update(LedgerLot).where(col(LedgerLot.id) == lot_id, col(LedgerLot.released).is_(False))
+    if not await changed_rows(session, claimed.values(released=True)):
+        return
+    lot = await session.get_one(LedgerLot, lot_id, populate_existing=True)
+    if lot.remaining == 0:
+        return
+    legs = [
+        Leg(AccountKind.PENDING, -lot.remaining, lot.customer_id),
+        Leg(AccountKind.AVAILABLE, lot.remaining, lot.customer_id),
+    ]
+    await post(
+        session,
+        key=f"release:{lot_id}",
+        kind=PostingKind.RELEASE,
+        cause=Cause("LOT", lot_id),
+        legs=legs,
+        occurred_at=lot.available_at,
+        now=now,
+    )
+
+
+async def burn(session: Session, *, posting_id: str, customer_id: str, points: int, now: datetime) -> None:
+    """Take points from the customer's lots, the earliest expiry first, ties by age and id.
+
+    The caller has debited the available account in this transaction, which holds off every other
+    debit of the same customer. Raises InsufficientPoints when the lots that have not expired hold less.
+    """
+    statement = (
+        select(LedgerLot)
+        .where(
+            LedgerLot.customer_id == customer_id,
+            col(LedgerLot.released).is_(True),
+            LedgerLot.remaining > 0,
+            LedgerLot.expires_at > now,
+        )
+        .order_by(col(LedgerLot.expires_at), col(LedgerLot.earned_at), col(LedgerLot.id))
+        .with_for_update()
+    )
+    for lot in (await session.exec(statement)).all():
+        taken = min(points, lot.remaining)
+        lot.remaining -= taken
+        session.add(LotDebit(id=new_id(), posting_id=posting_id, lot_id=lot.id, points=taken))
+        points -= taken
+        if not points:
+            return
+    raise InsufficientPoints
+
+
+async def debits_of(session: Session, posting_id: str) -> Sequence[tuple[LotDebit, LedgerLot]]:
+    """The lots that a posting took from, in the order in which it took them."""
+    statement = select(LotDebit, LedgerLot).join(LedgerLot).where(LotDebit.posting_id == posting_id)
+    return (await session.exec(statement.order_by(col(LotDebit.id)))).all()
+
+
+async def lot_of_posting(session: Session, posting_id: str) -> LedgerLot | None:
+    return (await session.exec(select(LedgerLot).where(LedgerLot.posting_id == posting_id))).first()
+
+
+async def next_release(session: Session, customer_id: str) -> datetime | None:
+    """When the earliest pending points become available."""
+    statement = select(func.min(LedgerLot.available_at)).where(
+        LedgerLot.customer_id == customer_id, col(LedgerLot.released).is_(False), LedgerLot.remaining > 0
+    )
+    return (await session.exec(statement)).first()

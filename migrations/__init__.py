@@ -1,0 +1,1 @@
+"""Numbered migrations of both stores, safe to run by several instances at once."""

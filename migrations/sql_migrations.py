@@ -1,0 +1,50 @@
+"""SQL migrations by Alembic: one transaction under a lock, so that several instances may start at once."""
+
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, MetaData, text
+
+from core.db import WRITES, Database
+
+FOLDER = Path(__file__).parent / "sql"
+# Any number does, as long as nothing else in the database takes the same advisory lock.
+ADVISORY_LOCK = 7_226_150_031
+
+
+def alembic_config(connection: Connection | None = None, metadata: MetaData | None = None) -> Config:
+    """Alembic's configuration, without an ini file: everything that it needs is said here."""
+    config = Config()
+    config.set_main_option("script_location", str(FOLDER))
+    config.set_main_option("file_template", "%%(rev)s_%%(slug)s")
+    config.attributes.update({"connection": connection, "metadata": metadata})
+    return config
+
+
+async def upgrade_sql(database: Database) -> None:
+    """Bring the schema to the newest revision, or change nothing when one of the steps fails."""
+
+    def run(connection: Connection) -> None:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": ADVISORY_LOCK})
+        command.upgrade(alembic_config(connection), "head")
+
+    async with database.engine.connect() as connection:
+        await connection.execution_options(**WRITES)
+        async with connection.begin():
+            await connection.run_sync(run)
+
+
+async def is_sql_current(database: Database) -> bool:
+    """Whether the database stands at the newest revision that this code knows."""
+    heads = set(ScriptDirectory.from_config(alembic_config()).get_heads())
+
+    def current(connection: Connection) -> Any:
+        return set(MigrationContext.configure(connection).get_current_heads())
+
+    async with database.engine.connect() as connection:
+        return await connection.run_sync(current) == heads

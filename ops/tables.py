@@ -1,0 +1,26 @@
+"""The complete SQL schema: importing this module loads every room's tables into one metadata."""
+
+from sqlmodel import SQLModel
+
+from core import facts, outbox
+from customers import imports, profiles
+from loyalty import catalogue, earning, ledger, lots, redemption
+from referrals import attribution, codes, links, programs, rewards
+
+MODULES = (
+    facts,
+    outbox,
+    imports,
+    profiles,
+    catalogue,
+    earning,
+    ledger,
+    lots,
+    redemption,
+    attribution,
+    codes,
+    links,
+    programs,
+    rewards,
+)
+METADATA = SQLModel.metadata

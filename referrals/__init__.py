@@ -1,0 +1,1 @@
+"""Client referrals: programmes, codes, links, attribution, qualification, rewards."""

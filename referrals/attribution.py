@@ -1,0 +1,277 @@
+"""Attribution: who referred whom, decided once, without a circle, in the graph's own transaction.
+
+The REFERRED relationship is the truth of who refers whom; it carries `settled: false` until the SQL
+row of the conversion exists, so that a crash between the two is found by the sweep.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import UniqueConstraint
+from sqlmodel import Field, col, select
+
+from core.clock import iso, parse_instant
+from core.db import Record, Session, insert_once, instant
+from core.errors import Refusal
+from core.ids import derived_id
+from core.outbox import owe
+from graph.client import GraphClient, Row, Transaction
+from referrals.codes import ReferralCode
+from referrals.links import ReferralClick
+from referrals.programs import ProgramDefinition
+
+REFERRAL_CLAIMED = "referral.claimed"
+
+
+class SelfReferral(Refusal):
+    code = "SELF_REFERRAL"
+    en = "You cannot refer yourself."
+    zh = "不能推荐自己。"
+
+
+class AlreadyReferred(Refusal):
+    code = "ALREADY_REFERRED"
+    en = "Somebody else already referred you."
+    zh = "您已有推荐人。"
+
+
+class ReferralCycle(Refusal):
+    code = "REFERRAL_CYCLE"
+    en = "You referred this person, directly or through others."
+    zh = "对方由您直接或间接推荐，不能互相推荐。"
+
+
+class ExistingCustomer(Refusal):
+    code = "EXISTING_CUSTOMER"
+    en = "You were a customer before this referral."
+    zh = "您在此推荐之前已是我行客户。"
+
+
+class AlreadyQualified(Refusal):
+    code = "ALREADY_QUALIFIED"
+    en = "It is too late to name a referrer."
+    zh = "已过补填推荐人的期限。"
+
+
+class ReferralStatus(StrEnum):
+    """A referral is open until every step is reached, or it turns out that it should not have been."""
+
+    OPEN = "OPEN"
+    QUALIFIED = "QUALIFIED"
+    REJECTED = "REJECTED"
+
+
+class Referral(Record, table=True):
+    """A conversion; facts count from `attributed_from` on, and who was a customer before it is refused."""
+
+    __table_args__ = (UniqueConstraint("program_id", "referee_id"),)
+
+    id: str = Field(primary_key=True)
+    program_id: str = Field(foreign_key="referral_program.id")
+    version: int
+    referrer_id: str = Field(index=True)
+    referee_id: str = Field(index=True)
+    code_id: str = Field(foreign_key="referral_code.id")
+    click_id: str | None = Field(default=None, foreign_key="referral_click.id")
+    status: str
+    reason: str | None = None
+    attributed_from: datetime = instant()
+    claimed_at: datetime = instant()
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """What attribution needs to know of a person, without knowing the profile."""
+
+    customer_id: str
+    customer_since: datetime | None
+    identity_hash: str | None
+    phone: str | None
+    email: str | None
+
+
+def referral_id(program_id: str, referee_id: str) -> str:
+    """A conversion's id: there is one per referee and programme."""
+    return derived_id("referral", program_id, referee_id)
+
+
+def check_claim(*, referrer: Person, referee: Person, attributed_from: datetime) -> None:
+    """Raise SelfReferral or ExistingCustomer; it looks at the two people only."""
+    if referrer.customer_id == referee.customer_id or is_same_person(referrer, referee):
+        raise SelfReferral(path=("code",))
+    if referee.customer_since is not None and referee.customer_since < attributed_from:
+        raise ExistingCustomer
+
+
+def is_same_person(one: Person, other: Person) -> bool:
+    """Two profiles of one person: the same document, normalised e-mail or telephone number."""
+    pairs = ((one.identity_hash, other.identity_hash), (one.email, other.email), (one.phone, other.phone))
+    return any(mine is not None and mine == theirs for mine, theirs in pairs)
+
+
+def attribution_start(definition: ProgramDefinition, click: ReferralClick | None, now: datetime) -> datetime:
+    """From when on the referee's facts count: the click within its window, else the span for late claims."""
+    if click is not None and now - timedelta(days=definition.click_window_days) <= click.clicked_at:
+        return click.clicked_at
+    return now - timedelta(days=definition.late_claim_days)
+
+
+# A claim joins the referee's tree below the referrer. Both trees' roots are locked by a first write;
+# then the path is read again, because a root may have got a referrer while we waited for its lock.
+ROOT = """
+MATCH (start:Customer {id: $customer_id})
+OPTIONAL MATCH path = (root:Customer)-[:REFERRED* {program_id: $program_id}]->(start)
+WHERE NOT EXISTS { (:Customer)-[:REFERRED {program_id: $program_id}]->(root) }
+RETURN coalesce(root.id, start.id) AS root_id
+LIMIT 1
+"""
+
+LOCK_CUSTOMER = """
+MATCH (c:Customer {id: $customer_id})
+SET c.referrals_touched_at = $now
+RETURN c.id AS id
+"""
+
+REFERRER = """
+MATCH (c:Customer)-[r:REFERRED {program_id: $program_id}]->(:Customer {id: $customer_id})
+RETURN c.id AS id
+"""
+
+REFER = """
+MATCH (a:Customer {id: $referrer_id}), (b:Customer {id: $referee_id})
+CREATE (a)-[:REFERRED {key: $key, program_id: $program_id, version: $version, code_id: $code_id,
+  click_id: $click_id, attributed_from: $attributed_from, at: $now, settled: false}]->(b)
+"""
+
+
+async def refer(
+    graph: GraphClient,
+    *,
+    code: ReferralCode,
+    version: int,
+    referee_id: str,
+    click_id: str | None,
+    attributed_from: datetime,
+    now: datetime,
+) -> bool:
+    """Draw the REFERRED relationship; False when it was already drawn by the same referrer.
+
+    Raises AlreadyReferred for a second referrer and ReferralCycle where the referee stands above
+    the referrer, also when the two claims that would close the circle run at once.
+    """
+    referrer_id, program_id = code.customer_id, code.program_id
+
+    async def work(tx: Transaction) -> bool:
+        root = await lock_roots(tx, program_id, referrer_id, referee_id, iso(now))
+        known = await tx.run(REFERRER, program_id=program_id, customer_id=referee_id)
+        if known:
+            if known[0]["id"] == referrer_id:
+                return False
+            raise AlreadyReferred
+        if root == referee_id:
+            raise ReferralCycle(path=("code",))
+        await tx.run(
+            REFER,
+            referrer_id=referrer_id,
+            referee_id=referee_id,
+            key=f"{program_id}:{referee_id}",
+            program_id=program_id,
+            version=version,
+            code_id=code.id,
+            click_id=click_id,
+            attributed_from=iso(attributed_from),
+            now=iso(now),
+        )
+        return True
+
+    return await graph.transact(work, contended=program_id)
+
+
+async def lock_roots(tx: Transaction, program_id: str, referrer_id: str, referee_id: str, now: str) -> str:
+    """Lock the referee and the root above the referrer, in order of their ids; returns that root."""
+    root = await root_of(tx, program_id, referrer_id)
+    while True:
+        for customer_id in sorted({root, referee_id}):
+            await tx.run(LOCK_CUSTOMER, customer_id=customer_id, now=now)
+        again = await root_of(tx, program_id, referrer_id)
+        if again == root:
+            return root
+        root = again
+
+
+async def root_of(tx: Transaction, program_id: str, customer_id: str) -> str:
+    rows = await tx.run(ROOT, program_id=program_id, customer_id=customer_id)
+    return str(rows[0]["root_id"]) if rows else customer_id
+
+
+async def record_referral(session: Session, edge: Row, *, now: datetime) -> str:
+    """Write the conversion of a REFERRED relationship, once; returns its id and owes its evaluation."""
+    row: dict[str, Any] = {
+        "id": referral_id(edge["program_id"], edge["referee_id"]),
+        "program_id": edge["program_id"],
+        "version": edge["version"],
+        "referrer_id": edge["referrer_id"],
+        "referee_id": edge["referee_id"],
+        "code_id": edge["code_id"],
+        "click_id": edge["click_id"],
+        "status": ReferralStatus.OPEN,
+        "attributed_from": edge["attributed_from"],
+        "claimed_at": edge["at"],
+    }
+    if await insert_once(session, Referral, row, "program_id", "referee_id"):
+        payload = {"customer_id": row["referee_id"]}
+        await owe(session, topic=REFERRAL_CLAIMED, key=str(row["id"]), payload=payload, now=now)
+    return str(row["id"])
+
+
+EDGE = """
+MATCH (a:Customer)-[r:REFERRED {key: $key}]->(b:Customer)
+RETURN r.key AS key, a.id AS referrer_id, b.id AS referee_id, r.program_id AS program_id, r.version AS version,
+       r.code_id AS code_id, r.click_id AS click_id, r.attributed_from AS attributed_from, r.at AS at
+"""
+
+UNSETTLED_EDGES = """
+MATCH (a:Customer)-[r:REFERRED {settled: false}]->(b:Customer)
+RETURN r.key AS key, a.id AS referrer_id, b.id AS referee_id, r.program_id AS program_id, r.version AS version,
+       r.code_id AS code_id, r.click_id AS click_id, r.attributed_from AS attributed_from, r.at AS at
+LIMIT $limit
+"""
+
+SETTLE_EDGE = """
+MATCH ()-[r:REFERRED {key: $key}]->()
+SET r.settled = true
+"""
+
+
+async def referral_edge(graph: GraphClient, program_id: str, referee_id: str) -> Row:
+    """The relationship that a claim has drawn."""
+    rows = await graph.read(EDGE, key=f"{program_id}:{referee_id}")
+    return edge_with_instants(rows[0])
+
+
+async def unsettled_referrals(graph: GraphClient, *, limit: int) -> list[Row]:
+    """Relationships whose conversion is not known to be written."""
+    return [edge_with_instants(row) for row in await graph.read(UNSETTLED_EDGES, limit=limit)]
+
+
+def edge_with_instants(row: Row) -> Row:
+    return {**row, "attributed_from": parse_instant(row["attributed_from"]), "at": parse_instant(row["at"])}
+
+
+async def settle_referral(graph: GraphClient, key: str) -> None:
+    """Note that the conversion of this relationship is written."""
+    await graph.write(SETTLE_EDGE, key=key)
+
+
+async def referrals_of_referee(session: Session, customer_id: str) -> Sequence[Referral]:
+    """The conversions of a referee, locked for this transaction."""
+    statement = select(Referral).where(Referral.referee_id == customer_id).order_by(col(Referral.id))
+    return (await session.exec(statement.with_for_update())).all()
+
+
+async def referrals_by_id(session: Session, ids: Sequence[str]) -> dict[str, Referral]:
+    rows = (await session.exec(select(Referral).where(col(Referral.id).in_(list(ids))))).all()
+    return {referral.id: referral for referral in rows}

@@ -1,0 +1,94 @@
+"""Claiming: a new customer names who brought them, by a code or by the links that they followed."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
+
+from core.db import Session
+from core.facts import facts_of
+from graph.client import GraphClient
+from referrals.attribution import (
+    AlreadyQualified,
+    ExistingCustomer,
+    Person,
+    attribution_start,
+    check_claim,
+    record_referral,
+    refer,
+    referral_edge,
+)
+from referrals.codes import CodeUnknown, ReferralCode, codes_by_id, resolve_code
+from referrals.links import ReferralClick, clicks_by_id
+from referrals.programs import Attribution, ProgramDefinition, definition_of, running_program
+from referrals.qualification import qualify
+
+FindPerson = Callable[[str], Awaitable[Person | None]]
+
+
+async def claim_referral(
+    session: Session,
+    graph: GraphClient,
+    *,
+    typed_code: str,
+    click_ids: Sequence[str],
+    referee: Person,
+    find_person: FindPerson,
+    now: datetime,
+) -> str:
+    """Attribute the referee to a referrer; returns the referral's id, the same when claimed again.
+
+    Raises CodeUnknown, CodeRevoked, ProgramNotActive, SelfReferral, ExistingCustomer,
+    AlreadyQualified, AlreadyReferred or ReferralCycle; then nothing has changed.
+    """
+    code = await resolve_code(session, typed_code)
+    program = await running_program(session, code.program_id, now=now)
+    version = program.active_version or 1
+    definition = await definition_of(session, program.id, version)
+    code, click = await choose_touch(session, code, click_ids, definition, now)
+    referrer = await find_person(code.customer_id)
+    if referrer is None:
+        raise CodeUnknown(path=("code",))
+    start = attribution_start(definition, click, now)
+    check_claim(referrer=referrer, referee=referee, attributed_from=start)
+    await check_facts(session, definition, referee, start, is_late=click is None)
+    click_id = click.id if click else None
+    await refer(
+        graph,
+        code=code,
+        version=version,
+        referee_id=referee.customer_id,
+        click_id=click_id,
+        attributed_from=start,
+        now=now,
+    )
+    return await record_referral(session, await referral_edge(graph, program.id, referee.customer_id), now=now)
+
+
+async def choose_touch(
+    session: Session, code: ReferralCode, click_ids: Sequence[str], definition: ProgramDefinition, now: datetime
+) -> tuple[ReferralCode, ReferralClick | None]:
+    """The code and click that count: of the programme's clicks within its window, the first or the last."""
+    opened = now - timedelta(days=definition.click_window_days)
+    clicks = [
+        click
+        for click in (await clicks_by_id(session, click_ids)).values()
+        if not click.is_robot and opened <= click.clicked_at <= now
+    ]
+    codes = await codes_by_id(session, [click.code_id for click in clicks])
+    touches = [click for click in clicks if codes[click.code_id].program_id == code.program_id]
+    if not touches:
+        return code, None
+    choose = min if definition.attribution == Attribution.FIRST_TOUCH else max
+    touch = choose(touches, key=lambda click: (click.clicked_at, click.id))
+    return codes[touch.code_id], touch
+
+
+async def check_facts(
+    session: Session, definition: ProgramDefinition, referee: Person, start: datetime, *, is_late: bool
+) -> None:
+    """Refuse who was a customer before, and a late claim after everything that it could earn."""
+    facts = await facts_of(session, referee.customer_id)
+    outcome = qualify(definition, facts, attributed_from=start, customer_since=referee.customer_since)
+    if outcome.is_existing_customer:
+        raise ExistingCustomer
+    if is_late and outcome.is_complete:
+        raise AlreadyQualified

@@ -1,0 +1,75 @@
+"""Communities and events for tests, as an import would put them into the graph."""
+
+from datetime import datetime, timedelta
+
+from community.communities import MemberRole
+from core.clock import iso, utc_now
+from core.ids import new_id
+from graph.client import GraphClient
+
+PUT_CUSTOMERS = "UNWIND $ids AS id MERGE (c:Customer {id: id}) ON CREATE SET c.display_name = 'Test'"
+PUT_COMMUNITY = """
+CREATE (c:Community {id: $id, name_zh: '摄影社', name_en: 'Photo club', purpose_zh: '', purpose_en: '',
+  visibility: $visibility, join_policy: $join_policy, created_at: $now, member_count: 0})
+"""
+PUT_MEMBER = """
+MATCH (c:Community {id: $community_id}), (m:Customer {id: $customer_id})
+CREATE (m)-[:MEMBER_OF {key: $community_id + ':' + $customer_id, role: $role, since: $now}]->(c)
+SET c.member_count = c.member_count + 1
+"""
+PUT_EVENT = """
+MATCH (c:Community {id: $community_id})
+CREATE (c)-[:HOSTS]->(e:Event {id: $id, community_id: $community_id, title_zh: '外拍', title_en: 'Photo walk',
+  starts_at: $starts_at, ends_at: $ends_at, time_zone: 'Asia/Shanghai', capacity: $capacity, status: $status,
+  registered: 0})
+"""
+
+
+async def make_customers(graph: GraphClient, count: int) -> list[str]:
+    """Nodes of that many customers; returns their ids."""
+    ids = [new_id() for _ in range(count)]
+    await graph.write(PUT_CUSTOMERS, ids=ids)
+    return ids
+
+
+async def make_community(
+    graph: GraphClient,
+    *,
+    owner_id: str | None = None,
+    role: MemberRole = MemberRole.OWNER,
+    visibility: str = "PUBLIC",
+    join_policy: str = "OPEN",
+) -> str:
+    community_id = new_id()
+    await graph.write(
+        PUT_COMMUNITY, id=community_id, visibility=visibility, join_policy=join_policy, now=iso(utc_now())
+    )
+    if owner_id is not None:
+        await add_member(graph, community_id, owner_id, role)
+    return community_id
+
+
+async def add_member(graph: GraphClient, community_id: str, customer_id: str, role: MemberRole) -> None:
+    await graph.write(PUT_MEMBER, community_id=community_id, customer_id=customer_id, role=role, now=iso(utc_now()))
+
+
+async def make_event(
+    graph: GraphClient,
+    community_id: str,
+    *,
+    capacity: int | None = None,
+    status: str = "PUBLISHED",
+    starts_at: datetime | None = None,
+) -> str:
+    event_id = new_id()
+    start = starts_at or utc_now() + timedelta(days=1)
+    await graph.write(
+        PUT_EVENT,
+        id=event_id,
+        community_id=community_id,
+        capacity=capacity,
+        status=status,
+        starts_at=iso(start),
+        ends_at=iso(start + timedelta(hours=2)),
+    )
+    return event_id

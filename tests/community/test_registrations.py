@@ -1,0 +1,149 @@
+"""Registering: capacity holds under any number of writers, and every refusal changes nothing."""
+
+import asyncio
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+
+from community.communities import MemberRole
+from community.registrations import (
+    AlreadyAttended,
+    EventFull,
+    EventNotOpen,
+    cancel_registration,
+    register_for_event,
+    registrations_for,
+    registrations_of,
+)
+from core.clock import utc_now
+from core.errors import NotFound, Refusal
+from core.ids import new_id
+from graph.client import GraphClient
+from tests.community.places import add_member, make_community, make_customers, make_event
+from tests.conftest import Addresses
+
+pytestmark = pytest.mark.anyio
+
+COUNTS = """
+MATCH (e:Event {id: $id})
+RETURN e.registered AS counter, COUNT { (e)<-[r:REGISTERED_FOR]-() WHERE r.status = 'REGISTERED' } AS places
+"""
+
+
+async def counts(graph: GraphClient, event_id: str) -> dict[str, int]:
+    return (await graph.read(COUNTS, id=event_id))[0]
+
+
+async def outcome(graph: GraphClient, event_id: str, customer_id: str) -> str:
+    try:
+        await register_for_event(graph, event_id=event_id, customer_id=customer_id, now=utc_now())
+    except Refusal as refusal:
+        return refusal.code
+    return "REGISTERED"
+
+
+async def test_two_hundred_writers_share_fifty_places(stores: Addresses) -> None:
+    """Given capacity 50, when 200 register at once through two processes' worth of clients, then exactly 50 are in."""
+    async with stores.graph() as one, stores.graph() as other:
+        event = await make_event(one, await make_community(one), capacity=50)
+        customers = await make_customers(one, 200)
+        clients = (one, other)
+        outcomes = await asyncio.gather(
+            *(outcome(clients[index % 2], event, customer) for index, customer in enumerate(customers))
+        )
+        assert Counter(outcomes) == {"REGISTERED": 50, "EVENT_FULL": 150}
+        assert await counts(one, event) == {"counter": 50, "places": 50}
+
+
+async def test_one_customer_takes_one_place_however_often(stores: Addresses) -> None:
+    async with stores.graph() as one, stores.graph() as other:
+        event = await make_event(one, await make_community(one), capacity=10)
+        (customer,) = await make_customers(one, 1)
+        outcomes = await asyncio.gather(*(outcome((one, other)[i % 2], event, customer) for i in range(20)))
+        assert set(outcomes) == {"REGISTERED"}
+        assert await counts(one, event) == {"counter": 1, "places": 1}
+
+
+async def test_cancelling_frees_the_place_once(graph: GraphClient) -> None:
+    event = await make_event(graph, await make_community(graph), capacity=1)
+    first, second = await make_customers(graph, 2)
+    await register_for_event(graph, event_id=event, customer_id=first, now=utc_now())
+    with pytest.raises(EventFull):
+        await register_for_event(graph, event_id=event, customer_id=second, now=utc_now())
+    await asyncio.gather(
+        *(cancel_registration(graph, event_id=event, customer_id=first, now=utc_now()) for _ in range(5))
+    )
+    assert await counts(graph, event) == {"counter": 0, "places": 0}
+    await register_for_event(graph, event_id=event, customer_id=second, now=utc_now())
+    await register_for_event_refused(graph, event, first, EventFull)
+    assert await counts(graph, event) == {"counter": 1, "places": 1}
+
+
+async def register_for_event_refused(
+    graph: GraphClient, event_id: str, customer_id: str, refusal: type[Refusal]
+) -> None:
+    before = await counts(graph, event_id)
+    with pytest.raises(refusal):
+        await register_for_event(graph, event_id=event_id, customer_id=customer_id, now=utc_now())
+    assert await counts(graph, event_id) == before
+
+
+async def test_a_cancelled_customer_can_come_back(graph: GraphClient) -> None:
+    event = await make_event(graph, await make_community(graph), capacity=1)
+    (customer,) = await make_customers(graph, 1)
+    for _ in range(3):
+        await register_for_event(graph, event_id=event, customer_id=customer, now=utc_now())
+        await cancel_registration(graph, event_id=event, customer_id=customer, now=utc_now())
+    await register_for_event(graph, event_id=event, customer_id=customer, now=utc_now())
+    assert await counts(graph, event) == {"counter": 1, "places": 1}
+    assert (await registrations_for(graph, customer, [event]))[event]["status"] == "REGISTERED"
+
+
+async def test_refusals_change_nothing(graph: GraphClient) -> None:
+    community = await make_community(graph)
+    banned, outsider = await make_customers(graph, 2)
+    await add_member(graph, community, banned, MemberRole.BANNED)
+    event = await make_event(graph, community)
+    await register_for_event_refused(graph, event, banned, EventNotOpen)
+    for status in ("CANCELLED", "COMPLETED"):
+        closed = await make_event(graph, community, status=status)
+        await register_for_event_refused(graph, closed, outsider, EventNotOpen)
+    started = await make_event(graph, community, starts_at=utc_now() - timedelta(minutes=1))
+    await register_for_event_refused(graph, started, outsider, EventNotOpen)
+    draft = await make_event(graph, community, status="DRAFT")
+    await register_for_event_refused(graph, draft, outsider, NotFound)
+    private = await make_event(graph, await make_community(graph, visibility="PRIVATE"))
+    await register_for_event_refused(graph, private, outsider, NotFound)
+    with pytest.raises(NotFound):
+        await register_for_event(graph, event_id=new_id(), customer_id=outsider, now=utc_now())
+    with pytest.raises(NotFound):
+        await cancel_registration(graph, event_id=event, customer_id=outsider, now=utc_now())
+
+
+async def test_attendance_can_neither_be_repeated_nor_cancelled(graph: GraphClient) -> None:
+    event = await make_event(graph, await make_community(graph))
+    (customer,) = await make_customers(graph, 1)
+    await register_for_event(graph, event_id=event, customer_id=customer, now=utc_now())
+    await graph.write(
+        "MATCH ()-[r:REGISTERED_FOR {key: $key}]->() SET r.status = 'ATTENDED'", key=f"{event}:{customer}"
+    )
+    await register_for_event_refused(graph, event, customer, AlreadyAttended)
+    with pytest.raises(AlreadyAttended):
+        await cancel_registration(graph, event_id=event, customer_id=customer, now=utc_now())
+
+
+async def test_registrations_page_from_the_latest(graph: GraphClient) -> None:
+    community = await make_community(graph)
+    (customer,) = await make_customers(graph, 1)
+    start = utc_now()
+    events = [await make_event(graph, community) for _ in range(5)]
+    for index, event in enumerate(events):
+        await register_for_event(graph, event_id=event, customer_id=customer, now=start + timedelta(seconds=index))
+    seen: list[str] = []
+    cursor, more = None, True
+    while more:
+        page = await registrations_of(graph, customer, first=2, after=cursor)
+        seen += [row["event_id"] for row in page.rows]
+        cursor, more = page.cursors[-1], page.has_next
+    assert seen == list(reversed(events))

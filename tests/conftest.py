@@ -1,0 +1,153 @@
+"""Real stores for every test: the embedded engines always, Neo4j and PostgreSQL with `ENGINES=all`."""
+
+import asyncio
+import os
+import tempfile
+from collections.abc import AsyncGenerator, Generator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from core.db import Database
+from core.ids import new_id
+from core.processes import free_port, stop
+from core.redis_server import redis_url as url_of_redis
+from core.redis_server import start_redis, wait_for_redis
+from graph.client import GraphClient
+from graph.engine import DATABASE, USER, graph_password, start_graph
+from graph.ready import wait_for_bolt
+from migrations.graph_migrations import upgrade_graph
+from migrations.sql_migrations import upgrade_sql
+
+CACHE = Path(os.environ.get("KINSHIP_CACHE", ".cache")).resolve()
+READY_SECONDS = 90.0
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where one pair of engines answers."""
+
+    name: str
+    neo4j_uri: str
+    neo4j_user: str
+    neo4j_password: str
+    neo4j_database: str | None
+    database_url: str
+
+    def graph(self, *, timeout: float = 30.0, pool_size: int = 50) -> GraphClient:
+        return GraphClient(
+            self.neo4j_uri,
+            user=self.neo4j_user,
+            password=self.neo4j_password,
+            database=self.neo4j_database,
+            timeout=timeout,
+            pool_size=pool_size,
+        )
+
+    def database(self) -> Database:
+        return Database(self.database_url, timeout=60.0)
+
+    def environment(self) -> dict[str, str]:
+        """The same as settings, for a process of its own."""
+        return {
+            "ENVIRONMENT": "test",
+            "NEO4J_URI": self.neo4j_uri,
+            "NEO4J_USER": self.neo4j_user,
+            "NEO4J_PASSWORD": self.neo4j_password,
+            "NEO4J_DATABASE": self.neo4j_database or "",
+            "DATABASE_URL": self.database_url,
+        }
+
+
+def engine_pairs() -> list[str]:
+    """Which pairs of engines this run is for."""
+    return ["embedded", "real"] if "all" in os.environ.get("ENGINES", "") else ["embedded"]
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def scratch() -> Generator[Path, None, None]:
+    """A folder for the run's servers, short enough for Unix sockets."""
+    with tempfile.TemporaryDirectory(prefix="kinship-", ignore_cleanup_errors=True) as folder:
+        path = Path(folder)
+        path.chmod(0o755)
+        yield path
+
+
+@pytest.fixture(scope="session", params=engine_pairs())
+def stores(request: pytest.FixtureRequest, scratch: Path) -> Generator[Addresses, None, None]:
+    """One pair of engines, started and migrated."""
+    start = start_embedded if request.param == "embedded" else start_real
+    servers, addresses = start(scratch / request.param)
+    try:
+        asyncio.run(migrate(addresses))
+        yield addresses
+    finally:
+        for server in servers:
+            stop(server, patience=3)
+
+
+def start_embedded(folder: Path):
+    port = free_port()
+    server = start_graph(folder / "graph", bolt_port=port, http_port=free_port(), log=folder / "graph.log")
+    uri = f"bolt://127.0.0.1:{port}"
+    password = graph_password(folder / "graph")
+    url = f"sqlite+aiosqlite:///{folder / 'kinship.sqlite'}"
+    return [server], Addresses("embedded", uri, USER, password, DATABASE, url)
+
+
+def start_real(folder: Path):
+    from ops.neo4j_server import install_neo4j, start_neo4j
+    from ops.postgres_server import create_database, start_postgres
+
+    port = free_port()
+    lib = install_neo4j(CACHE)
+    server = start_neo4j(folder / "neo4j", lib=lib, bolt_port=port, log=folder / "neo4j.log")
+    postgres, admin_url = start_postgres(
+        folder / "postgres", port=free_port(), log=folder / "postgres.log", durable=False
+    )
+    url = asyncio.run(create_database(admin_url, "kinship"))
+    return [server, postgres], Addresses("real", f"bolt://127.0.0.1:{port}", "neo4j", "", None, url)
+
+
+async def migrate(addresses: Addresses) -> None:
+    await wait_for_bolt(addresses.neo4j_uri, addresses.neo4j_user, addresses.neo4j_password, timeout=READY_SECONDS)
+    database = addresses.database()
+    await upgrade_sql(database)
+    await database.close()
+    async with addresses.graph(timeout=60) as graph:
+        await upgrade_graph(graph)
+
+
+@pytest.fixture
+async def graph(stores: Addresses) -> AsyncGenerator[GraphClient, None]:
+    async with stores.graph() as client:
+        yield client
+
+
+@pytest.fixture
+async def database(stores: Addresses) -> AsyncGenerator[Database, None]:
+    found = stores.database()
+    yield found
+    await found.close()
+
+
+@pytest.fixture(scope="session")
+def redis_url(scratch: Path) -> Generator[str, None, None]:
+    """A real Redis for the run."""
+    port = free_port()
+    server = start_redis(scratch / "redis", port=port, log=scratch / "redis.log")
+    wait_for_redis(url := url_of_redis(scratch / "redis", port))
+    yield url
+    stop(server, patience=3)
+
+
+@pytest.fixture
+def unique() -> str:
+    """A name that no other test uses."""
+    return new_id()

@@ -1,0 +1,117 @@
+"""What arq runs: `python -m arq worker.settings.WorkerSettings`."""
+
+import asyncio
+import sys
+from typing import Any, ClassVar
+
+import structlog
+from arq import cron, func
+from arq.connections import RedisSettings
+from arq.worker import Function
+
+from core.db import Database
+from core.log import configure_logging
+from core.processes import start_leashed, stop
+from core.settings import load_settings
+from graph.client import GraphClient
+from worker.handlers import Stores, settle
+from worker.sweeps import settle_attendance_of, sweep_graph, sweep_outbox
+
+log = structlog.get_logger(__name__)
+
+QUEUE = "kinship"
+Context = dict[str, Any]
+
+
+async def start(ctx: Context) -> None:
+    """Open the stores; arq calls it once before the first job."""
+    settings = load_settings()
+    if settings.database_url is None:
+        raise RuntimeError("DATABASE_URL is not set: start the system with make run")
+    pool: Any = ctx["redis"]
+
+    async def wake(row_ids: Any) -> None:
+        await hint(pool, row_ids)
+
+    database = Database(settings.database_url, pool_size=settings.database_pool_size, wake=wake)
+    ctx["stores"] = Stores(database, GraphClient.of(settings))
+
+
+async def hint(pool: Any, row_ids: Any) -> None:
+    """Tell the queue of owed effects; a queue that is away only makes the sweep do it."""
+    try:
+        for row_id in row_ids:
+            await pool.enqueue_job("settle_outbox", row_id, _job_id=row_id, _queue_name=QUEUE)
+    except OSError as error:
+        log.warning("queue_unavailable", error=str(error))
+
+
+async def finish(ctx: Context) -> None:
+    stores: Stores = ctx["stores"]
+    await stores.graph.close()
+    await stores.database.close()
+
+
+async def begin_job(ctx: Context) -> None:
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(job_id=ctx["job_id"])
+
+
+async def settle_outbox(ctx: Context, row_id: str) -> None:
+    await settle(ctx["stores"], row_id)
+
+
+async def settle_attendance(ctx: Context, key: str) -> None:
+    await settle_attendance_of(ctx["stores"], key)
+
+
+async def sweep(ctx: Context) -> None:
+    """Find what is owed in both stores; cheap when there is nothing."""
+    stores: Stores = ctx["stores"]
+    found = await sweep_graph(stores) + await sweep_outbox(stores)
+    if found:
+        log.info("sweep", settled=found)
+
+
+async def recompute_recommendations(ctx: Context) -> None:
+    """Run the bulk computation in a process of its own, so that its memory goes and the sweeps go on."""
+    process = start_leashed([sys.executable, "-m", "worker.recommendations"], log=None)
+    try:
+        await asyncio.to_thread(process.wait)
+    finally:
+        # A worker that is asked to stop takes the computation with it; the old lists stay valid.
+        await asyncio.shield(asyncio.to_thread(stop, process))
+    if process.returncode != 0:
+        log.error("recommendations_failed", exit_code=process.returncode)
+
+
+def every(seconds: int) -> set[int]:
+    """The seconds of a minute at which something runs that often."""
+    return set(range(0, 60, seconds))
+
+
+SETTINGS = load_settings()
+configure_logging(SETTINGS.log_level)
+
+
+class WorkerSettings:
+    """A job killed half-way is found by the sweep; so time-outs are short and nothing is retried here."""
+
+    redis_settings = RedisSettings.from_dsn(SETTINGS.redis_url or "redis://127.0.0.1:6379")
+    queue_name = QUEUE
+    functions: ClassVar[list[Function]] = [
+        func(settle_outbox, timeout=30, keep_result=0, max_tries=1),
+        func(settle_attendance, timeout=30, keep_result=0, max_tries=1),
+        func(recompute_recommendations, timeout=3600, keep_result=0, max_tries=1),
+    ]
+    cron_jobs: ClassVar[list[Any]] = [
+        cron(sweep, second=every(SETTINGS.sweep_interval_seconds), timeout=60, keep_result=0, max_tries=1),
+        cron(recompute_recommendations, minute={7}, timeout=3600, keep_result=0, max_tries=1),
+    ]
+    on_startup = start
+    on_shutdown = finish
+    on_job_start = begin_job
+    max_jobs = 10
+    job_completion_wait = 5
+    handle_signals = True
+    health_check_interval = 30

@@ -1,0 +1,78 @@
+"""Sweeps: find everything that is owed and unsettled, whatever became of the message about it."""
+
+from datetime import timedelta
+
+import structlog
+
+from community.checkin import attendance, settle_attendance, unsettled_attendance
+from core import outbox
+from core.clock import utc_now
+from core.facts import OWN_SOURCE, NewFact, record_facts
+from graph.client import Row
+from referrals.attribution import record_referral, settle_referral, unsettled_referrals
+from worker.handlers import Stores, settle
+
+log = structlog.get_logger(__name__)
+
+BATCH = 200
+# One sweep gives way to the next after this long, so that a job's time-out never cuts it off.
+LONGEST_SWEEP = timedelta(seconds=40)
+
+EVENT_ATTENDED = "EVENT_ATTENDED"
+
+
+async def sweep_outbox(stores: Stores) -> int:
+    """Settle effects that are due until none is left or the time is up; returns how many were settled."""
+    settled = 0
+    started = utc_now()
+    while utc_now() - started < LONGEST_SWEEP:
+        async with stores.database.read() as session:
+            due = await outbox.owed(session, now=utc_now(), limit=BATCH)
+        done = sum([await settle(stores, row_id) for row_id in due])
+        settled += done
+        if not done:
+            break
+    return settled
+
+
+async def sweep_graph(stores: Stores) -> int:
+    """Give attendance its fact and referrals their conversion where a crash came between the stores."""
+    settled = 0
+    while rows := await unsettled_attendance(stores.graph, limit=BATCH):
+        for row in rows:
+            await record_attendance(stores, row)
+        settled += len(rows)
+    while edges := await unsettled_referrals(stores.graph, limit=BATCH):
+        for edge in edges:
+            await record_conversion(stores, edge)
+        settled += len(edges)
+    return settled
+
+
+async def settle_attendance_of(stores: Stores, key: str) -> None:
+    """What a check-in hints at; nothing when the sweep was faster."""
+    row = await attendance(stores.graph, key)
+    if row is not None:
+        await record_attendance(stores, row)
+
+
+async def record_attendance(stores: Stores, row: Row) -> None:
+    """Record the fact that this attendance owes, then mark it settled: in this order it is never lost."""
+    fact = NewFact(
+        source=OWN_SOURCE,
+        key=f"attendance:{row['key']}",
+        kind=EVENT_ATTENDED,
+        customer_id=row["customer_id"],
+        occurred_at=row["attended_at"],
+        payload={"event_id": row["event_id"], "community_id": row["community_id"]},
+    )
+    async with stores.database.write() as session:
+        await record_facts(session, [fact], now=utc_now())
+    await settle_attendance(stores.graph, row["key"])
+
+
+async def record_conversion(stores: Stores, edge: Row) -> None:
+    """Write the conversion that this relationship owes, then mark it settled."""
+    async with stores.database.write() as session:
+        await record_referral(session, edge, now=utc_now())
+    await settle_referral(stores.graph, edge["key"])
