@@ -8,7 +8,7 @@ from neo4j.exceptions import AuthError, ConfigurationError, DriverError, Neo4jEr
 
 
 async def wait_for_bolt(uri: str, user: str, password: str, *, timeout: float) -> None:
-    """Return once a query is answered; raises TimeoutError with the last cause, ValueError for what cannot be mended."""
+    """Return once a query is answered; raises TimeoutError with the last cause, ValueError when hopeless."""
     deadline = time.monotonic() + timeout
     auth = (user, password) if password else None
     try:
