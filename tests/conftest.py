@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import subprocess
 import tempfile
 from collections.abc import AsyncGenerator, Generator
 from dataclasses import dataclass
@@ -19,9 +20,13 @@ from graph.engine import DATABASE, USER, graph_password, start_graph
 from graph.ready import wait_for_bolt
 from migrations.graph_migrations import upgrade_graph
 from migrations.sql_migrations import upgrade_sql
+from ops.neo4j_server import install_neo4j, start_neo4j
+from ops.postgres_server import create_database, start_postgres
 
 CACHE = Path(os.environ.get("KINSHIP_CACHE", ".cache")).resolve()
 READY_SECONDS = 90.0
+
+Server = subprocess.Popen[bytes]
 
 
 @dataclass(frozen=True)
@@ -83,8 +88,9 @@ def scratch() -> Generator[Path, None, None]:
 def stores(request: pytest.FixtureRequest, scratch: Path) -> Generator[Addresses, None, None]:
     """One pair of engines, started and migrated."""
     start = start_embedded if request.param == "embedded" else start_real
-    servers, addresses = start(scratch / request.param)
+    servers: list[Server] = []
     try:
+        addresses = start(scratch / request.param, servers)
         asyncio.run(migrate(addresses))
         yield addresses
     finally:
@@ -92,27 +98,25 @@ def stores(request: pytest.FixtureRequest, scratch: Path) -> Generator[Addresses
             stop(server, patience=3)
 
 
-def start_embedded(folder: Path):
+def start_embedded(folder: Path, servers: list[Server]) -> Addresses:
+    """ArcadeDB and SQLite; what starts is added to `servers`, which the caller stops."""
     port = free_port()
-    server = start_graph(folder / "graph", bolt_port=port, http_port=free_port(), log=folder / "graph.log")
+    servers.append(start_graph(folder / "graph", bolt_port=port, http_port=free_port(), log=folder / "graph.log"))
     uri = f"bolt://127.0.0.1:{port}"
-    password = graph_password(folder / "graph")
     url = f"sqlite+aiosqlite:///{folder / 'kinship.sqlite'}"
-    return [server], Addresses("embedded", uri, USER, password, DATABASE, url)
+    return Addresses("embedded", uri, USER, graph_password(folder / "graph"), DATABASE, url)
 
 
-def start_real(folder: Path):
-    from ops.neo4j_server import install_neo4j, start_neo4j
-    from ops.postgres_server import create_database, start_postgres
-
+def start_real(folder: Path, servers: list[Server]) -> Addresses:
+    """Neo4j and PostgreSQL, likewise."""
     port = free_port()
-    lib = install_neo4j(CACHE)
-    server = start_neo4j(folder / "neo4j", lib=lib, bolt_port=port, log=folder / "neo4j.log")
+    servers.append(start_neo4j(folder / "neo4j", lib=install_neo4j(CACHE), bolt_port=port, log=folder / "neo4j.log"))
     postgres, admin_url = start_postgres(
         folder / "postgres", port=free_port(), log=folder / "postgres.log", durable=False
     )
+    servers.append(postgres)
     url = asyncio.run(create_database(admin_url, "kinship"))
-    return [server, postgres], Addresses("real", f"bolt://127.0.0.1:{port}", "neo4j", "", None, url)
+    return Addresses("real", f"bolt://127.0.0.1:{port}", "neo4j", "", None, url)
 
 
 async def migrate(addresses: Addresses) -> None:

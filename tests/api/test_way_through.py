@@ -1,5 +1,6 @@
 """The main job, end to end: a referral becomes points, points become a voucher, and each says why."""
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -115,15 +116,19 @@ async def make_program(system: System, **more: Any) -> str:
     administrator = system.caller("admin", "administrator")
     created = await administrator.ask(
         """
-        mutation($definition: JSON!, $from: DateTime!) {
-          createReferralProgram(input: {nameZh: "邀友", nameEn: "Bring a friend", startsAt: $from, definition: $definition}) {
+        mutation($input: CreateReferralProgramInput!) {
+          createReferralProgram(input: $input) {
             ... on CreateReferralProgramSuccess { program { id status } }
             ... on Refusal { code path message }
           }
         }
         """,
-        definition={"steps": STEPS, **more},
-        **{"from": iso(utc_now() - timedelta(days=30))},
+        input={
+            "nameZh": "邀友有礼",
+            "nameEn": "Bring a friend",
+            "startsAt": iso(utc_now() - timedelta(days=30)),
+            "definition": {"steps": STEPS, **more},
+        },
     )
     program = created["createReferralProgram"]["program"]["id"]
     activated = await administrator.ask(
@@ -165,7 +170,7 @@ async def know(system: System, source: str, key: str, caller: Caller) -> None:
         }
         """,
         source=source,
-        content=__import__("json").dumps(row),
+        content=json.dumps(row),
     )
     assert answer["importBatch"]["report"] == {"accepted": 1, "rejected": 0}
 
