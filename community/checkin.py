@@ -74,7 +74,9 @@ def may_check_in(rows: list[Row]) -> None:
 
 UNSETTLED_ATTENDANCE = """
 MATCH (c:Customer)-[r:REGISTERED_FOR {settled: false}]->(e:Event)
+WHERE r.key > $after
 RETURN r.key AS key, c.id AS customer_id, e.id AS event_id, e.community_id AS community_id, r.attended_at AS attended_at
+ORDER BY r.key
 LIMIT $limit
 """
 
@@ -90,9 +92,9 @@ SET r.settled = true
 """
 
 
-async def unsettled_attendance(graph: GraphClient, *, limit: int) -> list[Row]:
-    """Attendance whose fact is not known to be recorded."""
-    return [with_instant(row) for row in await graph.read(UNSETTLED_ATTENDANCE, limit=limit)]
+async def unsettled_attendance(graph: GraphClient, *, after: str, limit: int) -> list[Row]:
+    """Attendance whose fact is not known to be recorded, by key from `after` (exclusive) on."""
+    return [with_instant(row) for row in await graph.read(UNSETTLED_ATTENDANCE, after=after, limit=limit)]
 
 
 async def attendance(graph: GraphClient, key: str) -> Row | None:

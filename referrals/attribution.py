@@ -235,8 +235,10 @@ RETURN r.key AS key, a.id AS referrer_id, b.id AS referee_id, r.program_id AS pr
 
 UNSETTLED_EDGES = """
 MATCH (a:Customer)-[r:REFERRED {settled: false}]->(b:Customer)
+WHERE r.key > $after
 RETURN r.key AS key, a.id AS referrer_id, b.id AS referee_id, r.program_id AS program_id, r.version AS version,
        r.code_id AS code_id, r.click_id AS click_id, r.attributed_from AS attributed_from, r.at AS at
+ORDER BY r.key
 LIMIT $limit
 """
 
@@ -252,9 +254,9 @@ async def referral_edge(graph: GraphClient, program_id: str, referee_id: str) ->
     return edge_with_instants(rows[0])
 
 
-async def unsettled_referrals(graph: GraphClient, *, limit: int) -> list[Row]:
-    """Relationships whose conversion is not known to be written."""
-    return [edge_with_instants(row) for row in await graph.read(UNSETTLED_EDGES, limit=limit)]
+async def unsettled_referrals(graph: GraphClient, *, after: str, limit: int) -> list[Row]:
+    """Relationships whose conversion is not known to be written, by key from `after` (exclusive) on."""
+    return [edge_with_instants(row) for row in await graph.read(UNSETTLED_EDGES, after=after, limit=limit)]
 
 
 def edge_with_instants(row: Row) -> Row:

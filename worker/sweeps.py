@@ -1,6 +1,8 @@
 """Sweeps: find everything that is owed and unsettled, whatever became of the message about it."""
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import Protocol
 
 import structlog
 
@@ -8,7 +10,7 @@ from community.checkin import attendance, settle_attendance, unsettled_attendanc
 from core import outbox
 from core.clock import utc_now
 from core.facts import OWN_SOURCE, NewFact, record_facts
-from graph.client import Row
+from graph.client import GraphClient, Row
 from referrals.attribution import record_referral, settle_referral, unsettled_referrals
 from worker.handlers import Stores, settle
 
@@ -19,6 +21,14 @@ BATCH = 200
 LONGEST_SWEEP = timedelta(seconds=40)
 
 EVENT_ATTENDED = "EVENT_ATTENDED"
+
+Record = Callable[[Stores, Row], Awaitable[None]]
+
+
+class Find(Protocol):
+    """Finds unsettled relationships page by page."""
+
+    async def __call__(self, graph: GraphClient, *, after: str, limit: int) -> list[Row]: ...
 
 
 async def sweep_outbox(stores: Stores) -> int:
@@ -37,15 +47,24 @@ async def sweep_outbox(stores: Stores) -> int:
 
 async def sweep_graph(stores: Stores) -> int:
     """Give attendance its fact and referrals their conversion where a crash came between the stores."""
-    settled = 0
-    while rows := await unsettled_attendance(stores.graph, limit=BATCH):
+    attended = await sweep_edges(stores, unsettled_attendance, record_attendance)
+    return attended + await sweep_edges(stores, unsettled_referrals, record_conversion)
+
+
+async def sweep_edges(stores: Stores, find: Find, record: Record) -> int:
+    """Record what each unsettled relationship owes, in order of their keys; returns how many were settled.
+
+    One that cannot be recorded is logged and stays owed, and holds up none of the others.
+    """
+    settled, after = 0, ""
+    while rows := await find(stores.graph, after=after, limit=BATCH):
         for row in rows:
-            await record_attendance(stores, row)
-        settled += len(rows)
-    while edges := await unsettled_referrals(stores.graph, limit=BATCH):
-        for edge in edges:
-            await record_conversion(stores, edge)
-        settled += len(edges)
+            try:
+                await record(stores, row)
+                settled += 1
+            except Exception:
+                log.exception("edge_not_settled", key=row["key"])
+        after = rows[-1]["key"]
     return settled
 
 
