@@ -1,0 +1,47 @@
+"""Settings: every wrong value is one line that names its variable."""
+
+import pytest
+
+from core.settings import Settings, SettingsError, load_settings
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "0"),
+        ("PORT", "many"),
+        ("ENVIRONMENT", "moon"),
+        ("MAX_BODY_BYTES", "1"),
+        ("SWEEP_INTERVAL_SECONDS", "0"),
+    ],
+)
+def test_a_wrong_value_names_its_variable(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as error:
+        load_settings()
+    assert str(error.value).startswith(f"{name}: ")
+    assert "\n" not in str(error.value)
+
+
+def test_production_refuses_what_is_meant_for_development(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENVIRONMENT", "production")
+    with pytest.raises(SettingsError, match="OIDC_ISSUER"):
+        load_settings()
+    monkeypatch.setenv("OIDC_ISSUER", "https://issuer.example")
+    with pytest.raises(SettingsError, match="IDENTITY_HASH_KEY"):
+        load_settings()
+    monkeypatch.setenv("IDENTITY_HASH_KEY", "of our own")
+    assert load_settings().environment == "production"
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("postgres://u:p@h/d", "postgresql+asyncpg://u:p@h/d"),
+        ("postgresql://h/d", "postgresql+asyncpg://h/d"),
+        ("sqlite:///x.sqlite", "sqlite+aiosqlite:///x.sqlite"),
+        ("postgresql+asyncpg://h/d", "postgresql+asyncpg://h/d"),
+    ],
+)
+def test_a_database_url_gets_its_driver(given: str, meant: str) -> None:
+    assert Settings(database_url=given).database_url == meant

@@ -1,0 +1,46 @@
+"""SQL migrations: several instances at once, and the tables are exactly those of the models."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection
+
+from core.db import Database
+from core.ids import new_id
+from migrations.sql_migrations import is_sql_current, upgrade_sql
+from ops.postgres_server import create_database
+from ops.tables import METADATA
+from tests.conftest import Addresses
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_the_tables_are_those_of_the_models(database: Database) -> None:
+    def compare(connection: Connection) -> list[object]:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        return list(compare_metadata(context, METADATA))
+
+    async with database.engine.connect() as connection:
+        assert await connection.run_sync(compare) == []
+
+
+async def test_four_instances_start_at_once_on_an_empty_database(stores: Addresses, tmp_path: Path) -> None:
+    url = await empty_database(stores, tmp_path)
+    instances = [Database(url, timeout=60) for _ in range(4)]
+    try:
+        assert not await is_sql_current(instances[0])
+        await asyncio.gather(*(upgrade_sql(instance) for instance in instances))
+        assert await is_sql_current(instances[0])
+    finally:
+        for instance in instances:
+            await instance.close()
+
+
+async def empty_database(stores: Addresses, folder: Path) -> str:
+    """The address of a database without any table, on the same engine."""
+    if stores.database_url.startswith("sqlite"):
+        return f"sqlite+aiosqlite:///{folder / 'empty.sqlite'}"
+    return await create_database(stores.database_url, f"empty-{new_id()}")
