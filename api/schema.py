@@ -17,7 +17,6 @@ from api.community.recommendations import (
     ReferralTiesReason,
     SharedTagsReason,
 )
-from api.context import Info
 from api.customers.imports import ImportMutations, ImportQueries
 from api.customers.profiles import CustomerMutations, CustomerQueries
 from api.limits import LimitDocument
@@ -79,7 +78,7 @@ def build_schema(*, introspection: bool) -> strawberry.Schema:
             lambda: ValidationCache(maxsize=CACHED_DOCUMENTS),
         ],
         config=StrawberryConfig(
-            scalar_map={datetime: INSTANT}, info_class=Info, disable_field_suggestions=not introspection
+            scalar_map={datetime: INSTANT}, disable_field_suggestions=not introspection
         ),
     )
 

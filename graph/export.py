@@ -65,9 +65,7 @@ async def export_customer_ids(
     # A text one character shorter than the first id stands before it, and at most before its few neighbours.
     after, last = (first_id or "")[:-1], last_id or BEYOND_ALL_IDS
     while True:
-        rows = await graph.read(
-            CUSTOMER_IDS, timeout=TIMEOUT_SECONDS, after=after, last=last, limit=IDS_AT_ONCE
-        )
+        rows = await graph.read(CUSTOMER_IDS, timeout=TIMEOUT_SECONDS, after=after, last=last, limit=IDS_AT_ONCE)
         found += [row["id"] for row in rows if row["id"] >= (first_id or "")]
         if len(rows) < IDS_AT_ONCE:
             return found
@@ -146,9 +144,7 @@ RETURN c.id AS id, [(c)-[:KNOWS]-(o:Customer) | [o.id, 1.0]] AS edges
 """
 
 
-async def export_acquaintances(
-    graph: GraphClient, customers: Sequence[str], everybody: Mapping[str, int]
-) -> csr_array:
+async def export_acquaintances(graph: GraphClient, customers: Sequence[str], everybody: Mapping[str, int]) -> csr_array:
     """Customers by everybody whom they know (1)."""
     return await read_edges(graph, ACQUAINTANCES, customers, everybody, once=True)
 
@@ -199,8 +195,7 @@ def windows(customers: Sequence[str]) -> Iterator[list[tuple[str, str]]]:
     """The first and last ids of ranges, in groups that are read at once."""
     size = CUSTOMERS_AT_ONCE
     ranges = [
-        (customers[start], customers[min(start + size, len(customers)) - 1])
-        for start in range(0, len(customers), size)
+        (customers[start], customers[min(start + size, len(customers)) - 1]) for start in range(0, len(customers), size)
     ]
     for start in range(0, len(ranges), READS_AT_ONCE):
         yield ranges[start : start + READS_AT_ONCE]
