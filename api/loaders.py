@@ -9,10 +9,12 @@ from typing import Any, TypeVar
 from strawberry.dataloader import DataLoader
 
 from community.communities import read_communities, tags_of_communities
-from community.events import read_events
+from community.events import events_of, read_events
+from community.memberships import members_of
 from community.registrations import registrations_for
 from core.clock import iso
 from core.db import Database, Session
+from core.paging import Page
 from customers.profiles import read_customers
 from customers.tags import tags_of_customers
 from graph.client import GraphClient, Row
@@ -35,6 +37,7 @@ class Loaders:
         self._graph = graph
         self._viewer_id = viewer_id
         self._now = now
+        self._paged: dict[Hashable, DataLoader[str, Page[Row]]] = {}
 
     @cached_property
     def customers(self) -> DataLoader[str, Row | None]:
@@ -67,6 +70,25 @@ class Loaders:
             return await registrations_for(self._graph, viewer_id, ids) if viewer_id else {}
 
         return by_key(load)
+
+    def members(self, first: int | None, after: str | None) -> DataLoader[str, Page[Row]]:
+        """Pages of members by community; one loader for each combination of arguments."""
+
+        async def load(ids: list[str]) -> list[Page[Row]]:
+            pages = await members_of(self._graph, ids, first=first, after=after)
+            return [pages[key] for key in ids]
+
+        return self._paged.setdefault(("members", first, after), DataLoader(load_fn=load))
+
+    def community_events(self, first: int | None, after: str | None, past: bool) -> DataLoader[str, Page[Row]]:
+        """Pages of events by community; one loader for each combination of arguments."""
+
+        async def load(ids: list[str]) -> list[Page[Row]]:
+            ends_from = None if past else self._now
+            pages = await events_of(self._graph, ids, ends_from=ends_from, first=first, after=after)
+            return [pages[key] for key in ids]
+
+        return self._paged.setdefault(("events", first, after, past), DataLoader(load_fn=load))
 
     @cached_property
     def community_tags(self) -> DataLoader[str, list[Row]]:

@@ -10,7 +10,7 @@ from community.communities import MANAGERS
 from core.clock import iso
 from core.errors import BadUserInput, NotFound
 from core.ids import new_id
-from core.paging import Page, cut, decode_cursor, page_size
+from core.paging import Page, cut_each, decode_cursor, page_size
 from graph.client import GraphClient, Row
 
 
@@ -116,28 +116,40 @@ async def read_events(graph: GraphClient, ids: Sequence[str], *, viewer_id: str 
     return {row["id"]: row for row in rows}
 
 
-EVENTS_OF_COMMUNITY = """
-MATCH (:Community {id: $community_id})-[:HOSTS]->(e:Event)
-WHERE e.status IN ['PUBLISHED', 'COMPLETED', 'CANCELLED'] AND e.ends_at >= $ends_from
-  AND (e.starts_at > $starts_at OR (e.starts_at = $starts_at AND e.id > $id))
-RETURN e.id AS id, e.starts_at AS starts_at
-ORDER BY e.starts_at, e.id
-LIMIT $limit
+EVENTS_OF_COMMUNITIES = """
+UNWIND $community_ids AS community_id
+MATCH (k:Community {id: community_id})
+CALL (k) {
+  MATCH (k)-[:HOSTS]->(e:Event)
+  WHERE e.status IN ['PUBLISHED', 'COMPLETED', 'CANCELLED'] AND e.ends_at >= $ends_from
+    AND (e.starts_at > $starts_at OR (e.starts_at = $starts_at AND e.id > $id))
+  RETURN e.id AS id, e.starts_at AS starts_at
+  ORDER BY e.starts_at, e.id
+  LIMIT $limit
+}
+RETURN community_id, id, starts_at
+ORDER BY starts_at, id
 """
 
 
 async def events_of(
-    graph: GraphClient, community_id: str, *, ends_from: datetime | None, first: int | None, after: str | None
-) -> Page[Row]:
-    """Events of a community by their start, those that end from the given instant on."""
+    graph: GraphClient,
+    community_ids: Sequence[str],
+    *,
+    ends_from: datetime | None,
+    first: int | None,
+    after: str | None,
+) -> dict[str, Page[Row]]:
+    """Events of each community by their start, those that end from the given instant on."""
     size = page_size(first)
     position = decode_cursor(after, str, str) or ("", "")
+    ids = list(community_ids)
     rows = await graph.read(
-        EVENTS_OF_COMMUNITY,
-        community_id=community_id,
+        EVENTS_OF_COMMUNITIES,
+        community_ids=ids,
         ends_from=iso(ends_from) if ends_from else "",
         starts_at=position[0],
         id=position[1],
         limit=size + 1,
     )
-    return cut(rows, size, lambda row: (row["starts_at"], row["id"]))
+    return cut_each(ids, rows, "community_id", size, lambda row: (row["starts_at"], row["id"]))

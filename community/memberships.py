@@ -1,11 +1,12 @@
 """Joining and leaving communities."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from community.communities import MemberRole
 from core.clock import iso
 from core.errors import NotFound, Refusal
-from core.paging import Page, cut, decode_cursor, page_size
+from core.paging import Page, cut_each, decode_cursor, page_size
 from graph.client import GraphClient, Row, Transaction
 
 
@@ -118,20 +119,29 @@ async def leave_community(graph: GraphClient, *, community_id: str, customer_id:
 
 
 MEMBERS = """
-MATCH (:Community {id: $community_id})<-[m:MEMBER_OF]-(c:Customer)
-WHERE m.role <> 'BANNED' AND (m.since > $since OR (m.since = $since AND c.id > $id))
-RETURN c.id AS id, c.display_name AS display_name, m.role AS role, m.since AS since
-ORDER BY m.since, c.id
-LIMIT $limit
+UNWIND $community_ids AS community_id
+MATCH (k:Community {id: community_id})
+CALL (k) {
+  MATCH (k)<-[m:MEMBER_OF]-(c:Customer)
+  WHERE m.role <> 'BANNED' AND (m.since > $since OR (m.since = $since AND c.id > $id))
+  RETURN c.id AS id, c.display_name AS display_name, m.role AS role, m.since AS since
+  ORDER BY m.since, c.id
+  LIMIT $limit
+}
+RETURN community_id, id, display_name, role, since
+ORDER BY since, id
 """
 
 
-async def members_of(graph: GraphClient, community_id: str, *, first: int | None, after: str | None) -> Page[Row]:
-    """Members in the order in which they joined."""
+async def members_of(
+    graph: GraphClient, community_ids: Sequence[str], *, first: int | None, after: str | None
+) -> dict[str, Page[Row]]:
+    """Members of each community in the order in which they joined."""
     size = page_size(first)
     position = decode_cursor(after, str, str) or ("", "")
-    rows = await graph.read(MEMBERS, community_id=community_id, since=position[0], id=position[1], limit=size + 1)
-    return cut(rows, size, lambda row: (row["since"], row["id"]))
+    ids = list(community_ids)
+    rows = await graph.read(MEMBERS, community_ids=ids, since=position[0], id=position[1], limit=size + 1)
+    return cut_each(ids, rows, "community_id", size, lambda row: (row["since"], row["id"]))
 
 
 ROLES = """

@@ -4,7 +4,7 @@ import base64
 import binascii
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import orjson
 
@@ -45,6 +45,20 @@ def cut(rows: Sequence[T], size: int, key: Callable[[T], Key]) -> Page[T]:
     """Make a page of up to `size + 1` rows that were read; the extra one only tells that more follow."""
     kept = list(rows[:size])
     return Page(kept, [encode_cursor(key(row)) for row in kept], len(rows) > size)
+
+
+def cut_each(
+    parents: Sequence[str],
+    rows: Sequence[dict[str, Any]],
+    parent: str,
+    size: int,
+    key: Callable[[dict[str, Any]], Key],
+) -> dict[str, Page[dict[str, Any]]]:
+    """A page for each parent, from rows in order that name their parent in the column `parent`."""
+    groups: dict[str, list[dict[str, Any]]] = {name: [] for name in parents}
+    for row in rows:
+        groups[row[parent]].append(row)
+    return {name: cut(group, size, key) for name, group in groups.items()}
 
 
 def encode_cursor(key: Key) -> str:

@@ -9,9 +9,10 @@ from sqlmodel import Field, col, select
 from core.db import Record, Session, changed_rows, instant
 from core.ids import derived_id, new_id
 from core.outbox import owe
-from loyalty.ledger import AccountKind, Cause, InsufficientPoints, Leg, PostingKind, post
+from loyalty.ledger import AccountKind, Cause, InsufficientPoints, LedgerPosting, Leg, PostingKind, post
 
 POINTS_RELEASE = "points.release"
+LOT = "LOT"
 
 
 class LedgerLot(Record, table=True):
@@ -100,7 +101,7 @@ async def release(session: Session, lot_id: str, *, now: datetime) -> None:
         session,
         key=f"release:{lot_id}",
         kind=PostingKind.RELEASE,
-        cause=Cause("LOT", lot_id),
+        cause=Cause(LOT, lot_id),
         legs=legs,
         occurred_at=lot.available_at,
         now=now,
@@ -142,6 +143,12 @@ async def debits_of(session: Session, posting_id: str) -> Sequence[tuple[LotDebi
 
 async def lot_of_posting(session: Session, posting_id: str) -> LedgerLot | None:
     return (await session.exec(select(LedgerLot).where(LedgerLot.posting_id == posting_id))).first()
+
+
+async def fillers_of(session: Session, lot_ids: Sequence[str]) -> dict[str, LedgerPosting]:
+    """The postings that filled lots, by the lots' ids."""
+    statement = select(LedgerLot.id, LedgerPosting).join(LedgerPosting).where(col(LedgerLot.id).in_(list(lot_ids)))
+    return dict((await session.exec(statement)).all())
 
 
 async def next_release(session: Session, customer_id: str) -> datetime | None:

@@ -18,6 +18,7 @@ from loyalty.ledger import AccountKind, Cause, Leg, PostingKind, post
 from loyalty.lots import burn
 
 VOUCHER_LENGTH = 12
+REDEMPTION = "REDEMPTION"
 
 
 class IdempotencyKeyInvalid(BadUserInput):
@@ -117,7 +118,7 @@ async def fulfil(session: Session, redemption: Redemption, *, now: datetime) -> 
         session,
         key=f"redemption:{redemption.id}",
         kind=PostingKind.REDEEM,
-        cause=Cause("REDEMPTION", redemption.id),
+        cause=Cause(REDEMPTION, redemption.id),
         legs=[
             Leg(AccountKind.AVAILABLE, -reward.price, redemption.customer_id),
             Leg(AccountKind.REDEMPTION, reward.price),

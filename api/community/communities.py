@@ -10,8 +10,7 @@ from api.customers.profiles import Customer, Tag, customer_of, tag_of
 from api.refusals import Refusal, refusals
 from api.relay import Connection, Node, PageInfo, connection, global_id, local_id, page_info
 from community.communities import JoinPolicy, MemberRole, Visibility, list_communities
-from community.events import events_of
-from community.memberships import join_community, leave_community, members_of
+from community.memberships import join_community, leave_community
 from core.errors import NotFound
 from core.paging import Page
 from graph.client import Row
@@ -57,7 +56,7 @@ class Community(Node):
     async def members(
         self, info: Info, first: int | None = None, after: str | None = None
     ) -> CommunityMemberConnection:
-        page = await members_of(info.context.graph, self.local, first=first, after=after)
+        page = await info.context.loaders.members(first, after).load(self.local)
         return member_connection(page, after)
 
     @strawberry.field(description="Events by their start; only those that have not ended, unless `past` is true.")
@@ -66,8 +65,7 @@ class Community(Node):
     ) -> Connection[Annotated["Event", strawberry.lazy("api.community.events")]]:
         from api.community.events import event_of
 
-        ends_from = None if past else info.context.now
-        page = await events_of(info.context.graph, self.local, ends_from=ends_from, first=first, after=after)
+        page = await info.context.loaders.community_events(first, after, past).load(self.local)
         rows = await info.context.loaders.events.load_many([row["id"] for row in page.rows])
         return connection(Page(rows, page.cursors, page.has_next), after, lambda row: event_of(row, info))
 

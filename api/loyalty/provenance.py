@@ -1,5 +1,7 @@
 """Why there are these points: from a posting back to its first cause, over every room."""
 
+from collections import defaultdict
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated
 
@@ -19,13 +21,15 @@ from api.referrals.programs import (
 from api.relay import Node, global_id, local_id
 from core.db import Session
 from core.facts import Fact as FactRow
+from core.facts import facts_by_id
 from core.principal import Principal
 from loyalty.earning import EARNING_RULE, earnings_by_id
-from loyalty.ledger import LedgerPosting, PostingKind, entries_of, owner_of, posting_of
-from loyalty.lots import LedgerLot, debits_of
-from loyalty.redemption import redemptions_by_id
+from loyalty.ledger import LedgerPosting, PostingKind, entries_of, owner_of, posting_of, postings_by_id
+from loyalty.lots import LOT, debits_of, fillers_of
+from loyalty.redemption import REDEMPTION, redemptions_by_id
 from referrals.attribution import referrals_by_id
 from referrals.codes import codes_by_id
+from referrals.links import ReferralClick as ClickRow
 from referrals.links import clicks_by_id
 from referrals.rewards import REFERRAL_REWARD, rewards_by_id
 
@@ -105,50 +109,66 @@ def fact_of(row: FactRow) -> Fact:
 
 async def provenance(session: Session, posting: LedgerPosting, info: Info) -> PostingProvenance:
     """The chain behind a posting; a debit leads on to the postings that filled its lots."""
-    lots: list[LotDebit] = []
-    if posting.kind == PostingKind.REDEEM:
-        lots = [
-            LotDebit(points=debit.points, expires_at=lot.expires_at, origin=await origin_of(session, lot, info))
-            for debit, lot in await debits_of(session, posting.id)
-        ]
-    return PostingProvenance(posting=posting_of_row(posting), cause=await cause_of(session, posting, info), lots=lots)
+    debits = await debits_of(session, posting.id) if posting.kind == PostingKind.REDEEM else []
+    origins = await postings_by_id(session, [lot.posting_id for _, lot in debits])
+    causes = await causes_of(session, [posting, *origins.values()], info)
+    lots = [
+        LotDebit(points=debit.points, expires_at=lot.expires_at, origin=explained(origins[lot.posting_id], causes, []))
+        for debit, lot in debits
+    ]
+    return explained(posting, causes, lots)
 
 
-async def origin_of(session: Session, lot: LedgerLot, info: Info) -> PostingProvenance:
-    return await provenance(session, await session.get_one(LedgerPosting, lot.posting_id), info)
+def explained(posting: LedgerPosting, causes: dict[str, PostingCause], lots: list[LotDebit]) -> PostingProvenance:
+    return PostingProvenance(posting=posting_of_row(posting), cause=causes[posting.id], lots=lots)
 
 
-async def cause_of(session: Session, posting: LedgerPosting, info: Info) -> PostingCause:
-    """The posting's cause; a release is caused by what filled its lot."""
-    kind, cause_id = posting.cause_kind, posting.cause_id
-    if kind == "LOT":
-        lot = await session.get_one(LedgerLot, cause_id)
-        return await cause_of(session, await session.get_one(LedgerPosting, lot.posting_id), info)
-    if kind == "REDEMPTION":
-        return RedemptionCause(redemption=redemption_of((await redemptions_by_id(session, [cause_id]))[cause_id]))
-    if kind == EARNING_RULE:
-        _, rule, fact = (await earnings_by_id(session, [cause_id]))[cause_id]
-        return EarningRuleCause(fact_kind=rule.fact_kind, version=rule.version, fact=fact_of(fact))
-    if kind == REFERRAL_REWARD:
-        return await referral_cause(session, cause_id, info)
-    return OtherCause(kind=kind)
+async def causes_of(session: Session, postings: Sequence[LedgerPosting], info: Info) -> dict[str, PostingCause]:
+    """The causes of postings by their ids, in a number of queries that does not grow with the postings."""
+    filled = await fillers_of(session, [posting.cause_id for posting in postings if posting.cause_kind == LOT])
+    # A release is caused by what filled its lot.
+    asked = {posting.id: filled.get(posting.cause_id, posting) for posting in postings}
+    ids: dict[str, list[str]] = defaultdict(list)
+    for posting in asked.values():
+        ids[posting.cause_kind].append(posting.cause_id)
+    found: dict[str, PostingCause] = {
+        **{
+            key: RedemptionCause(redemption=redemption_of(row))
+            for key, row in (await redemptions_by_id(session, ids[REDEMPTION])).items()
+        },
+        **{
+            key: EarningRuleCause(fact_kind=rule.fact_kind, version=rule.version, fact=fact_of(fact))
+            for key, (_, rule, fact) in (await earnings_by_id(session, ids[EARNING_RULE])).items()
+        },
+        **await referral_causes(session, ids[REFERRAL_REWARD], info),
+    }
+    return {key: found.get(posting.cause_id, OtherCause(kind=posting.cause_kind)) for key, posting in asked.items()}
 
 
-async def referral_cause(session: Session, reward_id: str, info: Info) -> ReferralRewardCause:
-    reward = (await rewards_by_id(session, [reward_id]))[reward_id]
-    referral = (await referrals_by_id(session, [reward.referral_id]))[reward.referral_id]
-    code = (await codes_by_id(session, [referral.code_id]))[referral.code_id]
-    fact = await session.get_one(FactRow, reward.fact_id)
-    clicks = await clicks_by_id(session, [referral.click_id]) if referral.click_id else {}
-    click = clicks.get(referral.click_id or "")
-    return ReferralRewardCause(
-        reward=referral_reward_of(reward),
-        fact=fact_of(fact),
-        referral=referral_of(referral),
-        code=code_of(code, info),
-        click=click
-        and ReferralClick(id=global_id("ReferralClick", click.id), channel=click.channel, clicked_at=click.clicked_at),
-    )
+async def referral_causes(session: Session, reward_ids: Sequence[str], info: Info) -> dict[str, PostingCause]:
+    """What stands behind referral rewards: fact, conversion, code and click."""
+    rewards = await rewards_by_id(session, reward_ids)
+    referrals = await referrals_by_id(session, [reward.referral_id for reward in rewards.values()])
+    codes = await codes_by_id(session, [referral.code_id for referral in referrals.values()])
+    clicks = await clicks_by_id(session, [r.click_id for r in referrals.values() if r.click_id])
+    facts = await facts_by_id(session, [reward.fact_id for reward in rewards.values()])
+    found: dict[str, PostingCause] = {}
+    for key, reward in rewards.items():
+        referral = referrals[reward.referral_id]
+        found[key] = ReferralRewardCause(
+            reward=referral_reward_of(reward),
+            fact=fact_of(facts[reward.fact_id]),
+            referral=referral_of(referral),
+            code=code_of(codes[referral.code_id], info),
+            click=click_of(clicks.get(referral.click_id or "")),
+        )
+    return found
+
+
+def click_of(row: ClickRow | None) -> ReferralClick | None:
+    if row is None:
+        return None
+    return ReferralClick(id=global_id("ReferralClick", row.id), channel=row.channel, clicked_at=row.clicked_at)
 
 
 async def may_see_posting(session: Session, principal: Principal, posting_id: str) -> bool:

@@ -119,13 +119,13 @@ async def test_members_page_without_loss_or_repetition(graph: GraphClient) -> No
     seen: list[str] = []
     cursor, more = None, True
     while more:
-        page = await members_of(graph, community, first=3, after=cursor)
+        page = (await members_of(graph, [community], first=3, after=cursor))[community]
         seen += [row["id"] for row in page.rows]
         cursor, more = page.cursors[-1], page.has_next
     assert seen == sorted(customers)
     for bad in ("", "!!!", "W10", "WzFd"):
         with pytest.raises(PageInvalid):
-            await members_of(graph, community, first=3, after=bad)
+            await members_of(graph, [community], first=3, after=bad)
     for size in (0, -1, 101):
         with pytest.raises(PageInvalid):
-            await members_of(graph, community, first=size, after=None)
+            await members_of(graph, [community], first=size, after=None)
