@@ -148,6 +148,7 @@ async def graphql(request: Request) -> Response:
     )
     try:
         operation = await read_operation(request, state.settings.max_body_bytes)
+        context.operation_name = operation.name
         token = bearer(request.headers)
         if token is not None:
             principal = await state.verifier.verify(token)
@@ -167,7 +168,7 @@ async def graphql(request: Request) -> Response:
 
 def request_error(error: KinshipError, context: Context) -> dict[str, Any]:
     """An error of the request as a whole, in the form of a GraphQL answer."""
-    return {"errors": [{"message": error.message(context.language), "extensions": {"code": error.code}}]}
+    return {"errors": [{"message": error.words(context.language), "extensions": {"code": error.code}}]}
 
 
 async def home(_: Request) -> Response:

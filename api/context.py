@@ -44,6 +44,7 @@ class Context:
     language: Language
     now: datetime
     request_id: str
+    operation_name: str | None = None
     _identified: Principal | None = field(default=None, init=False)
 
     @property

@@ -17,7 +17,7 @@ def present(error: GraphQLError, context: Context) -> dict[str, Any]:
     formatted["extensions"] = extensions_of(error, context)
     original = error.original_error
     if isinstance(original, KinshipError):
-        formatted["message"] = original.message(context.language)
+        formatted["message"] = original.words(context.language)
     elif is_unexpected(error):
         log.error("unexpected_error", path=error.path, exc_info=original)
         formatted["message"] = (

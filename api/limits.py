@@ -1,9 +1,11 @@
 """Limits on documents, decided before anything runs: each fragment is measured once, so the time is linear."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from graphql import (
     DocumentNode,
+    ExecutionResult,
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
@@ -13,6 +15,7 @@ from graphql import (
     SelectionSetNode,
 )
 from graphql.validation import ASTValidationRule, ValidationContext
+from strawberry.extensions import SchemaExtension
 
 # A fragment that contains itself is refused by the standard's own rule; here it only must not loop.
 ENDLESS = 1_000_000_000
@@ -43,6 +46,20 @@ class Size:
             if value > limit:
                 return f"The document is too {name}: the limit is {limit}."
         return None
+
+
+class OneOperation(SchemaExtension):
+    """Refuses a document of several operations that does not say which to run (GraphQL, section 6.1)."""
+
+    def on_execute(self) -> Iterator[None]:
+        context = self.execution_context
+        document = context.graphql_document
+        definitions = document.definitions if document else ()
+        operations = sum(isinstance(node, OperationDefinitionNode) for node in definitions)
+        if operations > 1 and context.context.operation_name is None:
+            error = GraphQLError("Say by operationName which operation to run.", extensions={"code": "BAD_USER_INPUT"})
+            context.result = ExecutionResult(data=None, errors=[error])
+        yield
 
 
 class LimitDocument(ASTValidationRule):

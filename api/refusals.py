@@ -25,10 +25,12 @@ def refusals(resolver: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T | R
 
     @functools.wraps(resolver)
     async def answered(*args: P.args, **kwargs: P.kwargs) -> T | Refusal:
+        info: Any = kwargs["info"]
+        # Nobody does anything unknown to us, and nobody unknown learns whether their input was good.
+        await info.context.principal()
         try:
             return await resolver(*args, **kwargs)
         except DomainRefusal as refusal:
-            info: Any = kwargs["info"]
             return of(refusal, info)
 
     return answered
@@ -36,4 +38,4 @@ def refusals(resolver: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T | R
 
 def of(refusal: DomainRefusal, info: Info) -> Refusal:
     path = ["input", *refusal.path] if refusal.path else []
-    return Refusal(code=refusal.code, message=refusal.message(info.context.language), path=path)
+    return Refusal(code=refusal.code, message=refusal.words(info.context.language), path=path)

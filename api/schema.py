@@ -4,9 +4,10 @@ import sys
 from datetime import datetime
 
 import strawberry
-from graphql import ASTValidationRule, NoSchemaIntrospectionCustomRule
+from graphql import ASTValidationRule, GraphQLError, NoSchemaIntrospectionCustomRule
 from strawberry.extensions import AddValidationRules, MaxTokensLimiter, ParserCache, ValidationCache
 from strawberry.schema.config import StrawberryConfig
+from strawberry.types import ExecutionContext
 
 from api.community.communities import CommunityMutations, CommunityQueries
 from api.community.events import EventMutations, EventQueries
@@ -19,7 +20,7 @@ from api.community.recommendations import (
 )
 from api.customers.imports import ImportMutations, ImportQueries
 from api.customers.profiles import CustomerMutations, CustomerQueries
-from api.limits import LimitDocument
+from api.limits import LimitDocument, OneOperation
 from api.loyalty.ledger import LedgerQueries
 from api.loyalty.provenance import ProvenanceQueries
 from api.loyalty.redemption import RedemptionMutations, RedemptionQueries
@@ -62,24 +63,28 @@ class Mutation(
     pass
 
 
+class Schema(strawberry.Schema):
+    def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
+        """Nothing: `api.errors.present` logs what nobody expected, and refusals are no errors of ours."""
+
+
 def build_schema(*, introspection: bool) -> strawberry.Schema:
     """The executable schema; without introspection in production, which is no access boundary but less to see."""
     rules: list[type[ASTValidationRule]] = (
         [LimitDocument] if introspection else [LimitDocument, NoSchemaIntrospectionCustomRule]
     )
-    return strawberry.Schema(
+    return Schema(
         query=Query,
         mutation=Mutation,
         types=[SharedTagsReason, CoMembersReason, AcquaintancesReason, ReferralTiesReason, PopularReason],
         extensions=[
+            OneOperation,
             lambda: MaxTokensLimiter(max_token_count=MOST_TOKENS),
             lambda: AddValidationRules(rules),
             lambda: ParserCache(maxsize=CACHED_DOCUMENTS),
             lambda: ValidationCache(maxsize=CACHED_DOCUMENTS),
         ],
-        config=StrawberryConfig(
-            scalar_map={datetime: INSTANT}, disable_field_suggestions=not introspection
-        ),
+        config=StrawberryConfig(scalar_map={datetime: INSTANT}, disable_field_suggestions=not introspection),
     )
 
 

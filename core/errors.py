@@ -16,7 +16,7 @@ class KinshipError(Exception):
         self.detail = detail
         super().__init__(f"{self.code}: {detail or self.en}")
 
-    def message(self, language: str) -> str:
+    def words(self, language: str) -> str:
         """What a person reads; a detail (in English, for developers) follows in both languages."""
         text = self.zh if language == "zh" else self.en
         return f"{text} ({self.detail})" if self.detail else text

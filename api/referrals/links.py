@@ -36,7 +36,7 @@ async def follow(request: Request) -> Response:
                 now=utc_now(),
             )
     except Refusal as refusal:
-        return PlainTextResponse(refusal.message(language_of(request.headers)), status_code=404, headers=headers)
+        return PlainTextResponse(refusal.words(language_of(request.headers)), status_code=404, headers=headers)
     query = urlencode({"code": code.code, "click": click.id})
     return RedirectResponse(f"{edge.settings.base_url}/sign-in?{query}", status_code=302, headers=headers)
 
@@ -48,7 +48,7 @@ async def picture(request: Request) -> Response:
         async with edge.database.read() as session:
             code = await resolve_code(session, request.path_params["code"])
     except Refusal as refusal:
-        return PlainTextResponse(refusal.message(language_of(request.headers)), status_code=404)
+        return PlainTextResponse(refusal.words(language_of(request.headers)), status_code=404)
     image = io.BytesIO()
     segno.make(f"{edge.settings.base_url}/r/{code.code}?channel=qr").save(image, kind="svg", scale=6)
     return Response(image.getvalue(), media_type="image/svg+xml", headers={"Cache-Control": "max-age=3600"})

@@ -84,7 +84,7 @@ async def test_refusals_change_nothing(graph: GraphClient) -> None:
         await join(graph, new_id(), outsider)
     with pytest.raises(NotFound) as hidden:
         await join(graph, private, outsider)
-    assert absent.value.message("en") == hidden.value.message("en")
+    assert absent.value.words("en") == hidden.value.words("en")
 
 
 async def test_the_last_owner_stays(graph: GraphClient) -> None:

@@ -1,0 +1,243 @@
+"""Every action refuses those who may not, and then nothing has changed; absent and forbidden look alike."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from api.relay import global_id
+from community.communities import MemberRole
+from core.clock import iso, utc_now
+from core.ids import derived_id, new_id
+from ops.tables import METADATA
+from tests.api.conftest import System
+from tests.api.test_way_through import (
+    CHECK_IN,
+    CLAIM,
+    FACTS,
+    JOIN,
+    REDEEM,
+    REGISTER,
+    local_of,
+    make_program,
+    make_reward,
+)
+from tests.community.places import make_community, make_event
+
+pytestmark = pytest.mark.anyio
+
+MISSING = derived_id("missing")
+
+IMPORT = """
+mutation($source: String!, $content: String!) {
+  importBatch(input: {source: $source, content: $content}) { __typename ... on Refusal { code } }
+}
+"""
+CREATE_REWARD = """
+mutation { createReward(input: {nameZh: "券", nameEn: "Voucher", price: 1}) { __typename } }
+"""
+CREATE_PROGRAM = """
+mutation($from: DateTime!, $definition: JSON!) {
+  createReferralProgram(input: {nameZh: "计划", nameEn: "Plan", startsAt: $from, definition: $definition}) {
+    __typename
+  }
+}
+"""
+ACTIVATE = (
+    "mutation($id: ID!) { activateReferralProgram(input: {programId: $id}) { __typename ... on Refusal { code } } }"
+)
+LEAVE = "mutation($id: ID!) { leaveCommunity(input: {communityId: $id}) { __typename } }"
+CANCEL = "mutation($id: ID!) { cancelRegistration(input: {eventId: $id}) { __typename } }"
+CREATE_EVENT = """
+mutation($community: ID!, $starts: DateTime!, $ends: DateTime!) {
+  createEvent(input: {communityId: $community, titleZh: "外拍", titleEn: "Walk", startsAt: $starts, endsAt: $ends}) {
+    __typename ... on Refusal { code path }
+  }
+}
+"""
+SERVE = "MATCH (c:Customer {id: $id}) MERGE (e:Employee {id: $rm}) MERGE (c)-[:SERVED_BY]->(e)"
+COUNTS = """
+MATCH (n) WITH count(n) AS nodes
+OPTIONAL MATCH ()-[r]->()
+RETURN nodes, count(r) AS relationships
+"""
+
+
+async def state(system: System) -> tuple[Any, ...]:
+    """How much there is in both stores."""
+    rows = await system.edge.graph.read(COUNTS)
+    async with system.edge.database.read() as session:
+        connection = await session.connection()
+        counts = [
+            (await connection.execute(select(func.count()).select_from(table))).scalar_one()
+            for table in METADATA.sorted_tables
+        ]
+    return (rows[0], *counts)
+
+
+@pytest.mark.parametrize(
+    ("document", "variables"),
+    [
+        (IMPORT, {"source": "core", "content": '{"kind": "tag"}'}),
+        (CREATE_REWARD, {}),
+        (CREATE_PROGRAM, {"from": iso(utc_now()), "definition": {"steps": []}}),
+        (ACTIVATE, {"id": global_id("ReferralProgram", MISSING)}),
+        (FACTS, {"source": "core", "facts": []}),
+        ("{ trialBalance { holds } }", {}),
+    ],
+    ids=[
+        "importBatch",
+        "createReward",
+        "createReferralProgram",
+        "activateReferralProgram",
+        "recordFacts",
+        "trialBalance",
+    ],
+)
+async def test_what_is_not_for_customers_is_forbidden_to_them(
+    system: System, unique: str, document: str, variables: dict[str, Any]
+) -> None:
+    """Given nobody, a customer, a manager of relationships and a service without the scope, then all are refused."""
+    customer = await system.customer(f"c-{unique}")
+    before = await state(system)
+    assert (await system.caller(None).fail(document, **variables))["extensions"]["code"] == "UNAUTHENTICATED"
+    for caller in (
+        customer,
+        system.caller(f"rm-{unique}", "relationship_manager"),
+        system.caller(f"co-{unique}", "complaints_officer"),
+        system.caller(f"sv-{unique}", "service", scope="other:write"),
+    ):
+        assert (await caller.fail(document, **variables))["extensions"]["code"] == "FORBIDDEN"
+    assert await state(system) == before
+
+
+@pytest.mark.parametrize(
+    ("document", "variables"),
+    [
+        (JOIN, {"id": global_id("Community", MISSING)}),
+        (REGISTER, {"id": global_id("Event", MISSING)}),
+        (CHECK_IN, {"event": global_id("Event", MISSING), "customer": global_id("Customer", MISSING)}),
+        (CLAIM, {"code": "ABCD", "clicks": []}),
+        (REDEEM, {"reward": global_id("Reward", MISSING), "key": "some-key-1"}),
+        (
+            CREATE_EVENT,
+            {"community": global_id("Community", MISSING), "starts": iso(utc_now()), "ends": iso(utc_now())},
+        ),
+        (LEAVE, {"id": global_id("Community", MISSING)}),
+        (CANCEL, {"id": global_id("Event", MISSING)}),
+    ],
+)
+async def test_a_customers_actions_need_a_sign_in_and_a_profile(
+    system: System, unique: str, document: str, variables: dict[str, Any]
+) -> None:
+    before = await state(system)
+    assert (await system.caller(None).fail(document, **variables))["extensions"]["code"] == "UNAUTHENTICATED"
+    stranger = await system.caller(f"new-{unique}", "customer").post(document, variables)
+    answer = stranger.json()
+    refusal = next(iter(answer["data"].values())) if answer.get("data") else answer["errors"][0]["extensions"]
+    assert refusal.get("code", refusal.get("__typename")) in ("NOT_SIGNED_UP", "Refusal")
+    assert await state(system) == before
+
+
+async def test_a_private_community_is_absent_for_outsiders_in_every_way(system: System, unique: str) -> None:
+    """Given a private community with an event, then outsiders get for each what they get for what does not exist."""
+    member = await system.customer(f"m-{unique}")
+    outsider = await system.customer(f"o-{unique}")
+    community = await make_community(
+        system.edge.graph, owner_id=local_of(f"m-{unique}"), role=MemberRole.OWNER, visibility="PRIVATE"
+    )
+    event = await make_event(system.edge.graph, community)
+    before = await state(system)
+    for kind, local, action in (("Community", community, JOIN), ("Event", event, REGISTER)):
+        there, absent = global_id(kind, local), global_id(kind, new_id())
+        look = "query($id: ID!) { node(id: $id) { id } }"
+        assert (await member.ask(look, id=there))["node"] == {"id": there}
+        assert (await outsider.ask(look, id=there)) == (await outsider.ask(look, id=absent)) == {"node": None}
+        assert (await outsider.ask(action, id=there)) == (await outsider.ask(action, id=absent))
+    listed = await outsider.ask("{ communities(first: 100) { edges { node { id } } } }")
+    assert global_id("Community", community) not in str(listed)
+    assert await state(system) == before
+
+
+async def test_only_managers_of_the_community_check_in_and_make_events(system: System, unique: str) -> None:
+    manager, customer = await system.customer(f"m-{unique}"), await system.customer(f"c-{unique}")
+    community = await make_community(system.edge.graph, owner_id=local_of(f"m-{unique}"))
+    event = await make_event(system.edge.graph, community)
+    outsider = await system.customer(f"x-{unique}")
+    await customer.ask(REGISTER, id=global_id("Event", event))
+    before = await state(system)
+    mine = {"event": global_id("Event", event), "customer": global_id("Customer", local_of(f"c-{unique}"))}
+    start = utc_now() + timedelta(days=1)
+    fresh = {
+        "community": global_id("Community", community),
+        "starts": iso(start),
+        "ends": iso(start + timedelta(hours=1)),
+    }
+    for intruder in (customer, outsider):
+        assert (await intruder.ask(CHECK_IN, **mine))["checkIn"]["code"] == "NOT_FOUND"
+        assert (await intruder.ask(CREATE_EVENT, **fresh))["createEvent"]["code"] == "NOT_FOUND"
+    assert await state(system) == before
+    assert (await manager.ask(CHECK_IN, **mine))["checkIn"]["__typename"] == "CheckInSuccess"
+
+
+async def test_a_profile_is_seen_by_its_owner_their_manager_and_administrators_only(
+    system: System, unique: str
+) -> None:
+    owner, other = await system.customer(f"o-{unique}"), await system.customer(f"x-{unique}")
+    local = local_of(f"o-{unique}")
+    await system.edge.graph.write(SERVE, id=local, rm=f"rm-{unique}")
+    ask = "query($id: ID!) { customer(id: $id) { id profile { fullName } tags { source } } }"
+    target = global_id("Customer", local)
+    for caller in (
+        owner,
+        system.caller(f"rm-{unique}", "relationship_manager"),
+        system.caller(f"ad-{unique}", "administrator"),
+    ):
+        assert (await caller.ask(ask, id=target))["customer"]["profile"] is not None
+    for caller in (
+        other,
+        system.caller(f"rm2-{unique}", "relationship_manager"),
+        system.caller(f"rm-{unique}", "customer"),
+        system.caller(f"co-{unique}", "complaints_officer"),
+    ):
+        seen = await caller.ask(ask, id=target)
+        assert seen == await caller.ask(ask, id=global_id("Customer", new_id()))
+        assert (await caller.ask("query($id: ID!) { node(id: $id) { id } }", id=target)) == {"node": None}
+
+
+async def test_draft_programmes_and_others_postings_do_not_exist(system: System, unique: str) -> None:
+    customer = await system.customer(f"c-{unique}")
+    created = await system.caller("admin", "administrator").ask(
+        """
+        mutation($input: CreateReferralProgramInput!) {
+          createReferralProgram(input: $input) { ... on CreateReferralProgramSuccess { program { id } } }
+        }
+        """,
+        input={
+            "nameZh": "草稿",
+            "nameEn": "Draft",
+            "startsAt": iso(utc_now()),
+            "definition": {"steps": [{"name": "a", "fact_kind": "SOME_KIND"}]},
+        },
+    )
+    draft = created["createReferralProgram"]["program"]["id"]
+    assert (await customer.ask("query($id: ID!) { node(id: $id) { id } }", id=draft)) == {"node": None}
+    code = await customer.fail("query($id: ID!) { viewer { referralCode(programId: $id) { code } } }", id=draft)
+    assert code["extensions"]["code"] == "NOT_FOUND"
+    running = await make_program(system)
+    assert running not in (draft,)
+    assert await make_reward(system)
+
+
+@pytest.mark.parametrize("bad", ["", "nonsense", "Q29tbXVuaXR5", "🤖", global_id("Reward", MISSING), "x" * 5000])
+async def test_ids_that_are_none_are_bad_input_with_their_path(system: System, unique: str, bad: str) -> None:
+    customer = await system.customer(f"c-{unique}")
+    before = await state(system)
+    answer = (await customer.post(JOIN, {"id": bad})).json()
+    if answer.get("data"):
+        assert answer["data"]["joinCommunity"]["code"] == "NOT_FOUND"
+    else:
+        assert answer["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
+        assert answer["errors"][0]["extensions"]["inputPath"][-1] == "communityId"
+    assert await state(system) == before

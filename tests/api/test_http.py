@@ -1,0 +1,166 @@
+"""The HTTP edge: whatever the body is, the answer is GraphQL's; limits hold; health tells the truth."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.api.conftest import System
+
+pytestmark = pytest.mark.anyio
+
+GRAPHQL_JSON = "application/graphql-response+json"
+# From a community to its events and back: five levels each time.
+CLIMB = "events { edges { node { community { "
+ASK = '{"query": "{ viewer { subject } }"}'
+
+
+async def send(system: System, body: bytes | str, *, accept: str = GRAPHQL_JSON, kind: str = "application/json") -> Any:
+    headers = {"Content-Type": kind, "Accept": accept}
+    return await system.http.post("/graphql", content=body, headers=headers)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "null",
+        "true",
+        "7",
+        '"text"',
+        "[]",
+        "{}",
+        "{",
+        b"\xff\xfe{}",
+        "[" * 100_000,
+        '{"query": ' + "[" * 100_000 + "}",
+        "1" * 20_000,
+        '{"query": null}',
+        '{"query": 7}',
+        '{"query": " "}',
+        '{"query": "{ a }", "variables": []}',
+        '{"query": "{ a }", "variables": "x"}',
+        '{"query": "{ a }", "operationName": 7}',
+        '{"query": "{ a \\u0000 }"}',
+        '{"query": "{ a }", "variables": {"x": "\\ud800"}}',
+        '[{"query": "{ a }"}]',
+    ],
+)
+async def test_a_body_that_is_no_operation_is_a_400_with_a_graphql_error(system: System, body: bytes | str) -> None:
+    answer = await send(system, body)
+    assert answer.status_code == 400, answer.text
+    error = answer.json()["errors"][0]
+    assert error["message"]
+    assert error["extensions"]["code"] == "BAD_REQUEST"
+
+
+@pytest.mark.parametrize(
+    ("document", "code"),
+    [
+        ("{", "GRAPHQL_PARSE_FAILED"),
+        ("{ nothing }", "GRAPHQL_VALIDATION_FAILED"),
+        ("query A { viewer { subject } } query B { viewer { subject } }", "BAD_USER_INPUT"),
+        ("{ viewer { " + "customer { displayName } " * 1001 + "} }", None),
+    ],
+)
+async def test_a_document_that_cannot_run_is_a_400(system: System, document: str, code: str | None) -> None:
+    answer = await send(system, json.dumps({"query": document}))
+    assert answer.status_code == 400
+    assert "data" not in answer.json()
+    if code:
+        assert answer.json()["errors"][0]["extensions"]["code"] == code
+
+
+async def test_the_older_media_type_answers_200_and_others_are_refused(system: System) -> None:
+    older = await send(system, '{"query": "{ nothing }"}', accept="application/json")
+    assert older.status_code == 200
+    assert older.headers["content-type"].startswith("application/json")
+    newer = await send(system, ASK)
+    assert newer.headers["content-type"].startswith(GRAPHQL_JSON)
+    assert (await send(system, ASK, kind="text/plain")).status_code == 415
+    assert (await system.http.get("/graphql", params={"query": "{ viewer { subject } }"})).status_code == 405
+
+
+async def test_a_body_over_the_limit_is_a_413(system: System) -> None:
+    body = json.dumps({"query": "{ viewer { subject } }", "variables": {"x": "y" * system.settings.max_body_bytes}})
+    assert (await send(system, body)).status_code == 413
+
+
+def bomb(levels: int) -> str:
+    """A document whose fragments double at each level: 2 to the power of `levels` fields in a few lines."""
+    fragments = [f"fragment f{n} on Viewer {{ ...f{n + 1} ...f{n + 1} }}" for n in range(levels)]
+    return "{ viewer { ...f0 } } " + " ".join([*fragments, f"fragment f{levels} on Viewer {{ subject }}"])
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        bomb(60),
+        "{ viewer { " + " ".join(f"a{n}: subject" for n in range(101)) + " } }",
+        "{ viewer { subject " + "@skip(if: false) " * 101 + "} }",
+        "{ viewer { communities { edges { node { " + CLIMB * 3 + "id" + " }" * 12 + " } } } } }",
+    ],
+)
+async def test_a_document_over_the_limits_is_refused_before_it_runs(system: System, document: str) -> None:
+    answer = (await send(system, json.dumps({"query": document}))).json()
+    assert "data" not in answer
+    assert answer["errors"]
+
+
+async def test_nobody_is_unauthenticated_and_a_bad_token_is_a_401(system: System) -> None:
+    nobody = (await send(system, ASK)).json()
+    assert nobody["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
+    headers = {"Authorization": "Bearer not.a.token", "Content-Type": "application/json"}
+    answer = await system.http.post("/graphql", content=ASK, headers=headers)
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"].startswith("Bearer")
+    assert answer.json()["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
+
+
+async def test_errors_speak_the_language_of_the_request(system: System) -> None:
+    english = await system.caller(None).fail("{ viewer { subject } }")
+    chinese = await system.caller(None, language="zh-CN,zh;q=0.9,en;q=0.1").fail("{ viewer { subject } }")
+    assert english["message"] == "Please sign in."
+    assert chinese["message"] == "请先登录。"
+
+
+async def test_a_request_keeps_its_id_or_gets_one(system: System) -> None:
+    given = await system.http.get("/healthz", headers={"X-Request-Id": "abcd-1234-efgh"})
+    assert given.headers["x-request-id"] == "abcd-1234-efgh"
+    for bad in ("short", "x" * 65, "with space 123", "<script>alert</script>"):
+        made = await system.http.get("/healthz", headers={"X-Request-Id": bad})
+        assert made.headers["x-request-id"] != bad
+        assert len(made.headers["x-request-id"]) == 36
+
+
+async def test_an_unexpected_error_is_masked_and_named_by_its_request(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a resolver that breaks, then the client learns nothing but the request's id."""
+
+    async def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr("api.community.communities.list_communities", broken)
+    caller = await system.customer("somebody-broken")
+    error = await caller.fail("{ communities { edges { node { id } } } }")
+    assert error["extensions"]["code"] == "INTERNAL_SERVER_ERROR"
+    assert len(error["extensions"]["requestId"]) == 36
+    assert "secret" not in json.dumps(error)
+
+
+async def test_health_is_the_process_and_readiness_names_each_store(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (await system.http.get("/healthz")).json() == {"status": "ok"}
+    ready = await system.http.get("/readyz")
+    assert (ready.status_code, ready.json()["stores"]) == (200, {"graph": "ok", "sql": "ok", "redis": "ok"})
+
+    async def away(_: object) -> None:
+        raise ConnectionError
+
+    monkeypatch.setattr("api.app.ask_graph", away)
+    broken = await system.http.get("/readyz")
+    assert broken.status_code == 503
+    assert broken.json()["stores"] == {"graph": "unavailable", "sql": "ok", "redis": "ok"}
+    assert (await system.http.get("/healthz")).status_code == 200
