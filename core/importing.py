@@ -68,13 +68,21 @@ class Batch(Generic[RowT]):
     hash_key: str
 
 
+Write = Callable[[Batch[Any]], Awaitable[list[Rejection]]]
+
+
 @dataclass(frozen=True, slots=True)
 class ImportKind:
-    """A kind of row and the function that writes a batch of it and returns what it had to reject."""
+    """A kind of row and the function that writes a batch of it and returns what it had to reject.
+
+    What `then` names follows after the commit, each in a transaction of its own: for what another
+    store may only refer to once it is there for good.
+    """
 
     name: str
     row: type[ImportRow]
-    write: Callable[[Batch[Any]], Awaitable[list[Rejection]]]
+    write: Write
+    then: tuple[Write, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

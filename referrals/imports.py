@@ -1,4 +1,4 @@
-"""The rows of facts that referrals and rewards are made of."""
+"""The rows of facts that referrals and rewards are made of, and of referrals that were made elsewhere."""
 
 from typing import Annotated, Any, ClassVar
 
@@ -7,6 +7,7 @@ from pydantic import Field as Setting
 
 from core.facts import FactInvalid, NewFact, check_fact, record_facts
 from core.importing import Batch, ImportKind, ImportRow, Rejection
+from referrals.history import ReferralRow, draw_referrals, settle_referrals, write_codes
 
 
 class FactRow(ImportRow):
@@ -19,6 +20,10 @@ class FactRow(ImportRow):
     customer: Annotated[str, Setting(min_length=1, max_length=200)]
     occurred_at: AwareDatetime
     payload: dict[str, Any] = Setting(default_factory=dict)
+
+
+# What a fact's check calls a field, and what the row does.
+FIELDS = {"source": "", "key": "key", "kind": "fact_kind", "occurredAt": "occurred_at"}
 
 
 async def write_facts(batch: Batch[FactRow]) -> list[Rejection]:
@@ -37,9 +42,12 @@ async def write_facts(batch: Batch[FactRow]) -> list[Rejection]:
             check_fact(fact, now=batch.now)
             facts.append(fact)
         except FactInvalid as error:
-            rejected.append(Rejection(item.line, ".".join(error.path), error.detail or error.en))
+            rejected.append(Rejection(item.line, FIELDS[error.path[-1]], error.detail or error.en))
     await record_facts(batch.session, facts, now=batch.now)
     return rejected
 
 
-KINDS = (ImportKind("fact", FactRow, write_facts),)
+KINDS = (
+    ImportKind("referral", ReferralRow, write_codes, then=(draw_referrals, settle_referrals)),
+    ImportKind("fact", FactRow, write_facts),
+)

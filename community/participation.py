@@ -1,0 +1,214 @@
+"""The rows of memberships and registrations: read what is there, create what is new, change what differs."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import AwareDatetime
+from pydantic import Field as Setting
+
+from community.communities import MemberRole
+from core.clock import iso
+from core.ids import derived_id
+from core.importing import Batch, ImportRow, Numbered, Rejection
+from graph.client import GraphClient, Row, Transaction
+
+Key = Annotated[str, Setting(min_length=1, max_length=200)]
+Name = Annotated[str, Setting(min_length=1, max_length=200)]
+
+TIMEOUT_SECONDS = 60.0
+
+
+class MembershipRow(ImportRow):
+    """A customer in a community; `weight` says how much they take part in it, 1 by default."""
+
+    customer_fields: ClassVar[tuple[str, ...]] = ("customer",)
+
+    customer: Key
+    community: Key
+    role: MemberRole = MemberRole.MEMBER
+    since: AwareDatetime | None = None
+    weight: float = Setting(default=1.0, ge=0)
+
+
+class RegistrationRow(ImportRow):
+    """A customer's registration for an event, as history has it: capacity is not asked."""
+
+    customer_fields: ClassVar[tuple[str, ...]] = ("customer",)
+
+    customer: Key
+    event: Key
+    status: Literal["REGISTERED", "CANCELLED", "ATTENDED", "NO_SHOW"] = "REGISTERED"
+    registered_at: AwareDatetime
+    attended_at: AwareDatetime | None = None
+    guests: int = Setting(default=0, ge=0, le=100)
+
+
+def community_id(source: str, key: str) -> str:
+    return derived_id("community", source, key)
+
+
+def event_id(source: str, key: str) -> str:
+    return derived_id("event", source, key)
+
+
+# Measured on the embedded engine: CREATE writes a relationship ten times as fast as MERGE with ON CREATE SET, so
+# what is there is read first. Whoever else writes the pair meanwhile meets its unique key, and we begin again.
+KNOWN_MEMBERSHIPS = """
+UNWIND $rows AS row
+MATCH (me:Customer {id: row.customer_id}), (c:Community {id: row.community_id})
+OPTIONAL MATCH (me)-[m:MEMBER_OF]->(c)
+RETURN row.key AS key, m.role AS role, m.weight AS weight
+"""
+
+CREATE_MEMBERSHIPS = """
+UNWIND $rows AS row
+MATCH (me:Customer {id: row.customer_id}), (c:Community {id: row.community_id})
+CREATE (me)-[:MEMBER_OF {key: row.key, since: row.since, role: row.role, weight: row.weight}]->(c)
+"""
+
+COUNT_MEMBERS = """
+UNWIND $rows AS row
+MATCH (c:Community {id: row.id})
+SET c.member_count = c.member_count + row.added
+"""
+
+UPDATE_MEMBERSHIPS = """
+UNWIND $rows AS row
+MATCH (:Customer {id: row.customer_id})-[m:MEMBER_OF]->(:Community {id: row.community_id})
+SET m.role = row.role, m.weight = row.weight
+"""
+
+
+async def put_memberships(tx: Transaction, rows: Mapping[str, Row]) -> set[str]:
+    """Create the memberships that are new and change those that differ; returns the keys whose community is known."""
+    known = {row["key"]: row for row in await tx.run(KNOWN_MEMBERSHIPS, rows=list(rows.values()))}
+    created = [rows[key] for key, old in known.items() if old["role"] is None]
+    changed = [
+        rows[key]
+        for key, old in known.items()
+        if old["role"] is not None and (old["role"], old["weight"]) != (rows[key]["role"], rows[key]["weight"])
+    ]
+    if created:
+        await tx.run(CREATE_MEMBERSHIPS, rows=created)
+        added = Counter(row["community_id"] for row in created)
+        await tx.run(COUNT_MEMBERS, rows=[{"id": key, "added": count} for key, count in sorted(added.items())])
+    if changed:
+        await tx.run(UPDATE_MEMBERSHIPS, rows=changed)
+    return set(known)
+
+
+async def write_memberships(batch: Batch[MembershipRow]) -> list[Rejection]:
+    # One row for each pair: of two lines that say the same, the last holds, and the pair counts once.
+    rows: dict[str, Row] = {}
+    for item in batch.rows:
+        customer, target = batch.customers[item.row.customer], community_id(batch.source, item.row.community)
+        rows[f"{target}:{customer}"] = {
+            "key": f"{target}:{customer}",
+            "customer_id": customer,
+            "community_id": target,
+            "since": iso(item.row.since or batch.now),
+            "role": item.row.role,
+            "weight": item.row.weight,
+        }
+    graph: GraphClient = batch.graph
+    written = await graph.transact(
+        lambda tx: put_memberships(tx, rows), contended="imported memberships", timeout=TIMEOUT_SECONDS
+    )
+    return rejected_for(batch.rows, written, batch.source, "community", community_id)
+
+
+def rejected_for(
+    items: Sequence[Numbered[Any]], written: Iterable[str], source: str, name: str, id_of: Callable[[str, str], str]
+) -> list[Rejection]:
+    """Rejections of the rows whose community or event, the first part of a key, nothing was written for."""
+    known = {key.split(":")[0] for key in written}
+    return [
+        Rejection(item.line, name, f"unknown {name}")
+        for item in items
+        if id_of(source, getattr(item.row, name)) not in known
+    ]
+
+
+KNOWN_REGISTRATIONS = """
+UNWIND $rows AS row
+MATCH (me:Customer {id: row.customer_id}), (e:Event {id: row.event_id})
+OPTIONAL MATCH (me)-[r:REGISTERED_FOR]->(e)
+RETURN row.key AS key, r.status AS status, r.registered_at AS registered_at, r.attended_at AS attended_at,
+       r.guests AS guests
+"""
+
+# Imported attendance is settled: its consequences were the affair of the system that it comes from.
+CREATE_REGISTRATIONS = """
+UNWIND $rows AS row
+MATCH (me:Customer {id: row.customer_id}), (e:Event {id: row.event_id})
+CREATE (me)-[:REGISTERED_FOR {id: row.id, key: row.key, status: row.status, registered_at: row.registered_at,
+  attended_at: row.attended_at, guests: row.guests, settled: true}]->(e)
+"""
+
+UPDATE_REGISTRATIONS = """
+UNWIND $rows AS row
+MATCH (:Customer {id: row.customer_id})-[r:REGISTERED_FOR]->(:Event {id: row.event_id})
+SET r.status = row.status, r.registered_at = row.registered_at, r.attended_at = row.attended_at,
+    r.guests = row.guests, r.settled = true
+"""
+
+COUNT_REGISTERED = """
+UNWIND $rows AS row
+MATCH (e:Event {id: row.id})
+SET e.registered = e.registered + row.added
+"""
+
+
+async def put_registrations(tx: Transaction, rows: Mapping[str, Row]) -> set[str]:
+    """Create the registrations that are new and change those that differ; returns the keys whose event is known."""
+    known = {row["key"]: row for row in await tx.run(KNOWN_REGISTRATIONS, rows=list(rows.values()))}
+    created = [rows[key] for key, old in known.items() if old["status"] is None]
+    changed = [
+        rows[key]
+        for key, old in known.items()
+        if old["status"] is not None and any(rows[key][name] != value for name, value in old.items())
+    ]
+    if created:
+        await tx.run(CREATE_REGISTRATIONS, rows=created)
+    if changed:
+        await tx.run(UPDATE_REGISTRATIONS, rows=changed)
+    added: Counter[str] = Counter()
+    for row in (*created, *changed):
+        added[row["event_id"]] += holds_place(row["status"]) - holds_place(known[row["key"]]["status"])
+    counts = [{"id": key, "added": count} for key, count in sorted(added.items()) if count]
+    if counts:
+        await tx.run(COUNT_REGISTERED, rows=counts)
+    return set(known)
+
+
+def holds_place(status: str | None) -> bool:
+    return status not in (None, "CANCELLED")
+
+
+async def write_registrations(batch: Batch[RegistrationRow]) -> list[Rejection]:
+    # One row for each pair, as with memberships.
+    rows: dict[str, Row] = {}
+    for item in batch.rows:
+        customer, target = batch.customers[item.row.customer], event_id(batch.source, item.row.event)
+        attended = attended_at(item.row)
+        rows[f"{target}:{customer}"] = {
+            "key": f"{target}:{customer}",
+            "id": derived_id("registration", target, customer),
+            "customer_id": customer,
+            "event_id": target,
+            "status": item.row.status,
+            "registered_at": iso(item.row.registered_at),
+            "attended_at": iso(attended) if attended else None,
+            "guests": item.row.guests,
+        }
+    graph: GraphClient = batch.graph
+    written = await graph.transact(
+        lambda tx: put_registrations(tx, rows), contended="imported registrations", timeout=TIMEOUT_SECONDS
+    )
+    return rejected_for(batch.rows, written, batch.source, "event", event_id)
+
+
+def attended_at(row: RegistrationRow) -> datetime | None:
+    return row.attended_at or (row.registered_at if row.status == "ATTENDED" else None)

@@ -1,0 +1,203 @@
+"""The importer: reads a file in batches, writes each with every room's kinds, and keeps a report.
+
+The rooms' kinds of rows are collected by name, because siblings do not import each other.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from importlib import import_module
+from itertools import islice
+from typing import Any, BinaryIO
+
+from sqlalchemy import Index, update
+from sqlmodel import Field, col, select
+
+from core.clock import utc_now
+from core.db import Database, Record, Session, changed_rows, insert_once, instant
+from core.errors import BadUserInput
+from core.ids import new_id
+from core.importing import (
+    Batch,
+    ImportKind,
+    ImportRow,
+    Numbered,
+    Rejection,
+    Write,
+    read_csv,
+    read_json_lines,
+    unresolved,
+    validate,
+)
+from core.paging import Page, cut, decode_cursor, page_size
+from customers.profiles import SIGN_IN, customer_ids_of
+from graph.client import GraphClient
+
+ROOMS = ("customers.rows", "community.imports", "referrals.imports")
+BATCH_ROWS = 1_000
+
+
+def all_kinds() -> dict[str, ImportKind]:
+    """Every room's kinds, in the order in which a mixed batch is written."""
+    return {kind.name: kind for room in ROOMS for kind in import_module(room).KINDS}
+
+
+class SourceInvalid(BadUserInput):
+    code = "IMPORT_SOURCE_INVALID"
+    en = "The source's name is not valid."
+    zh = "数据来源名称无效。"
+
+
+class ImportBatch(Record, table=True):
+    """The report of one import."""
+
+    id: str = Field(primary_key=True)
+    source: str
+    file_name: str
+    started_by: str
+    accepted: int = 0
+    rejected: int = 0
+    started_at: datetime = instant()
+    finished_at: datetime | None = instant(optional=True)
+
+
+class ImportRejection(Record, table=True):
+    """A row that did not go in."""
+
+    __table_args__ = (Index("ix_import_rejection_batch", "batch_id", "line", "id"),)
+
+    id: str = Field(primary_key=True)
+    batch_id: str = Field(foreign_key="import_batch.id")
+    line: int
+    field: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Importer:
+    """Runs one import after the other over the same stores."""
+
+    database: Database
+    graph: GraphClient
+    hash_key: str
+    kinds: dict[str, ImportKind] = field(default_factory=all_kinds)
+    progress: Callable[[int], None] = lambda rows: None
+
+    async def run(
+        self, file: BinaryIO, *, file_name: str, source: str, kind: str | None, started_by: str, now: datetime
+    ) -> ImportBatch:
+        """Import a file in batches of a thousand rows; returns its finished report.
+
+        Raises SourceInvalid. Killed half-way and run again, it ends the same.
+        """
+        if not 1 <= len(source) <= 100 or source == SIGN_IN:
+            raise SourceInvalid(path=("source",), detail=f"1 to 100 characters, not {SIGN_IN!r}")
+        report = ImportBatch(
+            id=new_id(), source=source, file_name=file_name[:200], started_by=started_by, started_at=now
+        )
+        async with self.database.write() as session:
+            session.add(ImportBatch.model_validate(report.model_dump()))
+        rows = read_csv(file, kind) if file_name.lower().endswith(".csv") else read_json_lines(file, kind)
+        while chunk := await asyncio.to_thread(lambda: list(islice(rows, BATCH_ROWS))):
+            await self._write_chunk(report, [(raw.line, raw.kind, validate(self.kinds, raw)) for raw in chunk], now)
+            self.progress(len(chunk))
+        return await self._finish(report)
+
+    async def _write_chunk(
+        self, report: ImportBatch, items: Iterable[tuple[int, str, ImportRow | Rejection]], now: datetime
+    ) -> None:
+        """Write a chunk in one SQL transaction, kind after kind; the graph's part is safe to repeat."""
+        rejected: list[Rejection] = []
+        buffers: dict[str, list[Numbered[Any]]] = defaultdict(list)
+        total = 0
+        for line, kind, item in items:
+            total += 1
+            if isinstance(item, Rejection):
+                rejected.append(item)
+            else:
+                buffers[kind].append(Numbered(line, item))
+        later: list[tuple[Write, Batch[Any]]] = []
+        async with self.database.write() as session:
+            for kind in self.kinds.values():
+                if buffers[kind.name]:
+                    batch, refused = await self._batch(session, report.source, kind, buffers[kind.name], now)
+                    refused += await kind.write(batch) if batch.rows else []
+                    later += [(write, without(batch, refused)) for write in kind.then]
+                    rejected += refused
+            report.accepted += total - len(rejected)
+            report.rejected += len(rejected)
+            await note(session, report, rejected)
+        lost: set[int] = set()
+        for write, batch in later:
+            lost |= await self._write_later(report, write, batch, lost)
+
+    async def _write_later(
+        self, report: ImportBatch, write: Write, batch: Batch[Any], lost: Collection[int]
+    ) -> set[int]:
+        """Write what follows a commit; returns the lines that it rejects."""
+        async with self.database.write() as session:
+            rows = [item for item in batch.rows if item.line not in lost]
+            rejected = await write(replace(batch, session=session, rows=rows)) if rows else []
+            report.accepted -= len(rejected)
+            report.rejected += len(rejected)
+            await note(session, report, rejected)
+        return {rejection.line for rejection in rejected}
+
+    async def _batch(
+        self, session: Session, source: str, kind: ImportKind, rows: list[Numbered[Any]], now: datetime
+    ) -> tuple[Batch[Any], list[Rejection]]:
+        """The rows whose customers are known, and the rejections of the others."""
+        names = kind.row.customer_fields or (("key",) if kind.name == "customer" else ())
+        keys = sorted({str(getattr(item.row, name)) for item in rows for name in names})
+        customers = await customer_ids_of(session, source, keys) if keys else {}
+        unknown = [rejection for item in rows if (rejection := unresolved(item, customers))]
+        batch = Batch(session, self.graph, source, rows, customers, now, self.hash_key)
+        return without(batch, unknown), unknown
+
+    async def _finish(self, report: ImportBatch) -> ImportBatch:
+        report.finished_at = utc_now()
+        async with self.database.write() as session:
+            finished = update(ImportBatch).where(col(ImportBatch.id) == report.id)
+            await changed_rows(session, finished.values(finished_at=report.finished_at))
+        return report
+
+
+def without(batch: Batch[Any], rejected: Sequence[Rejection]) -> Batch[Any]:
+    """The batch less the rows that were rejected."""
+    lines = {rejection.line for rejection in rejected}
+    return replace(batch, rows=[item for item in batch.rows if item.line not in lines]) if lines else batch
+
+
+async def note(session: Session, report: ImportBatch, rejected: Sequence[Rejection]) -> None:
+    """Keep the counts and the rejected rows together with the rows that went in."""
+    counted = update(ImportBatch).where(col(ImportBatch.id) == report.id)
+    await changed_rows(session, counted.values(accepted=report.accepted, rejected=report.rejected))
+    if rejected:
+        rows = [
+            {"id": new_id(), "batch_id": report.id, "line": r.line, "field": r.field[:100], "reason": r.reason[:300]}
+            for r in rejected
+        ]
+        await insert_once(session, ImportRejection, rows, "id")
+
+
+async def import_report(session: Session, batch_id: str) -> ImportBatch | None:
+    return await session.get(ImportBatch, batch_id)
+
+
+async def rejections_of(
+    session: Session, batch_id: str, *, first: int | None, after: str | None
+) -> Page[ImportRejection]:
+    """The rejected rows of an import in the order of the file."""
+    size = page_size(first)
+    position = decode_cursor(after, int, str)
+    statement = select(ImportRejection).where(ImportRejection.batch_id == batch_id)
+    if position:
+        line, last = int(position[0]), str(position[1])
+        later = col(ImportRejection.line) > line
+        statement = statement.where(later | ((col(ImportRejection.line) == line) & (col(ImportRejection.id) > last)))
+    rows = (
+        await session.exec(statement.order_by(col(ImportRejection.line), col(ImportRejection.id)).limit(size + 1))
+    ).all()
+    return cut(rows, size, lambda row: (row.line, row.id))
