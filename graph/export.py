@@ -161,6 +161,18 @@ async def export_referrals(graph: GraphClient, customers: Sequence[str], everybo
     return await read_edges(graph, REFERRALS, customers, everybody, once=True)
 
 
+REFERRERS = """
+MATCH (c:Customer)
+WHERE c.id >= $first AND c.id <= $last
+RETURN c.id AS id, [(c)<-[:REFERRED]-(o:Customer) | [o.id, 1.0]] AS edges
+"""
+
+
+async def export_referrers(graph: GraphClient, customers: Sequence[str], everybody: Mapping[str, int]) -> csr_array:
+    """Customers by everybody who referred them (1), in whichever programme."""
+    return await read_edges(graph, REFERRERS, customers, everybody, once=True)
+
+
 async def read_edges(
     graph: GraphClient,
     query: LiteralString,

@@ -3,9 +3,9 @@
 import asyncio
 
 import structlog
+
 from community.recommendation_scores import ScoringPolicy
 from community.recommendations import recompute
-
 from core.clock import utc_now
 from core.ids import new_id
 from core.log import configure_logging
