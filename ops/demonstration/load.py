@@ -1,0 +1,164 @@
+"""Loading the demonstration bank: programme, rules and rewards, then the rows, then what follows from them."""
+
+import tempfile
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import IO, Any
+from zoneinfo import ZoneInfo
+
+import orjson
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from sqlmodel import select
+
+from core.clock import utc_now
+from core.db import Database, Session, insert_once
+from core.errors import Unavailable
+from core.ids import derived_id, new_id
+from core.settings import Settings
+from customers.imports import ImportBatch, Importer
+from customers.profiles import customer_id_of
+from graph.client import GraphClient
+from loyalty.catalogue import NewReward, create_reward
+from loyalty.earning import EarningRule, activate_earning_rule
+from ops.demonstration.bank import Bank
+from ops.demonstration.personas import NUMBER_OF, REFERRER, WELCOMED
+from ops.demonstration.rows import customer_key
+from referrals.codes import referral_code
+from referrals.programs import ReferralProgram, activate_program, create_program
+from worker.handlers import Stores
+from worker.sweeps import EVENT_ATTENDED, sweep_outbox
+
+SOURCE = "demonstration"
+FILE_NAME = "demonstration.jsonl"
+PROGRAM_ID = derived_id(SOURCE, "program")
+# The report of the whole load, which is written last: as long as it is missing, the load is to be done again.
+LOADED_ID = derived_id(SOURCE, "loaded")
+
+DEFINITION: dict[str, Any] = {
+    "steps": [
+        {"name": "registered", "fact_kind": "CUSTOMER_REGISTERED", "within_days": 30, "referee_points": 50},
+        {
+            "name": "verified",
+            "fact_kind": "IDENTITY_VERIFIED",
+            "within_days": 60,
+            "referrer_points": 200,
+            "referee_points": 100,
+        },
+        {
+            "name": "first-event",
+            "fact_kind": EVENT_ATTENDED,
+            "within_days": 180,
+            "referrer_points": 100,
+            "referee_points": 100,
+        },
+    ],
+    "rewards_per_referrer": 50,
+}
+EARNING_RULES = {EVENT_ATTENDED: 50, WELCOMED: 600}
+REWARDS = (
+    NewReward("手冲咖啡券", "Coffee voucher", 100, stock=500, limit_per_customer=5),
+    NewReward("电影票两张", "Two cinema tickets", 300, stock=200, limit_per_customer=2),
+    NewReward("明前龙井茶礼盒", "Longjing tea gift box", 500, stock=80, limit_per_customer=1),
+    NewReward("机场贵宾厅一次", "One airport lounge visit", 800, stock=120, limit_per_customer=4),
+    NewReward("全面体检套餐", "Full medical check-up", 3_000, stock=20, limit_per_customer=1),
+    NewReward("公益捐赠一份", "A donation in your name", 50),
+)
+
+
+async def is_loaded(database: Database) -> bool:
+    """Whether a load has come to its end; one that was interrupted has not."""
+    async with database.read() as session:
+        return await session.get(ImportBatch, LOADED_ID) is not None
+
+
+async def load_demonstration(
+    settings: Settings, database: Database, graph: GraphClient, *, customers: int, now: datetime, console: Console
+) -> None:
+    """Load a bank of so many customers; interrupted and run again, it ends the same."""
+    async with database.write() as session:
+        await offer(session, now=now)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        report = await import_rows(settings, database, graph, customers=customers, now=now, progress=progress)
+        task = progress.add_task("Points", total=None)
+        async with database.write() as session:
+            await give_code(session, now=now)
+        # Within the time of one sweep; of a large bank the worker settles the rest.
+        progress.update(task, completed=await sweep_outbox(Stores(database, graph)))
+        progress.add_task("Recommendations", total=None)
+        await recommend(graph, now=now)
+    await mark_loaded(database, report)
+    console.print(f"Demonstration bank: {customers} customers, {report.accepted} rows")
+
+
+async def offer(session: Session, *, now: datetime) -> None:
+    """An active referral programme, earning rules and rewards; what is there already stays."""
+    if await session.get(ReferralProgram, PROGRAM_ID) is None:
+        await create_program(
+            session,
+            program_id=PROGRAM_ID,
+            name_zh="邀友有礼",
+            name_en="Bring a friend",
+            definition=DEFINITION,
+            starts_at=now - timedelta(days=365),
+            ends_at=None,
+            budget_points=None,
+            now=now,
+        )
+        await activate_program(session, PROGRAM_ID)
+    for kind, points in EARNING_RULES.items():
+        if (await session.exec(select(EarningRule.id).where(EarningRule.fact_kind == kind))).first() is None:
+            await activate_earning_rule(session, fact_kind=kind, points=points, hold_days=0, expires_days=730, now=now)
+    for reward in REWARDS:
+        await create_reward(session, reward, now=now, reward_id=derived_id(SOURCE, "reward", reward.name_en))
+
+
+async def import_rows(
+    settings: Settings, database: Database, graph: GraphClient, *, customers: int, now: datetime, progress: Progress
+) -> ImportBatch:
+    """Write the rows into a file without a name, and import it as any other file."""
+    bank = Bank(customers, now.astimezone(ZoneInfo("Asia/Shanghai")).date(), program=PROGRAM_ID)
+    with tempfile.TemporaryFile() as file:
+        total = write_rows(bank.rows(), file)
+        task = progress.add_task("Demonstration bank", total=total)
+        importer = Importer(
+            database,
+            graph,
+            settings.identity_hash_key.get_secret_value(),
+            progress=lambda rows: progress.advance(task, rows),
+        )
+        file.seek(0)
+        return await importer.run(file, file_name=FILE_NAME, source=SOURCE, kind=None, started_by="supervisor", now=now)
+
+
+def write_rows(rows: Iterator[dict[str, Any]], file: IO[bytes]) -> int:
+    """Write JSON Lines; returns how many."""
+    count = 0
+    for row in rows:
+        file.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
+        count += 1
+    return count
+
+
+async def give_code(session: Session, *, now: datetime) -> None:
+    """The code that a visitor who signs in as the referrer finds at once."""
+    customer_id = await customer_id_of(session, SOURCE, customer_key(NUMBER_OF[REFERRER]))
+    if customer_id is None:
+        raise Unavailable(detail="the demonstration bank was not imported")
+    await referral_code(session, program_id=PROGRAM_ID, customer_id=customer_id, now=now)
+
+
+async def recommend(graph: GraphClient, *, now: datetime) -> None:
+    """Compute the first lists of recommendations, so that the first screen has one."""
+    from community.recommendation_scores import ScoringPolicy
+    from community.recommendations import recompute
+
+    await recompute(graph, policy=ScoringPolicy(), now=now, run_id=new_id())
+
+
+async def mark_loaded(database: Database, report: ImportBatch) -> None:
+    """Write the report of the whole load."""
+    marker = {**report.model_dump(), "id": LOADED_ID, "finished_at": utc_now()}
+    async with database.write() as session:
+        await insert_once(session, ImportBatch, marker, "id")
