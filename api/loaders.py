@@ -13,18 +13,19 @@ from community.events import events_of, read_events
 from community.memberships import members_of
 from community.registrations import registrations_for
 from core.clock import iso
-from core.db import Database, Session
+from core.db import Database, Record, rows_by_id
 from core.paging import Page
 from customers.profiles import read_customers
 from customers.tags import tags_of_customers
 from graph.client import GraphClient, Row
-from loyalty.catalogue import Reward, rewards_by_id
-from loyalty.redemption import Redemption, redemptions_by_id
-from referrals.programs import ReferralProgram, programs_by_id
+from loyalty.catalogue import Reward
+from loyalty.redemption import Redemption
+from referrals.programs import ReferralProgram
 from referrals.rewards import ReferralReward, rewards_of_referrals
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
+R = TypeVar("R", bound=Record)
 
 
 class Loaders:
@@ -106,15 +107,15 @@ class Loaders:
 
     @cached_property
     def rewards(self) -> DataLoader[str, Reward | None]:
-        return by_key(self._in_sql(rewards_by_id))
+        return by_key(self._rows(Reward))
 
     @cached_property
     def redemptions(self) -> DataLoader[str, Redemption | None]:
-        return by_key(self._in_sql(redemptions_by_id))
+        return by_key(self._rows(Redemption))
 
     @cached_property
     def programs(self) -> DataLoader[str, ReferralProgram | None]:
-        return by_key(self._in_sql(programs_by_id))
+        return by_key(self._rows(ReferralProgram))
 
     @cached_property
     def referral_rewards(self) -> DataLoader[str, list[ReferralReward]]:
@@ -128,14 +129,12 @@ class Loaders:
 
         return DataLoader(load_fn=load)
 
-    def _in_sql(
-        self, load: Callable[[Session, Sequence[str]], Awaitable[dict[str, V]]]
-    ) -> Callable[[Sequence[str]], Awaitable[Mapping[str, V]]]:
-        async def in_session(ids: Sequence[str]) -> Mapping[str, V]:
+    def _rows(self, model: type[R]) -> Callable[[Sequence[str]], Awaitable[Mapping[str, R]]]:
+        async def load(ids: Sequence[str]) -> Mapping[str, R]:
             async with self._database.read() as session:
-                return await load(session, ids)
+                return await rows_by_id(session, model, ids)
 
-        return in_session
+        return load
 
 
 def by_key(load: Callable[[Sequence[K]], Awaitable[Mapping[K, V]]]) -> DataLoader[K, V | None]:

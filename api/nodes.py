@@ -16,7 +16,7 @@ from referrals.programs import ProgramStatus
 class NodeQueries:
     @strawberry.field(description="Anything that you may see, by its global id.")
     async def node(self, info: Info, id: strawberry.ID) -> Node | None:
-        await info.context.principal()
+        info.context.signed_in()
         kind, local = split_id(id, "id")
         loader = LOADERS.get(kind)
         return await loader(info, local) if loader else None

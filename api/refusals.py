@@ -27,7 +27,7 @@ def refusals(resolver: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T | R
     async def answered(*args: P.args, **kwargs: P.kwargs) -> T | Refusal:
         info: Any = kwargs["info"]
         # Nobody does anything unknown to us, and nobody unknown learns whether their input was good.
-        await info.context.principal()
+        info.context.signed_in()
         try:
             return await resolver(*args, **kwargs)
         except DomainRefusal as refusal:

@@ -2,10 +2,10 @@
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import structlog
 from sqlalchemy import JSON, Column, CursorResult, DateTime, Dialect, Table, event
@@ -16,7 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import declared_attr
 from sqlalchemy.types import TypeDecorator
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field, SQLModel, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.clock import as_utc
@@ -72,8 +72,10 @@ class Database:
         # SQLite has one writer. Waiting for it here is fair and cheap; inside SQLite it is polling.
         self._writer = asyncio.Lock() if self.is_sqlite else None
 
-    def _count(self, *_: object) -> None:
-        self.statements += 1
+    def _count(self, _: object, __: object, statement: str, *___: object) -> None:
+        # On SQLite we begin transactions ourselves, which PostgreSQL's driver does unseen.
+        if not statement.startswith("BEGIN"):
+            self.statements += 1
 
     async def close(self) -> None:
         await self.engine.dispose()
@@ -173,6 +175,18 @@ async def insert_once(
     statement = build(table_of(model)).values(values if isinstance(values, Mapping) else list(values))
     result = await session.exec(statement.on_conflict_do_nothing(index_elements=list(keys) or None))
     return result.rowcount
+
+
+RecordT = TypeVar("RecordT", bound=Record)
+
+
+async def rows_by_id(session: Session, model: type[RecordT], ids: Collection[str]) -> dict[str, RecordT]:
+    """The rows with these ids, by id; asked for none, it does not ask the database."""
+    if not ids:
+        return {}
+    key = table_of(model).c.id
+    rows = (await session.exec(select(model).where(key.in_(set(ids))))).all()
+    return {cast(Any, row).id: row for row in rows}
 
 
 async def changed_rows(session: Session, statement: Any) -> int:

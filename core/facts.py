@@ -107,11 +107,6 @@ def row_of(fact: NewFact, now: datetime) -> dict[str, Any]:
     }
 
 
-async def facts_by_id(session: Session, ids: Sequence[str]) -> dict[str, Fact]:
-    rows = (await session.exec(select(Fact).where(col(Fact.id).in_(list(ids))))).all()
-    return {fact.id: fact for fact in rows}
-
-
 async def facts_of(session: Session, customer_id: str) -> Sequence[Fact]:
     """All facts of a customer in the order in which they happened; ties by id, so that it is always the same."""
     statement = select(Fact).where(Fact.customer_id == customer_id)

@@ -1,6 +1,5 @@
 """The rewards that points buy."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -111,11 +110,6 @@ async def take_stock(session: Session, reward_id: str, *, now: datetime) -> Rewa
     if not taken:
         raise OutOfStock(path=("rewardId",)) if reward.stock == 0 else RewardNotAvailable(path=("rewardId",))
     return reward
-
-
-async def rewards_by_id(session: Session, ids: Sequence[str]) -> dict[str, Reward]:
-    rows = (await session.exec(select(Reward).where(col(Reward.id).in_(list(ids))))).all()
-    return {reward.id: reward for reward in rows}
 
 
 async def list_rewards(session: Session, *, first: int | None, after: str | None, now: datetime) -> Page[Reward]:

@@ -94,5 +94,7 @@ async def earn_for_fact(session: Session, fact: Fact, *, now: datetime) -> None:
 
 async def earnings_by_id(session: Session, ids: Sequence[str]) -> dict[str, tuple[Earning, EarningRule, Fact]]:
     """Earnings with the rule version and the fact that made them, by id."""
+    if not ids:
+        return {}
     statement = select(Earning, EarningRule, Fact).join(EarningRule).join(Fact).where(col(Earning.id).in_(list(ids)))
     return {row[0].id: (row[0], row[1], row[2]) for row in (await session.exec(statement)).all()}

@@ -188,11 +188,6 @@ async def posting_of(session: Session, posting_id: str) -> LedgerPosting | None:
     return await session.get(LedgerPosting, posting_id)
 
 
-async def postings_by_id(session: Session, ids: Sequence[str]) -> dict[str, LedgerPosting]:
-    rows = (await session.exec(select(LedgerPosting).where(col(LedgerPosting.id).in_(list(ids))))).all()
-    return {posting.id: posting for posting in rows}
-
-
 async def entries_of(session: Session, posting_id: str) -> Sequence[LedgerEntry]:
     statement = select(LedgerEntry).where(LedgerEntry.posting_id == posting_id).order_by(LedgerEntry.account_id)
     return (await session.exec(statement)).all()

@@ -1,6 +1,5 @@
 """Redeeming points for a reward: debit, stock and voucher in one transaction, once by the caller's key."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -164,8 +163,3 @@ async def redemptions_of(
     ordered = statement.order_by(col(Redemption.redeemed_at).desc(), col(Redemption.id).desc())
     rows = (await session.exec(ordered.limit(size + 1))).all()
     return cut(rows, size, lambda row: (row.redeemed_at.isoformat(), row.id))
-
-
-async def redemptions_by_id(session: Session, ids: Sequence[str]) -> dict[str, Redemption]:
-    rows = (await session.exec(select(Redemption).where(col(Redemption.id).in_(list(ids))))).all()
-    return {row.id: row for row in rows}

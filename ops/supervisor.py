@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import IO
 
 import httpx
-from api.issuer.personas import PERSONAS, SERVICE_CLIENT_ID, SERVICE_CLIENT_SECRET
 from rich.console import Console
 from rich.table import Table
 
+from api.issuer.personas import PERSONAS, SERVICE_CLIENT_ID, SERVICE_CLIENT_SECRET
 from core.clock import utc_now
 from core.db import Database
 from core.processes import free_port, start_leashed, stop

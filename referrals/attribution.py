@@ -272,8 +272,3 @@ async def referrals_of_referee(session: Session, customer_id: str) -> Sequence[R
     """The conversions of a referee, locked for this transaction."""
     statement = select(Referral).where(Referral.referee_id == customer_id).order_by(col(Referral.id))
     return (await session.exec(statement.with_for_update())).all()
-
-
-async def referrals_by_id(session: Session, ids: Sequence[str]) -> dict[str, Referral]:
-    rows = (await session.exec(select(Referral).where(col(Referral.id).in_(list(ids))))).all()
-    return {referral.id: referral for referral in rows}

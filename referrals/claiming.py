@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 
-from core.db import Session
+from core.db import Session, rows_by_id
 from core.facts import facts_of
 from graph.client import GraphClient
 from referrals.attribution import (
@@ -16,8 +16,8 @@ from referrals.attribution import (
     refer,
     referral_edge,
 )
-from referrals.codes import CodeUnknown, ReferralCode, codes_by_id, resolve_code
-from referrals.links import ReferralClick, clicks_by_id
+from referrals.codes import CodeUnknown, ReferralCode, resolve_code
+from referrals.links import ReferralClick
 from referrals.programs import Attribution, ProgramDefinition, definition_of, running_program
 from referrals.qualification import qualify
 
@@ -70,10 +70,10 @@ async def choose_touch(
     opened = now - timedelta(days=definition.click_window_days)
     clicks = [
         click
-        for click in (await clicks_by_id(session, click_ids)).values()
+        for click in (await rows_by_id(session, ReferralClick, click_ids)).values()
         if not click.is_robot and opened <= click.clicked_at <= now
     ]
-    codes = await codes_by_id(session, [click.code_id for click in clicks])
+    codes = await rows_by_id(session, ReferralCode, [click.code_id for click in clicks])
     touches = [click for click in clicks if codes[click.code_id].program_id == code.program_id]
     if not touches:
         return code, None

@@ -1,12 +1,11 @@
 """Referral codes: one active code per customer and programme, which people can read aloud."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import Index, text
-from sqlmodel import Field, col, select
+from sqlmodel import Field, select
 
 from core.codes import new_code, normal_code
 from core.db import Record, Session, insert_once, instant
@@ -103,8 +102,3 @@ async def resolve_code(session: Session, typed: str) -> ReferralCode:
     if found.status == CodeStatus.REVOKED:
         raise CodeRevoked(path=("code",))
     return found
-
-
-async def codes_by_id(session: Session, ids: Sequence[str]) -> dict[str, ReferralCode]:
-    rows = (await session.exec(select(ReferralCode).where(col(ReferralCode.id).in_(list(ids))))).all()
-    return {code.id: code for code in rows}

@@ -1,10 +1,9 @@
 """Referral links: a click is recorded on the server before the redirect."""
 
 import re
-from collections.abc import Sequence
 from datetime import datetime
 
-from sqlmodel import Field, col, select
+from sqlmodel import Field
 
 from core.db import Record, Session, instant
 from core.ids import new_id
@@ -40,8 +39,3 @@ async def record_click(
     session.add(click)
     await session.flush()
     return click
-
-
-async def clicks_by_id(session: Session, ids: Sequence[str]) -> dict[str, ReferralClick]:
-    rows = (await session.exec(select(ReferralClick).where(col(ReferralClick.id).in_(list(ids))))).all()
-    return {click.id: click for click in rows}

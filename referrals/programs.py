@@ -1,6 +1,5 @@
 """Referral programmes: versioned definitions of who earns what for which step."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -213,11 +212,6 @@ async def running_program(session: Session, program_id: str, *, now: datetime) -
 async def definition_of(session: Session, program_id: str, version: int) -> ProgramDefinition:
     row = await session.get_one(ReferralProgramVersion, (program_id, version))
     return row.parsed()
-
-
-async def programs_by_id(session: Session, ids: Sequence[str]) -> dict[str, ReferralProgram]:
-    rows = (await session.exec(select(ReferralProgram).where(col(ReferralProgram.id).in_(list(ids))))).all()
-    return {program.id: program for program in rows}
 
 
 async def list_programs(session: Session, *, first: int | None, after: str | None) -> Page[ReferralProgram]:

@@ -187,11 +187,6 @@ async def take_approved(session: Session, reward_id: str) -> ReferralReward | No
     return (await session.exec(statement.with_for_update())).first()
 
 
-async def rewards_by_id(session: Session, ids: Sequence[str]) -> dict[str, ReferralReward]:
-    rows = (await session.exec(select(ReferralReward).where(col(ReferralReward.id).in_(list(ids))))).all()
-    return {reward.id: reward for reward in rows}
-
-
 async def rewards_of_referrals(session: Session, ids: Sequence[str]) -> Sequence[ReferralReward]:
     statement = select(ReferralReward).where(col(ReferralReward.referral_id).in_(list(ids)))
     return (await session.exec(statement.order_by(col(ReferralReward.key)))).all()

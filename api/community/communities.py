@@ -133,14 +133,14 @@ LeaveCommunityResult = Annotated[LeaveCommunitySuccess | Refusal, strawberry.uni
 class CommunityQueries:
     @strawberry.field(description="A community that you may see.")
     async def community(self, info: Info, id: strawberry.ID) -> Community | None:
-        await info.context.principal()
+        info.context.signed_in()
         return await load_community(info, local_id("Community", id, "id"))
 
     @strawberry.field(description="Public communities, all of them or those about a tag.")
     async def communities(
         self, info: Info, tag: str | None = None, first: int | None = None, after: str | None = None
     ) -> Connection[Community]:
-        await info.context.principal()
+        info.context.signed_in()
         return await community_page(
             info, await list_communities(info.context.graph, tag=tag, first=first, after=after), after
         )

@@ -170,7 +170,7 @@ CheckInResult = Annotated[CheckInSuccess | Refusal, strawberry.union("CheckInRes
 class EventQueries:
     @strawberry.field(description="An event that you may see.")
     async def event(self, info: Info, id: strawberry.ID) -> Event | None:
-        await info.context.principal()
+        info.context.signed_in()
         return await load_event(info, local_id("Event", id, "id"))
 
 

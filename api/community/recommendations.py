@@ -3,11 +3,11 @@
 from typing import Any
 
 import strawberry
-from community.recommendations import recommended_communities
 
 from api.community.communities import Community, community_of
 from api.context import Info
 from api.relay import PageInfo, global_id, page_info
+from community.recommendations import recommended_communities
 from graph.client import Row
 
 

@@ -94,7 +94,7 @@ def may_import(principal: Principal) -> None:
 class ImportQueries:
     @strawberry.field(description="The report of an import; for administrators and importing service clients.")
     async def import_report(self, info: Info, id: strawberry.ID) -> ImportReport | None:
-        may_import(await info.context.principal())
+        may_import(info.context.signed_in())
         async with info.context.database.read() as session:
             row = await import_report(session, local_id("ImportReport", id, "id"))
         return report_of(row) if row else None
@@ -106,7 +106,7 @@ class ImportMutations:
     @refusals
     async def import_batch(self, info: Info, input: ImportBatchInput) -> ImportBatchResult:
         context = info.context
-        principal = await context.principal()
+        principal = context.signed_in()
         may_import(principal)
         importer = Importer(context.database, context.graph, context.edge.settings.identity_hash_key.get_secret_value())
         row = await importer.run(

@@ -19,19 +19,19 @@ from api.referrals.programs import (
     referral_reward_of,
 )
 from api.relay import Node, global_id, local_id
-from core.db import Session
+from core.db import Session, rows_by_id
 from core.facts import Fact as FactRow
-from core.facts import facts_by_id
 from core.principal import Principal
 from loyalty.earning import EARNING_RULE, earnings_by_id
-from loyalty.ledger import LedgerPosting, PostingKind, entries_of, owner_of, posting_of, postings_by_id
+from loyalty.ledger import LedgerPosting, PostingKind, entries_of, owner_of, posting_of
 from loyalty.lots import LOT, debits_of, fillers_of
-from loyalty.redemption import REDEMPTION, redemptions_by_id
-from referrals.attribution import referrals_by_id
-from referrals.codes import codes_by_id
+from loyalty.redemption import REDEMPTION
+from loyalty.redemption import Redemption as RedemptionRow
+from referrals.attribution import Referral as ReferralRow
+from referrals.codes import ReferralCode as CodeRow
 from referrals.links import ReferralClick as ClickRow
-from referrals.links import clicks_by_id
-from referrals.rewards import REFERRAL_REWARD, rewards_by_id
+from referrals.rewards import REFERRAL_REWARD
+from referrals.rewards import ReferralReward as RewardRow
 
 
 @strawberry.type(description="Something that happened to a customer, as its source told us.")
@@ -110,7 +110,7 @@ def fact_of(row: FactRow) -> Fact:
 async def provenance(session: Session, posting: LedgerPosting, info: Info) -> PostingProvenance:
     """The chain behind a posting; a debit leads on to the postings that filled its lots."""
     debits = await debits_of(session, posting.id) if posting.kind == PostingKind.REDEEM else []
-    origins = await postings_by_id(session, [lot.posting_id for _, lot in debits])
+    origins = await rows_by_id(session, LedgerPosting, [lot.posting_id for _, lot in debits])
     causes = await causes_of(session, [posting, *origins.values()], info)
     lots = [
         LotDebit(points=debit.points, expires_at=lot.expires_at, origin=explained(origins[lot.posting_id], causes, []))
@@ -125,7 +125,8 @@ def explained(posting: LedgerPosting, causes: dict[str, PostingCause], lots: lis
 
 async def causes_of(session: Session, postings: Sequence[LedgerPosting], info: Info) -> dict[str, PostingCause]:
     """The causes of postings by their ids, in a number of queries that does not grow with the postings."""
-    filled = await fillers_of(session, [posting.cause_id for posting in postings if posting.cause_kind == LOT])
+    lots = [posting.cause_id for posting in postings if posting.cause_kind == LOT]
+    filled = await fillers_of(session, lots) if lots else {}
     # A release is caused by what filled its lot.
     asked = {posting.id: filled.get(posting.cause_id, posting) for posting in postings}
     ids: dict[str, list[str]] = defaultdict(list)
@@ -134,7 +135,7 @@ async def causes_of(session: Session, postings: Sequence[LedgerPosting], info: I
     found: dict[str, PostingCause] = {
         **{
             key: RedemptionCause(redemption=redemption_of(row))
-            for key, row in (await redemptions_by_id(session, ids[REDEMPTION])).items()
+            for key, row in (await rows_by_id(session, RedemptionRow, ids[REDEMPTION])).items()
         },
         **{
             key: EarningRuleCause(fact_kind=rule.fact_kind, version=rule.version, fact=fact_of(fact))
@@ -147,11 +148,11 @@ async def causes_of(session: Session, postings: Sequence[LedgerPosting], info: I
 
 async def referral_causes(session: Session, reward_ids: Sequence[str], info: Info) -> dict[str, PostingCause]:
     """What stands behind referral rewards: fact, conversion, code and click."""
-    rewards = await rewards_by_id(session, reward_ids)
-    referrals = await referrals_by_id(session, [reward.referral_id for reward in rewards.values()])
-    codes = await codes_by_id(session, [referral.code_id for referral in referrals.values()])
-    clicks = await clicks_by_id(session, [r.click_id for r in referrals.values() if r.click_id])
-    facts = await facts_by_id(session, [reward.fact_id for reward in rewards.values()])
+    rewards = await rows_by_id(session, RewardRow, reward_ids)
+    referrals = await rows_by_id(session, ReferralRow, [reward.referral_id for reward in rewards.values()])
+    codes = await rows_by_id(session, CodeRow, [referral.code_id for referral in referrals.values()])
+    clicks = await rows_by_id(session, ClickRow, [r.click_id for r in referrals.values() if r.click_id])
+    facts = await rows_by_id(session, FactRow, [reward.fact_id for reward in rewards.values()])
     found: dict[str, PostingCause] = {}
     for key, reward in rewards.items():
         referral = referrals[reward.referral_id]

@@ -71,7 +71,7 @@ class FactMutations:
     @refusals
     async def record_facts(self, info: Info, input: RecordFactsInput) -> RecordFactsResult:
         context = info.context
-        may_record_facts(await context.principal())
+        may_record_facts(context.signed_in())
         if not 1 <= len(input.facts) <= MOST_FACTS_AT_ONCE:
             raise FactInvalid(path=("facts",), detail=f"1 to {MOST_FACTS_AT_ONCE} facts")
         async with context.database.write() as session:

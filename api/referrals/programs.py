@@ -10,11 +10,11 @@ from api.context import Info
 from api.customers.profiles import Customer, load_customer
 from api.refusals import Refusal, refusals
 from api.relay import Connection, Node, connection, global_id, local_id
-from core.db import Session
+from core.db import Session, rows_by_id
 from core.paging import Page
 from customers.identity import normal_email, normal_phone
 from customers.profiles import profile
-from referrals.attribution import Person, ReferralStatus, referrals_by_id
+from referrals.attribution import Person, ReferralStatus
 from referrals.attribution import Referral as ReferralRow
 from referrals.claiming import claim_referral
 from referrals.codes import ReferralCode as ReferralCodeRow
@@ -231,7 +231,7 @@ class ReferralQueries:
     async def referral_programs(
         self, info: Info, first: int | None = None, after: str | None = None
     ) -> Connection[ReferralProgram]:
-        await info.context.principal()
+        info.context.signed_in()
         async with info.context.database.read() as session:
             page = await list_programs(session, first=first, after=after)
         return connection(page, after, lambda row: program_of(row, info))
@@ -261,7 +261,7 @@ class ReferralMutations:
                 find_person=find,
                 now=context.now,
             )
-            row = (await referrals_by_id(session, [referral_id]))[referral_id]
+            row = (await rows_by_id(session, ReferralRow, [referral_id]))[referral_id]
         return ClaimReferralSuccess(referral=referral_of(row))
 
     @strawberry.mutation(description="Draft a programme; for administrators.")
@@ -270,7 +270,7 @@ class ReferralMutations:
         self, info: Info, input: CreateReferralProgramInput
     ) -> CreateReferralProgramResult:
         context = info.context
-        await context.administrator()
+        context.administrator()
         definition: Any = input.definition
         async with context.database.write() as session:
             program_id = await create_program(
@@ -292,7 +292,7 @@ class ReferralMutations:
         self, info: Info, input: ActivateReferralProgramInput
     ) -> ActivateReferralProgramResult:
         context = info.context
-        await context.administrator()
+        context.administrator()
         program_id = local_id("ReferralProgram", input.program_id, "input", "programId")
         async with context.database.write() as session:
             await activate_program(session, program_id)

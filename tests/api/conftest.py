@@ -6,10 +6,10 @@ from typing import Any
 
 import httpx
 import pytest
-from api.auth import TokenVerifier
 from joserfc import jwk, jwt
 
 from api.app import create_app
+from api.auth import TokenVerifier
 from api.context import Edge
 from core.clock import utc_now
 from core.settings import Settings
