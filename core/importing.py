@@ -161,7 +161,9 @@ def validate(kinds: Mapping[str, ImportKind], raw: RawRow) -> ImportRow | Reject
         return kind.row.model_validate(raw.data)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        return Rejection(raw.line, ".".join(str(part) for part in first["loc"]), first["msg"])
+        return Rejection(
+            raw.line, ".".join(str(part) for part in first["loc"]), first["msg"].removeprefix("Value error, ")
+        )
 
 
 def unresolved(row: Numbered[Any], customers: Mapping[str, str]) -> Rejection | None:

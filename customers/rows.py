@@ -13,7 +13,7 @@ from core.db import Session, insert_once
 from core.ids import derived_id
 from core.importing import Batch, ImportKind, ImportRow, Rejection
 from customers.identity import identity_hash, normal_email, normal_phone
-from customers.profiles import SIGN_IN, Customer, CustomerAlias, put_customers
+from customers.profiles import SIGN_IN, Customer, CustomerAlias, customer_ids_of, put_customers
 from customers.tags import TagFamily
 
 Key = Annotated[str, Setting(min_length=1, max_length=200)]
@@ -89,17 +89,23 @@ async def write_tags(batch: Batch[TagRow]) -> list[Rejection]:
 
 
 async def write_customers(batch: Batch[CustomerRow]) -> list[Rejection]:
-    """Put the profiles in, resolving each by alias, then by identity hash, else as a new customer."""
+    """Put the profiles in, resolving each by alias, by who signs in so, by identity hash, else as a new customer."""
     hashes = {
         item.row.key: identity_hash(batch.hash_key, item.row.document) for item in batch.rows if item.row.document
     }
     ids = dict(batch.customers)
     by_hash = await ids_by_hash(batch.session, list(hashes.values()))
+    # Who has signed up before the bank tells of them is the same customer, with points and a referrer already.
+    by_subject = await customer_ids_of(batch.session, SIGN_IN, subjects_of(batch))
     rejected: list[Rejection] = []
     resolved: list[tuple[CustomerRow, str, str | None]] = []
     for item in batch.rows:
         document = hashes.get(item.row.key)
-        known = ids.get(item.row.key)
+        subject = item.row.subject or ""
+        known = ids.get(item.row.key) or by_subject.get(subject)
+        if by_subject.get(subject, known) != known:
+            rejected.append(Rejection(item.line, "subject", "another customer signs in by it: to be reviewed"))
+            continue
         if known and document and by_hash.get(document, known) != known:
             rejected.append(Rejection(item.line, "document", "another customer has this document: to be reviewed"))
             continue
@@ -107,12 +113,18 @@ async def write_customers(batch: Batch[CustomerRow]) -> list[Rejection]:
         ids[item.row.key] = customer_id
         if document:
             by_hash[document] = customer_id
+        if subject:
+            by_subject[subject] = customer_id
         resolved.append((item.row, customer_id, document))
     customers = await put_profiles(batch, resolved)
     await put_aliases(batch, ids)
     await put_customers(batch.graph, customers)
     await put_managers(batch, ids)
     return rejected
+
+
+def subjects_of(batch: Batch[CustomerRow]) -> list[str]:
+    return sorted({item.row.subject for item in batch.rows if item.row.subject})
 
 
 async def ids_by_hash(session: Session, hashes: Sequence[str]) -> dict[str, str]:

@@ -17,9 +17,10 @@ from core.clock import utc_now
 from core.db import Database
 from core.facts import Fact
 from core.importing import LONGEST_LINE
+from core.principal import Principal, Role
 from core.processes import start_leashed
 from customers.importer import BATCH_ROWS, ImportBatch, Importer, ImportRejection, SourceInvalid, rejections_of
-from customers.profiles import Customer, CustomerAlias
+from customers.profiles import SIGN_IN, Customer, CustomerAlias, customer_id_of, sign_up
 from graph.client import GraphClient
 from referrals.attribution import Referral
 from referrals.history import codes_of
@@ -146,7 +147,7 @@ async def test_bad_rows_are_named_and_good_rows_go_in(imports: Imports) -> None:
         (13, "fact_kind"),
     ]
     reasons = {line: reason for line, _, reason in await imports.rejections(report)}
-    assert reasons[2] == "Value error, not a telephone number"
+    assert reasons[2] == "not a telephone number"
     assert reasons[5] == "unknown kind 'pet'"
     assert reasons[10] == "unknown customer"
     assert (report.accepted, report.rejected) == (1, 12)
@@ -255,6 +256,21 @@ async def test_one_document_in_two_sources_is_one_customer_with_two_aliases(impo
         found = await session.get_one(Customer, one)
     assert one == two
     assert (found.full_name, found.email) == ("王一", "w@example.com")
+
+
+async def test_who_has_signed_up_is_found_by_the_subject(imports: Imports) -> None:
+    """Given a person who has signed up; when the bank tells its key for the subject; then it is the same customer."""
+    subject = f"subject-{imports.source}"
+    principal = Principal(subject, frozenset({Role.CUSTOMER}), frozenset(), 0)
+    async with imports.database.write() as session:
+        signed_up = await sign_up(session, principal, display_name="吴昕", now=utc_now())
+    await imports.run(lines(customer("other")))
+    report = await imports.run(lines(customer("a", subject=subject), customer("other", subject=subject)))
+
+    assert (await imports.ids())["a"] == signed_up.id
+    assert await imports.rejections(report) == [(2, "subject", "another customer signs in by it: to be reviewed")]
+    async with imports.database.read() as session:
+        assert await customer_id_of(session, SIGN_IN, subject) == signed_up.id
 
 
 async def test_rows_are_written_in_bounded_batches(imports: Imports) -> None:
