@@ -73,7 +73,8 @@ class Context:
         bearer = self.signed_in()
         # Fields beside each other ask at once; the first looks up, the others wait for it.
         async with self._identifying:
-            if self._identified is None:
+            # Somebody without a profile may sign up in one field and act in the next.
+            if self._identified is None or self._identified.customer_id is None:
                 async with self.database.read() as session:
                     self._identified = await identify(session, bearer)
             return self._identified

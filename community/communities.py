@@ -72,7 +72,7 @@ LIMIT $limit
 
 
 async def list_communities(graph: GraphClient, *, tag: str | None, first: int | None, after: str | None) -> Page[str]:
-    """Ids of public communities in the order of their creation."""
+    """Ids of public communities in the order of their ids."""
     size = page_size(first)
     position = decode_cursor(after, str)
     start = str(position[0]) if position else ""

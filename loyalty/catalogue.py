@@ -113,7 +113,7 @@ async def take_stock(session: Session, reward_id: str, *, now: datetime) -> Rewa
 
 
 async def list_rewards(session: Session, *, first: int | None, after: str | None, now: datetime) -> Page[Reward]:
-    """Rewards on offer at `now`, in the order of their creation."""
+    """Rewards on offer at `now`, in the order of their ids."""
     size = page_size(first)
     position = decode_cursor(after, str)
     statement = select(Reward).where(

@@ -41,7 +41,13 @@ async def revision(url: str, message: str) -> None:
 
 
 def main() -> None:
-    settings = load_settings()
+    try:
+        run(load_settings())
+    except SettingsError as error:
+        sys.exit(str(error))
+
+
+def run(settings: Settings) -> None:
     if sys.argv[1:2] == ["revision"]:
         asyncio.run(revision(settings.database_url or "sqlite+aiosqlite:///.data/revision.sqlite", sys.argv[2]))
     else:

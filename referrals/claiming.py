@@ -10,11 +10,13 @@ from referrals.attribution import (
     AlreadyQualified,
     ExistingCustomer,
     Person,
+    Referral,
     attribution_start,
     check_claim,
     record_referral,
     refer,
     referral_edge,
+    referral_id,
 )
 from referrals.codes import CodeUnknown, ReferralCode, resolve_code
 from referrals.links import ReferralClick
@@ -47,6 +49,10 @@ async def claim_referral(
     referrer = await find_person(code.customer_id)
     if referrer is None:
         raise CodeUnknown(path=("code",))
+    known = await session.get(Referral, referral_id(program.id, referee.customer_id))
+    if known is not None and known.referrer_id == referrer.customer_id:
+        # A client that lost the first answer asks again, perhaps when everything is earned.
+        return known.id
     start = attribution_start(definition, click, now)
     check_claim(referrer=referrer, referee=referee, attributed_from=start)
     await check_facts(session, definition, referee, start, is_late=click is None)

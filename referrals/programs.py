@@ -215,7 +215,7 @@ async def definition_of(session: Session, program_id: str, version: int) -> Prog
 
 
 async def list_programs(session: Session, *, first: int | None, after: str | None) -> Page[ReferralProgram]:
-    """Programmes that are or were running, in the order of their creation."""
+    """Programmes that are or were running, in the order of their ids."""
     size = page_size(first)
     position = decode_cursor(after, str)
     statement = select(ReferralProgram).where(ReferralProgram.status != ProgramStatus.DRAFT)

@@ -60,6 +60,7 @@ WORDS = {
     "CO_MEMBERS": ("您所在社群的成员也在这里", "Members of your communities are here too"),
     "ACQUAINTANCES": ("您认识的人也在这里", "People you know are members"),
     "REFERRAL_TIES": ("您推荐的 {count} 位朋友已加入", "{count} people you invited are members"),
+    "ONE_REFERRAL_TIE": ("您推荐的 1 位朋友已加入", "Somebody you invited is a member"),
     "POPULAR": ("很受欢迎", "Popular with many customers"),
 }
 
@@ -67,7 +68,8 @@ WORDS = {
 def reason_of(reason: dict[str, Any], info: Info) -> RecommendationReason:
     """The stored reason in its type, with a sentence in the language of the request."""
     kind = reason["kind"]
-    template = WORDS[kind][0 if info.context.language == "zh" else 1]
+    words = "ONE_REFERRAL_TIE" if kind == "REFERRAL_TIES" and reason["count"] == 1 else kind
+    template = WORDS[words][0 if info.context.language == "zh" else 1]
     names = "、" if info.context.language == "zh" else ", "
     text = template.format(names=names.join(reason.get("tags", ())), count=reason.get("count"))
     if kind == "SHARED_TAGS":

@@ -11,8 +11,8 @@ from strawberry.scalars import JSON
 from api.context import Info
 from api.refusals import Refusal, refusals
 from core.errors import Refusal as DomainRefusal
-from core.facts import MOST_FACTS_AT_ONCE, FactInvalid, NewFact, check_fact, may_record_facts, record_facts
-from customers.profiles import customer_ids_of
+from core.facts import MOST_FACTS_AT_ONCE, OWN_SOURCE, FactInvalid, NewFact, check_fact, may_record_facts, record_facts
+from customers.profiles import SIGN_IN, customer_ids_of
 
 LARGEST_PAYLOAD = 8_192
 
@@ -74,6 +74,9 @@ class FactMutations:
         may_record_facts(context.signed_in())
         if not 1 <= len(input.facts) <= MOST_FACTS_AT_ONCE:
             raise FactInvalid(path=("facts",), detail=f"1 to {MOST_FACTS_AT_ONCE} facts")
+        if input.source in (OWN_SOURCE, SIGN_IN):
+            # Their keys are ours: a sender could forestall a fact of ours or name a customer by a sign-in.
+            raise FactInvalid(path=("source",), detail="this source is Kinship's own")
         async with context.database.write() as session:
             customers = await customer_ids_of(session, input.source, keys_of(input.facts))
             facts = [new_fact(input, index, customers, context.now) for index in range(len(input.facts))]

@@ -241,3 +241,31 @@ async def test_ids_that_are_none_are_bad_input_with_their_path(system: System, u
         assert answer["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
         assert answer["errors"][0]["extensions"]["inputPath"][-1] == "communityId"
     assert await state(system) == before
+
+
+@pytest.mark.parametrize("source", ["kinship", "oidc"])
+async def test_nobody_sends_facts_in_our_own_name(system: System, unique: str, source: str) -> None:
+    """Given the names under which Kinship keeps its own facts and sign-ins, then no sender may use them."""
+    await system.customer(f"c-{unique}")
+    fact = {"key": unique, "kind": "EVENT_ATTENDED", "customerKey": f"c-{unique}", "occurredAt": iso(utc_now())}
+    before = await state(system)
+    bank = system.caller("bank", "service", scope="facts:write")
+    error = await bank.fail(FACTS, source=source, facts=[fact])
+    assert error["extensions"]["reason"] == "FACT_INVALID"
+    assert error["extensions"]["inputPath"] == ["source"]
+    assert await state(system) == before
+
+
+async def test_somebody_signs_up_and_acts_in_one_request(system: System, unique: str) -> None:
+    """Given somebody without a profile, when one document signs them up and joins, then the second field knows them."""
+    owner = await system.customer(f"o-{unique}")
+    assert owner
+    community = await make_community(system.edge.graph, owner_id=local_of(f"o-{unique}"))
+    document = """
+      mutation($community: ID!) {
+        signUp(input: {displayName: "Wu"}) { __typename }
+        joinCommunity(input: {communityId: $community}) { __typename }
+      }
+    """
+    answer = await system.caller(f"w-{unique}", "customer").ask(document, community=global_id("Community", community))
+    assert answer["joinCommunity"]["__typename"] == "JoinCommunitySuccess"

@@ -147,4 +147,4 @@ async def test_the_cost_of_each_action(system: System, unique: str) -> None:
         "claim": await cost(system, wu, CLAIM, code=code, clicks=[]),
         "redeem": await cost(system, wu, REDEEM, reward=reward, key="wish-0001"),
     }
-    assert costs == {"join": (3, 1), "register": (4, 1), "check-in": (3, 1), "claim": (8, 10), "redeem": (0, 18)}
+    assert costs == {"join": (3, 1), "register": (4, 1), "check-in": (3, 1), "claim": (8, 11), "redeem": (0, 18)}

@@ -126,6 +126,19 @@ async def test_a_late_claim_counts_recent_facts_but_not_after_everything_is_earn
     assert await refused(database, graph, code, done) == AlreadyQualified.code
 
 
+async def test_a_claim_repeated_when_everything_is_earned_gives_the_first_answer(
+    graph: GraphClient, database: Database
+) -> None:
+    """Given a claim whose steps are all reached, when it is sent again, then the answer is the first one."""
+    program = await make_program(database)
+    lin, wu = await make_people(graph, 2)
+    code = await code_of(database, program, lin)
+    first = await claim(database, graph, code, wu)
+    for kind in ("IDENTITY_VERIFIED", "EVENT_ATTENDED"):
+        await tell(database, wu, kind)
+    assert await claim(database, graph, code, wu) == first
+
+
 async def test_codes_that_are_unknown_revoked_or_of_an_ended_programme(graph: GraphClient, database: Database) -> None:
     program = await make_program(database)
     ended = await make_program(database)
