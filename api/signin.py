@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 
 from api.issuer.clients import CALLBACK_PATH
-from api.issuer.personas import PERSONAS, WEB_CLIENT_ID
+from api.issuer.personas import PERSONAS, SERVICE_CLIENT_ID, SERVICE_CLIENT_SECRET, WEB_CLIENT_ID
 from api.pages import Language, assets, page, page_language, policy, render, switch_address
 from core.settings import Settings
 
@@ -59,6 +59,7 @@ class Pages:
             "client": WEB_CLIENT_ID,
             "base": settings.base_url,
             "explorer": "" if settings.environment == "production" else "/graphiql",
+            **service_client(settings),
         }
 
 
@@ -73,7 +74,15 @@ def page_policy(settings: Settings) -> str:
     )
 
 
+def service_client(settings: Settings) -> dict[str, str]:
+    """The bank's system of the development issuer, as which the explorer can ask too; nothing of any other issuer."""
+    if not settings.embedded_issuer:
+        return {"service": "", "secret": ""}
+    return {"service": SERVICE_CLIENT_ID, "secret": SERVICE_CLIENT_SECRET}
+
+
 def persona_options(language: Language) -> str:
-    """The personas of the development issuer as options of a select; their names are our own constants."""
+    """Who can sign in at the development issuer, as options of a select; their names are our own constants."""
     names = {persona.key: persona.name_zh if language == "zh" else persona.name_en for persona in PERSONAS}
+    names[SERVICE_CLIENT_ID] = SERVICE_CLIENT_ID
     return "".join(f'<option value="{key}">{name}</option>' for key, name in names.items())

@@ -1,15 +1,17 @@
-"""Writes docs/errors.md, the list of every stable code, from the classes that carry them."""
+"""Writes the pages under docs/ that are made from the code: every stable code, and the GraphQL tour."""
 
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from pkgutil import walk_packages
+from typing import Any
 
+from api.tour import FOLDER, tour_documents
 from core.errors import KinshipError, Refusal, every_error
 from core.processes import REPOSITORY
 
 ROOMS = ("core", "customers", "community", "referrals", "loyalty", "api")
-PAGE = REPOSITORY / "docs" / "errors.md"
-HEAD = """# Codes
+ERRORS_HEAD = """# Codes
 
 Made by `make schema` from the code; a test compares it. A **refusal** is a member of the mutation's union
 (`Refusal { code message path }`); an **error** stands in `errors[]`, with `extensions.code` for its family
@@ -28,19 +30,50 @@ def load_rooms() -> None:
             import_module(module.name)
 
 
-def page() -> str:
-    """The text of the page."""
+def errors_page() -> str:
+    """Every code with its words, from the classes that carry them."""
     load_rooms()
     errors: dict[str, type[KinshipError]] = {error.code: error for error in every_error()}
     rows = [
         f"| `{code}` | {'refusal' if issubclass(error, Refusal) else 'error'} | {error.en} | {error.zh} |"
         for code, error in sorted(errors.items())
     ]
-    return HEAD + "\n".join(rows) + "\n"
+    return ERRORS_HEAD + "\n".join(rows) + "\n"
 
 
-def main(path: Path = PAGE) -> None:
-    path.write_text(page())
+TOUR_HEAD = """# The GraphQL tour
+
+Made by `make schema` from `api/tour/`; a test compares it, and another runs every document in this order on a fresh
+demonstration bank. `python -m ops.tour` walks it over HTTP; the explorer (`/graphiql`) offers it as examples.
+一次走完主要流程：文档按顺序执行，第一行注明由谁执行。
+
+Each document begins with who asks. A variable `{"$from": DOCUMENT, "path": PATH}` stands for what that earlier
+document was answered at that path inside `data`: lists come first, ids come from them.
+"""
+
+
+def tour_page() -> str:
+    """Every document with its example variables."""
+    return TOUR_HEAD + "".join(section(step) for step in tour_documents())
+
+
+def section(step: dict[str, Any]) -> str:
+    text = f"\n## {step['name']}\n\n```graphql\n{step['document']}```\n"
+    if step["variables"]:
+        variables = (FOLDER / f"{step['name']}.json").read_text()
+        text += f"\n```json\n{variables}```\n"
+    return text
+
+
+PAGES: dict[Path, Callable[[], str]] = {
+    REPOSITORY / "docs" / "errors.md": errors_page,
+    REPOSITORY / "docs" / "tour.md": tour_page,
+}
+
+
+def main() -> None:
+    for path, make in PAGES.items():
+        path.write_text(make())
 
 
 if __name__ == "__main__":

@@ -2,14 +2,17 @@
 
 import { send } from "./graphql.js";
 import { showSchema } from "./schema.js";
-import { moveToBase, signIn, signOut, who } from "./session.js";
+import { moveToBase, service, signIn, signInAsService, signOut, who } from "./session.js";
 import { problem, text } from "./texts.js";
+import { keepAnswer, resolved } from "./tour.js";
 
 const element = (id) => document.getElementById(id);
 const DRAFT = "kinship.draft";
 const FIRST = "{\n  viewer {\n    subject\n    roles\n    customer {\n      displayName\n    }\n  }\n}\n";
 
 let underWay = null;
+// The example that was chosen last: its answer is what later examples ask for.
+let example = "";
 
 function showWho() {
   const person = who();
@@ -31,14 +34,17 @@ function offerSignIn() {
 async function leaveToSignIn(hint) {
   keepDraft();
   try {
-    await signIn("/graphiql", hint);
+    if (service && hint === service) {
+      await signInAsService();
+      showWho();
+    } else await signIn("/graphiql", hint);
   } catch (error) {
     showAnswer(problem(error), "");
   }
 }
 
 function keepDraft() {
-  const draft = { document: element("document").value, variables: element("variables").value };
+  const draft = { document: element("document").value, variables: element("variables").value, example };
   sessionStorage.setItem(DRAFT, JSON.stringify(draft));
 }
 
@@ -51,6 +57,7 @@ function restoreDraft() {
   }
   element("document").value = draft?.document || FIRST;
   element("variables").value = draft?.variables ?? "";
+  example = draft?.example ?? "";
   showOperations();
 }
 
@@ -87,13 +94,15 @@ async function run() {
   keepDraft();
   underWay?.abort();
   const mine = (underWay = new AbortController());
+  const name = example;
   try {
-    const operation = { query: element("document").value, variables: variables() };
+    const operation = { query: element("document").value, variables: resolved(variables()) };
     const names = operationNames(operation.query);
     if (names.length) operation.operationName = names.length > 1 ? element("operation").value : names[0];
     showAnswer("", text("running"));
     const { body, status, milliseconds } = await send(operation, mine.signal);
     showAnswer(JSON.stringify(body, null, 2), text("took", { status, milliseconds }));
+    if (name && body.data && !body.errors) keepAnswer(name, body.data);
     showWho();
   } catch (error) {
     if (error.name === "AbortError" && mine !== underWay) return;
@@ -109,22 +118,33 @@ async function showExamples() {
   element("examples").replaceChildren(...examples.map(exampleItem));
 }
 
-function exampleItem(example) {
+function nameOf(persona) {
+  return [...element("persona").options].find((option) => option.value === persona)?.text ?? persona;
+}
+
+function exampleItem({ name, persona, document: operation, variables: values }) {
   const button = document.createElement("button");
   button.type = "button";
   button.className = "link";
-  button.textContent = example.name.replace(/^\d+[-_]?/, "").replaceAll(/[-_]/g, " ") || example.name;
+  button.textContent = name.replaceAll(/[-_]/g, " ");
   button.addEventListener("click", () => {
-    const some = Object.keys(example.variables ?? {}).length > 0;
-    element("document").value = example.document;
-    element("variables").value = some ? JSON.stringify(example.variables, null, 2) : "";
+    example = name;
+    element("document").value = operation;
+    element("variables").value = Object.keys(values).length ? JSON.stringify(values, null, 2) : "";
+    // Who the example is for is only offered: signing in leaves this page.
+    element("persona").value = persona;
+    if (element("persona").selectedIndex < 0) element("persona").value = "";
+    offerSignIn();
     showOperations();
     element("document").focus();
     element("document").setSelectionRange(0, 0);
     element("document").scrollTop = 0;
   });
+  const whose = document.createElement("span");
+  whose.className = "quiet";
+  whose.textContent = ` ${nameOf(persona)}`;
   const item = document.createElement("li");
-  item.append(button);
+  item.append(button, whose);
   return item;
 }
 

@@ -12,6 +12,7 @@ const MARGIN = 30;
 
 export const language = document.documentElement.lang.startsWith("zh") ? "zh" : "en";
 export const home = page.explorer || "/sign-in";
+export const service = page.service || null;
 
 /** Codes belong to the origin that asked for them, so every page starts from the address the issuer knows. */
 export function moveToBase() {
@@ -95,6 +96,13 @@ export async function signIn(target, hint = "") {
   location.assign(address);
 }
 
+/** Sign in as the bank's own system, which is no person and sees no page; development issuers only. */
+export async function signInAsService() {
+  const client = { client_id: page.service, client_secret: page.secret };
+  const tokens = await exchange({ grant_type: "client_credentials", ...client });
+  keep(tokens, { sub: page.service, name: page.service });
+}
+
 /** Turn the code in this page's address into a session; returns where to go on. */
 export async function completeSignIn() {
   const answer = new URLSearchParams(location.search);
@@ -122,7 +130,7 @@ function safeTarget(target) {
 
 async function exchange(parameters) {
   const { token_endpoint: endpoint } = await discover();
-  const body = new URLSearchParams({ ...parameters, client_id: page.client });
+  const body = new URLSearchParams({ client_id: page.client, ...parameters });
   const answer = await fetch(endpoint, { method: "POST", body, cache: "no-store" });
   const found = await answer.json().catch(() => ({}));
   if (!answer.ok) throw new SignInError(found.error ?? "token_refused", found.error_description ?? `HTTP ${answer.status}`);

@@ -18,6 +18,7 @@ const TEXTS = {
   running: { zh: "运行中……", en: "Running…" },
   took: { zh: "HTTP {status} · {milliseconds} 毫秒", en: "HTTP {status} · {milliseconds} ms" },
   bad_variables: { zh: "变量不是 JSON 对象：{problem}", en: "The variables are not a JSON object: {problem}" },
+  run_first: { zh: "请先运行示例 {name}。", en: "Run the example {name} first." },
   copied: { zh: "已复制", en: "Copied" },
   no_schema: { zh: "无法读取模式：{problem}", en: "The schema cannot be read: {problem}" },
   found: { zh: "{count} 个类型", en: "{count} types" },

@@ -1,11 +1,13 @@
-"""The GraphQL tour: example documents that the README shows, the explorer offers and a test runs."""
+"""The GraphQL tour: example documents that the README shows, the explorer offers and a test runs in their order."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 FOLDER = Path(__file__).parent
+AS = "# As: "
 
 
 def tour_documents() -> list[dict[str, Any]]:
@@ -13,11 +15,37 @@ def tour_documents() -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for path in sorted(FOLDER.glob("*.graphql")):
         variables = path.with_suffix(".json")
+        document = path.read_text()
         found.append(
             {
                 "name": path.stem,
-                "document": path.read_text(),
+                "persona": document.partition("\n")[0].removeprefix(AS),
+                "document": document,
                 "variables": orjson.loads(variables.read_bytes()) if variables.exists() else {},
             }
         )
     return found
+
+
+def resolved(value: Any, answers: Mapping[str, Any]) -> Any:
+    """The variables with each `{"$from": document, "path": …}` replaced by what that document's answer has there.
+
+    `answers` holds the data of each answered document by its name. Raises LookupError where one has not been
+    answered, or has nothing at the path. The explorer does the same in `static/tour.js`.
+    """
+    if isinstance(value, dict):
+        if "$from" in value:
+            return part_of(answers[value["$from"]], value["path"])
+        return {name: resolved(part, answers) for name, part in value.items()}
+    if isinstance(value, list):
+        return [resolved(part, answers) for part in value]
+    return value
+
+
+def part_of(data: Any, path: str) -> Any:
+    """What stands at a dotted path of names and of places in lists."""
+    for step in path.split("."):
+        if not isinstance(data, dict | list):
+            raise LookupError(path)
+        data = data[int(step)] if isinstance(data, list) else data[step]
+    return data

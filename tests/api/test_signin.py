@@ -11,7 +11,7 @@ import pytest
 from starlette.applications import Starlette
 
 from api import signin
-from api.issuer.personas import PERSONAS
+from api.issuer.personas import PERSONA_BY_KEY, SERVICE_CLIENT_ID, SERVICE_CLIENT_SECRET
 from api.pages import STATIC, TEMPLATES, texts
 from core.settings import Settings
 
@@ -157,7 +157,7 @@ async def test_every_control_has_a_name(http: httpx.AsyncClient, path: str) -> N
 async def test_the_explorer_offers_the_personas_of_the_embedded_issuer(http: httpx.AsyncClient) -> None:
     """Given the embedded issuer, when the explorer is shown, then every persona can be chosen."""
     text = (await http.get("/graphiql")).text
-    assert all(f'<option value="{persona.key}">' in text for persona in PERSONAS)
+    assert all(f'<option value="{key}">' in text for key in [*PERSONA_BY_KEY, SERVICE_CLIENT_ID])
 
 
 async def test_the_bank_s_issuer_may_be_reached_and_has_no_personas(tmp_path: Path) -> None:
@@ -168,6 +168,8 @@ async def test_the_bank_s_issuer_may_be_reached_and_has_no_personas(tmp_path: Pa
     assert allowed == ["'self'", "https://login.bank.example"]
     assert f'data-issuer="{ISSUER}"' in answer.text
     assert "lin-yue" not in answer.text
+    assert SERVICE_CLIENT_ID not in answer.text
+    assert SERVICE_CLIENT_SECRET not in answer.text
 
 
 async def test_production_has_no_explorer(tmp_path: Path) -> None:

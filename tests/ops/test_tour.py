@@ -1,0 +1,188 @@
+"""The tour: every document runs as it stands, in its order, as its persona; and what is shown of it is what runs."""
+
+from collections.abc import AsyncGenerator, Generator
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from rich.console import Console
+
+from api.app import create_app
+from api.auth import TokenVerifier
+from api.context import Edge
+from api.issuer.personas import PERSONA_BY_KEY, SERVICE_CLIENT_ID
+from api.tour import AS, FOLDER, part_of, resolved, tour_documents
+from core.clock import utc_now
+from core.processes import stop
+from core.settings import Settings
+from ops.demonstration.load import load_demonstration
+from ops.tour import TourError, Visitor, walk
+from tests.conftest import Addresses, Server, migrate, start_embedded
+from worker.handlers import Stores
+from worker.sweeps import sweep_graph, sweep_outbox
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def empty_stores(tmp_path: Path) -> Generator[Addresses, None, None]:
+    """Stores of its own: the bank of the tour is the only one in them."""
+    servers: list[Server] = []
+    try:
+        yield start_embedded(tmp_path, servers)
+    finally:
+        for server in servers:
+            stop(server, patience=3)
+
+
+class Bank:
+    """The application over a small demonstration bank, with the embedded issuer, and its worker's sweeps."""
+
+    def __init__(self, edge: Edge, http: httpx.AsyncClient) -> None:
+        self.edge = edge
+        self.http = http
+        self.visitor = Visitor(http)
+        self.shown: list[str] = []
+
+    async def load(self, settings: Settings) -> None:
+        console = Console(file=StringIO())
+        database, graph = self.edge.database, self.edge.graph
+        await load_demonstration(settings, database, graph, customers=120, now=utc_now(), console=console)
+
+    async def work(self) -> None:
+        stores = Stores(self.edge.database, self.edge.graph)
+        await sweep_graph(stores)
+        await sweep_outbox(stores)
+
+    def show(self, step: dict[str, Any], answer: Any) -> None:
+        assert "errors" not in answer, (step["name"], answer["errors"])
+        self.shown.append(step["name"])
+
+
+@pytest.fixture
+async def bank(empty_stores: Addresses, redis_url: str, tmp_path: Path) -> AsyncGenerator[Bank, None]:
+    await migrate(empty_stores)
+    settings = Settings(
+        _env_file=None,  # pyright: ignore[reportCallIssue] - pydantic-settings takes it at run time
+        environment="test",
+        public_url="http://kinship.test",
+        neo4j_uri=empty_stores.neo4j_uri,
+        neo4j_user=empty_stores.neo4j_user,
+        neo4j_password=empty_stores.neo4j_password,  # pyright: ignore[reportArgumentType] - it is made a secret
+        neo4j_database=empty_stores.neo4j_database,
+        database_url=empty_stores.database_url,
+        redis_url=redis_url,
+        data_dir=tmp_path,
+        operation_timeout_seconds=30,
+    )
+    app = create_app(settings)
+    async with app.router.lifespan_context(app):
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url=settings.base_url, timeout=60) as http:
+            app.state.verifier = TokenVerifier(settings, http)
+            found = Bank(app.state.edge, http)
+            await found.load(settings)
+            yield found
+
+
+async def test_the_whole_tour_runs_in_its_order(bank: Bank) -> None:
+    """Given a fresh bank; when every document is sent as its persona; then nothing is refused and points are traced."""
+    assert (await bank.http.get("/tour.json")).json() == tour_documents(), "what the explorer offers"
+    answers = await walk(bank.visitor, work=bank.work, show=bank.show)
+
+    assert bank.shown == list(answers) == [step["name"] for step in tour_documents()]
+    assert refused(answers) == {}
+    check_communities(answers)
+    check_bank_system(answers)
+    check_points(answers)
+    # Walked again, it says what has been done already instead of doing it twice.
+    with pytest.raises(TourError, match="walked before"):
+        await walk(bank.visitor, work=bank.work, show=bank.show)
+
+
+def refused(answers: dict[str, Any]) -> dict[str, Any]:
+    """The refusals among the answers, which all documents ask for by these two fields."""
+    return {
+        f"{name}.{field}": part
+        for name, data in answers.items()
+        for field, part in data.items()
+        if isinstance(part, dict) and {"code", "message"} <= part.keys()
+    }
+
+
+def check_communities(answers: dict[str, Any]) -> None:
+    recommended = answers["02-recommendations"]["viewer"]
+    assert all(edge["reasons"] for edge in recommended["best"]["edges"])
+    assert len(recommended["best"]["edges"]) == 3
+    assert {edge["node"]["tags"][0]["key"] for edge in recommended["aboutTag"]["edges"]} == {"hiking"}
+    assert part_of(answers, "03-join-a-community.joinCommunity.community.viewerRole") == "MEMBER"
+    assert part_of(answers, "04-register-for-an-event.registerForEvent.registration.status") == "REGISTERED"
+    found = answers["05-what-there-is"]
+    assert all(len(found[name]["edges"]) for name in ("communities", "referralPrograms", "rewards"))
+    assert part_of(answers, "12-my-community.viewer.communities.edges.0.node.viewerRole") == "OWNER"
+    assert part_of(answers, "14-check-in.checkIn.registration.status") == "ATTENDED"
+
+
+def check_bank_system(answers: dict[str, Any]) -> None:
+    report = answers["10-import-report"]["importReport"]
+    assert (report["accepted"], report["rejected"]) == (1, 1)
+    assert [edge["node"]["field"] for edge in report["rejections"]["edges"]] == ["phone"]
+    assert answers["11-record-facts"]["recordFacts"] == {"recorded": 2, "duplicates": 0}
+
+
+def check_points(answers: dict[str, Any]) -> None:
+    """The newcomer's verification and first event have brought 200 and 100 points, and each says why."""
+    before = part_of(answers, "01-viewer.viewer.points.available")
+    after = answers["15-points"]["viewer"]
+    referral = after["referrals"]["edges"][0]["node"]
+    assert (referral["status"], referral["referee"]["displayName"]) == ("QUALIFIED", "吴昕")
+    assert {(reward["step"], reward["points"], reward["status"]) for reward in referral["rewards"]} == {
+        ("verified", 200, "ISSUED"),
+        ("first-event", 100, "ISSUED"),
+    }
+    assert after["points"] == {"available": before + 300, "pending": 0, "pendingUntil": None}
+
+    redeemed = answers["16-redeem-a-reward"]["redeemReward"]
+    assert len(redeemed["redemption"]["voucherCode"]) == 12
+    assert redeemed["points"]["available"] == before + 300 - redeemed["redemption"]["points"]
+
+    why = answers["17-where-points-come-from"]
+    assert why["earned"]["cause"]["referral"]["referee"]["displayName"] == "吴昕"
+    assert why["earned"]["cause"]["fact"]["kind"] == "EVENT_ATTENDED"
+    assert why["spent"]["cause"]["redemption"]["reward"]["name"]
+    assert sum(lot["points"] for lot in why["spent"]["lots"]) == redeemed["redemption"]["points"]
+    books = answers["18-trial-balance"]["trialBalance"]
+    assert (books["holds"], books["total"], books["unbalancedPostings"], books["driftedAccounts"]) == (True, 0, [], [])
+
+
+def test_every_document_says_for_whom_it_is_and_what_it_shows() -> None:
+    """Given the files; then each begins with a persona and two lines of words, and belongs to the tour."""
+    steps = tour_documents()
+    known = {*PERSONA_BY_KEY, SERVICE_CLIENT_ID}
+    for number, step in enumerate(steps, start=1):
+        first, english, chinese, fourth = step["document"].splitlines()[:4]
+        assert step["name"].startswith(f"{number:02}-")
+        assert first == AS + step["persona"]
+        assert step["persona"] in known
+        assert english.startswith("# ") and english.isascii()
+        assert chinese.startswith("# ") and not chinese.isascii()
+        assert fourth.startswith(("query ", "mutation "))
+    names = {step["name"] for step in steps}
+    assert {path.stem for path in FOLDER.iterdir() if path.suffix in (".graphql", ".json")} == names
+
+
+def test_variables_point_at_earlier_answers() -> None:
+    """Given variables with pointers inside lists and objects; when resolved; then each is what the answer has there."""
+    answers = {"01-a": {"list": [{"id": "x"}, {"id": "y"}]}}
+    pointer = {"$from": "01-a", "path": "list.1.id"}
+
+    assert resolved({"a": pointer, "b": [{"c": pointer}, 1], "d": None}, answers) == {
+        "a": "y",
+        "b": [{"c": "y"}, 1],
+        "d": None,
+    }
+    for wrong in ({"$from": "02-b", "path": "x"}, {**pointer, "path": "list.2.id"}, {**pointer, "path": "list.1.id.z"}):
+        with pytest.raises(LookupError):
+            resolved(wrong, answers)
