@@ -96,8 +96,8 @@ class Model:
 def fit(policy: ScoringPolicy, catalogue: Catalogue, memberships: Incidence) -> Model:
     """Learn from all memberships what is close to what, and what is popular."""
     taken = memberships.matrix
-    members = csr_array(((taken.data > 0).astype(np.float32), taken.indices, taken.indptr), shape=taken.shape)
-    members.eliminate_zeros()
+    # A comparison copies; entries eliminated from a matrix that shares its indices would be lost to both.
+    members = csr_array(taken > 0, dtype=np.float32)
     counts = members.sum(axis=0)
     idf = inverse_document_frequency(catalogue.about)
     return Model(

@@ -170,7 +170,7 @@ class GraphClient:
                     wait = min(wait * 2, LONGEST_WAIT_SECONDS)
         except TimeoutError as error:
             raise Unavailable(detail="the graph did not answer in time") from error
-        except (OverflowError, ValueError, UnicodeEncodeError) as error:
+        except (OverflowError, UnicodeEncodeError) as error:
             # Bolt carries neither lone surrogates nor integers past 63 bits; only a client can send them.
             raise BadUserInput(detail="a value cannot be stored") from error
 
