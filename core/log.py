@@ -37,6 +37,9 @@ def configure_logging(level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
+    # Under uvicorn's command line its loggers bring handlers of their own, which write text.
+    logging.getLogger("uvicorn").handlers.clear()
+    logging.getLogger("uvicorn").propagate = True
     # Both repeat at INFO what our own request and job lines say better.
     for noisy in ("httpx", "uvicorn.access", "neo4j", "arq.worker", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

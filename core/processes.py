@@ -18,6 +18,7 @@ def start_leashed(
     env: Mapping[str, str] | None = None,
     cwd: Path = REPOSITORY,
     user: str | None = None,
+    stdin: int = subprocess.DEVNULL,
 ) -> subprocess.Popen[bytes]:
     """Start a command in a process group of its own that is killed when this process ends.
 
@@ -28,7 +29,7 @@ def start_leashed(
     environment = {**os.environ, **(env or {})}
     if log is None:
         return subprocess.Popen(  # noqa: S603 - the command is ours
-            launcher, cwd=cwd, env=environment, start_new_session=True, stdin=subprocess.DEVNULL
+            launcher, cwd=cwd, env=environment, start_new_session=True, stdin=stdin
         )
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
@@ -36,7 +37,7 @@ def start_leashed(
             launcher,
             cwd=cwd,
             env=environment,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -51,7 +52,8 @@ def stop(process: subprocess.Popen[bytes], *, patience: float = 10.0) -> None:
     try:
         process.wait(patience)
     except subprocess.TimeoutExpired:
-        process.kill()
+        # Its whole group: what it started itself has had no chance to be stopped by it.
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 

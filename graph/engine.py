@@ -30,7 +30,7 @@ def engine_package() -> Path:
     """Where the wheel with the engine and its Java runtime is installed."""
     spec = find_spec("arcadedb_embedded")
     if spec is None or spec.origin is None:
-        raise RuntimeError("arcadedb-embedded is not installed: run make setup, or set NEO4J_URI")
+        raise RuntimeError("arcadedb-embedded is not installed: run make run, or set NEO4J_URI")
     return Path(spec.origin).parent
 
 
@@ -51,6 +51,8 @@ def java_arguments(folder: Path, package: Path, bolt_port: int, http_port: int, 
         "--add-opens=java.base/java.nio=ALL-UNNAMED",
         "--add-modules=jdk.incubator.vector",
         "--enable-native-access=ALL-UNNAMED",
+        # Java would keep its counters in a file under /tmp; nothing of ours lies outside the data folder.
+        "-XX:-UsePerfData",
         f"-Xmx{heap}",
         *(f'"-D{name}={value}"' for name, value in properties.items()),
         "-cp",

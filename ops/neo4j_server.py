@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from core.processes import REPOSITORY, free_port, start_leashed, stop
+from core.settings import load_settings
 from graph.ready import wait_for_bolt
 
 VERSION = "2026.08.1"
@@ -113,6 +114,7 @@ def start_java(lib: Path) -> None:
         "--add-opens=java.base/java.nio=ALL-UNNAMED",
         "--add-opens=java.base/java.lang=ALL-UNNAMED",
         "--enable-native-access=ALL-UNNAMED",
+        "-XX:-UsePerfData",
         "-Xmx512m",
         classpath=[str(jar) for jar in lib.glob("*.jar")],
     )
@@ -123,15 +125,23 @@ def main() -> None:
     if len(sys.argv) == 4:
         serve(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
         return
+    data = load_settings().data_dir.resolve() / "neo4j"
+    try:
+        run(data, data / "server.log")
+    except (RuntimeError, TimeoutError) as error:
+        sys.exit(f"Neo4j did not start: {error}; its log is {data / 'server.log'}")
+    except KeyboardInterrupt:
+        print("stopped")
+
+
+def run(data: Path, log: Path) -> None:
+    """Run a server over the data in this folder until Ctrl-C or its own end."""
     port = free_port()
-    data = REPOSITORY / ".data" / "neo4j"
-    server = start_neo4j(data, lib=install_neo4j(REPOSITORY / ".cache"), bolt_port=port, log=data / "server.log")
+    server = start_neo4j(data, lib=install_neo4j(REPOSITORY / ".cache"), bolt_port=port, log=log)
     try:
         asyncio.run(wait_for_bolt(f"bolt://127.0.0.1:{port}", "neo4j", "", timeout=READY_SECONDS))
         print(f"Neo4j {VERSION} answers. To run Kinship on it:\n\n  NEO4J_URI=bolt://127.0.0.1:{port} make run\n")
-        server.wait()
-    except KeyboardInterrupt:
-        print("stopping")
+        raise RuntimeError(f"it ended with {server.wait()}")
     finally:
         stop(server, patience=30)
 

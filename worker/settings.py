@@ -1,7 +1,6 @@
-"""What arq runs: `python -m arq worker.settings.WorkerSettings`."""
+"""What arq runs: `python -m worker`."""
 
 import asyncio
-import logging
 import sys
 from typing import Any, ClassVar
 
@@ -34,15 +33,9 @@ async def start(ctx: Context) -> None:
     async def wake(row_ids: Any) -> None:
         await hint(pool, row_ids)
 
-    quieten_arq()
     database = Database(settings.database_url, pool_size=settings.database_pool_size, wake=wake)
     ctx["stores"] = Stores(database, GraphClient.of(settings))
-
-
-def quieten_arq() -> None:
-    """Take away the handlers that arq's command line has given its loggers; ours write each line once."""
-    logging.getLogger("arq").handlers.clear()
-    logging.getLogger("arq.worker").setLevel(logging.WARNING)
+    log.info("worker_started")
 
 
 async def hint(pool: Any, row_ids: Any) -> None:

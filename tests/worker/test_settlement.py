@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Generator
 from datetime import timedelta
@@ -50,7 +51,7 @@ def own_redis(tmp_path: Path) -> Generator[str, None, None]:
 def start_worker(stores: Addresses, url: str, log: Path, point: str | None = None) -> subprocess.Popen[bytes]:
     """The worker as the supervisor starts it, or one that kills itself at a point."""
     script = [str(REPOSITORY / "tests" / "worker" / "killed_worker.py"), point] if point else None
-    command = [sys.executable, *(script or ["-m", "arq", "worker.settings.WorkerSettings"])]
+    command = [sys.executable, *(script or ["-m", "worker"])]
     environment = {**stores.environment(), "REDIS_URL": url, "SWEEP_INTERVAL_SECONDS": "1"}
     return start_leashed(command, log=log, env=environment)
 
@@ -59,6 +60,21 @@ async def owed_now(database: Database) -> int:
     due = select(func.count(col(Outbox.id))).where(col(Outbox.available_at) <= utc_now())
     async with database.read() as session:
         return (await session.exec(due)).one()
+
+
+def wait_until_started(log: Path) -> None:
+    deadline = time.monotonic() + 60
+    while "worker_started" not in log.read_text():
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.05)
+
+
+async def empty_now_and_then(url: str) -> None:
+    """Empty Redis five times at growing intervals, so that it happens before, in and after a sweep."""
+    with redis.Redis.from_url(url) as queue:
+        for tenths in (2, 4, 6, 8, 10):
+            queue.flushall()
+            await asyncio.sleep(tenths / 10)
 
 
 async def wait_until_settled(database: Database, graph: GraphClient, seconds: float = 60) -> None:
@@ -74,7 +90,9 @@ async def wait_until_settled(database: Database, graph: GraphClient, seconds: fl
 async def test_killed_at_three_points_and_the_queue_emptied_every_reward_is_there_once(
     stores: Addresses, graph: GraphClient, database: Database, own_redis: str, tmp_path: Path
 ) -> None:
-    """Given six referees with every fact, when three workers die and Redis is emptied, then all is booked once."""
+    """Given six referees with every fact, when three workers die, each at another point of its first effect, and Redis
+    is emptied after each of them and five times under the fourth, then every reward is booked once.
+    """
     program = await make_program(database)
     lin, *referees = await make_people(graph, 7)
     code = await code_of(database, program, lin)
@@ -94,6 +112,8 @@ async def test_killed_at_three_points_and_the_queue_emptied_every_reward_is_ther
 
     worker = start_worker(stores, own_redis, tmp_path / "worker.log")
     try:
+        await asyncio.to_thread(wait_until_started, tmp_path / "worker.log")
+        await empty_now_and_then(own_redis)
         await wait_until_settled(database, graph)
     finally:
         stop(worker)
