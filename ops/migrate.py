@@ -9,20 +9,22 @@ from alembic import command
 from core.db import Database
 from core.settings import Settings, SettingsError, load_settings
 from graph.client import GraphClient
-from migrations.graph_migrations import upgrade_graph
-from migrations.sql_migrations import FOLDER, alembic_config, upgrade_sql
+from migrations.sql_migrations import FOLDER, alembic_config
+from ops.checks import check_database, check_graph
+from ops.preparation import migrate
 from ops.tables import METADATA
 
 
 async def upgrade(settings: Settings) -> None:
-    """Bring both stores to the newest schema."""
-    if settings.database_url is None:
-        raise SettingsError("DATABASE_URL: it names the database to migrate")
+    """Bring both stores to the newest schema; raises SettingsError when one of them cannot be used."""
+    if settings.database_url is None or settings.neo4j_uri is None:
+        raise SettingsError("DATABASE_URL, NEO4J_URI: they name the stores to migrate")
+    await check_database(settings)
+    await check_graph(settings)
     database = Database(settings.database_url)
     try:
-        await upgrade_sql(database)
         async with GraphClient.of(settings) as graph:
-            await upgrade_graph(graph)
+            await migrate(database, graph)
     finally:
         await database.close()
 
@@ -42,16 +44,14 @@ async def revision(url: str, message: str) -> None:
 
 def main() -> None:
     try:
-        run(load_settings())
+        settings = load_settings()
+        if sys.argv[1:2] == ["revision"]:
+            asyncio.run(revision(settings.database_url or "sqlite+aiosqlite:///.data/revision.sqlite", sys.argv[2]))
+        else:
+            asyncio.run(upgrade(settings))
     except SettingsError as error:
-        sys.exit(str(error))
-
-
-def run(settings: Settings) -> None:
-    if sys.argv[1:2] == ["revision"]:
-        asyncio.run(revision(settings.database_url or "sqlite+aiosqlite:///.data/revision.sqlite", sys.argv[2]))
-    else:
-        asyncio.run(upgrade(settings))
+        print(error, file=sys.stderr)
+        sys.exit(2)
 
 
 if __name__ == "__main__":
