@@ -7,7 +7,7 @@ from pkgutil import walk_packages
 from core.errors import KinshipError, Refusal, every_error
 from core.processes import REPOSITORY
 
-ROOMS = ("core", "customers", "community", "referrals", "loyalty", "api")
+ROOMS = ("core", "customers", "community", "referrals", "loyalty", "service", "api")
 PAGE = REPOSITORY / "docs" / "errors.md"
 HEAD = """# Codes
 
