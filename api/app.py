@@ -32,6 +32,7 @@ from core.clock import utc_now
 from core.db import Database
 from core.errors import KinshipError, Unauthenticated, Unavailable
 from core.ids import new_id
+from core.live import Bell
 from core.log import configure_logging
 from core.settings import Settings, SettingsError, load_settings
 from graph.client import GraphClient
@@ -87,7 +88,7 @@ async def lifespan(app: Starlette) -> AsyncGenerator[None, None]:
     try:
         if not await is_sql_current(database) or await pending_migrations(graph):
             raise SettingsError("the stores are not migrated: run python -m ops.migrate")
-        app.state.edge = Edge(settings, database, graph, queue.enqueue)
+        app.state.edge = Edge(settings, database, graph, queue.enqueue, Bell(app.state.redis).ring)
         app.state.verifier = TokenVerifier(settings, http)
         app.state.queue = queue
         yield

@@ -34,6 +34,7 @@ class Edge:
     database: Database
     graph: GraphClient
     enqueue: Callable[[str, str], Awaitable[None]]
+    ring: Callable[[str, dict[str, Any]], Awaitable[None]]
 
 
 @dataclass
@@ -96,6 +97,13 @@ class Context:
         if not principal.is_administrator:
             raise Forbidden
         return principal
+
+    async def changed(self, *channels: str, **message: Any) -> None:
+        """Hint at what a change in the graph owes, and tell live listeners on these channels."""
+        # A job of its own for each request: one that is running already may have looked too early.
+        await self.edge.enqueue("relay", self.request_id)
+        for channel in channels:
+            await self.edge.ring(channel, message)
 
     @cached_property
     def loaders(self) -> Loaders:

@@ -18,6 +18,7 @@ from api.community.recommendations import (
     ReferralTiesReason,
     SharedTagsReason,
 )
+from api.community.registrations import RegistrationMutations
 from api.customers.imports import ImportMutations, ImportQueries
 from api.customers.profiles import CustomerMutations, CustomerQueries
 from api.limits import LimitDocument, OneOperation
@@ -56,6 +57,7 @@ class Mutation(
     ImportMutations,
     CommunityMutations,
     EventMutations,
+    RegistrationMutations,
     ReferralMutations,
     FactMutations,
     RedemptionMutations,

@@ -3,8 +3,8 @@
 import strawberry
 
 from api.community.communities import Community, community_page
-from api.community.events import Registration, registration_page
 from api.community.recommendations import RecommendedCommunityConnection, recommendation_page
+from api.community.registrations import Registration, registration_page
 from api.context import Info
 from api.customers.profiles import Customer, load_customer
 from api.loyalty.ledger import LedgerEntry, Points, ledger_page, points_of

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from community.communities import MANAGERS
+from community.access import MANAGERS
 from core.clock import iso, parse_instant
 from core.errors import NotFound, Refusal
 from graph.client import GraphClient, Row, Transaction

@@ -3,16 +3,9 @@
 from collections.abc import Sequence
 from enum import StrEnum
 
+from community.access import IS_MEMBER, MAY_SEE
 from core.paging import Page, cut, decode_cursor, page_size
 from graph.client import GraphClient, Row
-
-
-class Visibility(StrEnum):
-    """Who finds a community: everybody, those with its link, or its members only."""
-
-    PUBLIC = "PUBLIC"
-    UNLISTED = "UNLISTED"
-    PRIVATE = "PRIVATE"
 
 
 class JoinPolicy(StrEnum):
@@ -23,29 +16,20 @@ class JoinPolicy(StrEnum):
     INVITE = "INVITE"
 
 
-class MemberRole(StrEnum):
-    """What a member may do; a banned customer keeps a membership with this role, so that it cannot be renewed."""
-
-    OWNER = "OWNER"
-    MANAGER = "MANAGER"
-    MODERATOR = "MODERATOR"
-    MEMBER = "MEMBER"
-    BANNED = "BANNED"
-
-
-MANAGERS = [MemberRole.OWNER, MemberRole.MANAGER]
-
-# One rule for who may see a community by its id: a banned customer sees what an outsider sees.
-READ_COMMUNITIES = """
+READ_COMMUNITIES = (
+    """
 UNWIND $ids AS id
 MATCH (c:Community {id: id})
 OPTIONAL MATCH (:Customer {id: $viewer_id})-[m:MEMBER_OF]->(c)
-WITH c, m.role AS role
-WHERE c.visibility <> 'PRIVATE' OR (role IS NOT NULL AND role <> 'BANNED')
+WITH c, m, m.role AS role
+WHERE """
+    + MAY_SEE
+    + """
 RETURN c.id AS id, c.name_zh AS name_zh, c.name_en AS name_en, c.purpose_zh AS purpose_zh,
        c.purpose_en AS purpose_en, c.visibility AS visibility, c.join_policy AS join_policy,
        c.created_at AS created_at, c.archived_at AS archived_at, c.member_count AS member_count, role AS viewer_role
 """
+)
 
 
 async def read_communities(graph: GraphClient, ids: Sequence[str], *, viewer_id: str | None) -> dict[str, Row]:
@@ -96,13 +80,17 @@ async def tags_of_communities(graph: GraphClient, ids: Sequence[str]) -> list[Ro
     return await graph.read(TAGS_OF_COMMUNITIES, ids=list(ids))
 
 
-COMMUNITIES_OF_CUSTOMER = """
+COMMUNITIES_OF_CUSTOMER = (
+    """
 MATCH (:Customer {id: $customer_id})-[m:MEMBER_OF]->(c:Community)
-WHERE m.role <> 'BANNED' AND c.id > $after
+WHERE """
+    + IS_MEMBER
+    + """ AND c.id > $after
 RETURN c.id AS id
 ORDER BY c.id
 LIMIT $limit
 """
+)
 
 
 async def communities_of(graph: GraphClient, customer_id: str, *, first: int | None, after: str | None) -> Page[str]:

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from community.communities import MANAGERS
+from community.access import MANAGERS, MAY_READ
 from core.clock import iso
 from core.errors import BadUserInput, NotFound
 from core.ids import new_id
@@ -96,18 +96,21 @@ async def create_event(graph: GraphClient, event: NewEvent, *, manager_id: str, 
     return str(rows[0]["id"])
 
 
-# The same rule as for communities: what a private community hosts does not exist for outsiders.
-READ_EVENTS = """
+READ_EVENTS = (
+    """
 UNWIND $ids AS id
 MATCH (c:Community)-[:HOSTS]->(e:Event {id: id})
 OPTIONAL MATCH (:Customer {id: $viewer_id})-[m:MEMBER_OF]->(c)
-WITH c, e, m.role AS role
-WHERE (c.visibility <> 'PRIVATE' OR (role IS NOT NULL AND role <> 'BANNED'))
+WITH c, e, m, m.role AS role
+WHERE """
+    + MAY_READ
+    + """
   AND (e.status <> 'DRAFT' OR role IN ['OWNER', 'MANAGER'])
 RETURN e.id AS id, c.id AS community_id, e.title_zh AS title_zh, e.title_en AS title_en, e.starts_at AS starts_at,
        e.ends_at AS ends_at, e.time_zone AS time_zone, e.venue AS venue, e.capacity AS capacity,
        e.registered AS registered, e.status AS status
 """
+)
 
 
 async def read_events(graph: GraphClient, ids: Sequence[str], *, viewer_id: str | None) -> dict[str, Row]:

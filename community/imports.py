@@ -8,7 +8,8 @@ from zoneinfo import available_timezones
 from pydantic import AwareDatetime, field_validator, model_validator
 from pydantic import Field as Setting
 
-from community.communities import JoinPolicy, Visibility
+from community.access import Visibility
+from community.communities import JoinPolicy
 from community.participation import (
     TIMEOUT_SECONDS,
     Key,

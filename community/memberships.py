@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from community.communities import MemberRole
+from community.access import IS_MEMBER, MemberRole, Visibility, is_member
 from core.clock import iso
 from core.errors import NotFound, Refusal
 from core.paging import Page, cut_each, decode_cursor, page_size
@@ -75,9 +75,9 @@ def may_join(rows: list[Row]) -> bool:
         raise NotFound(path=("communityId",))
     community = rows[0]
     role = community["role"]
-    if role not in (None, MemberRole.BANNED):
+    if is_member(role):
         return False
-    if community["visibility"] == "PRIVATE":
+    if community["visibility"] == Visibility.PRIVATE:
         raise NotFound(path=("communityId",))
     if role == MemberRole.BANNED:
         raise Banned(path=("communityId",))
@@ -107,7 +107,7 @@ async def leave_community(graph: GraphClient, *, community_id: str, customer_id:
     async def work(tx: Transaction) -> None:
         rows = await tx.run(LOCK_COMMUNITY, community_id=community_id, customer_id=customer_id, now=iso(now))
         role = rows[0]["role"] if rows else None
-        if role in (None, MemberRole.BANNED):
+        if not is_member(role):
             raise NotFound(path=("communityId",))
         if role == MemberRole.OWNER:
             others = await tx.run(OTHER_OWNERS, community_id=community_id, customer_id=customer_id)
@@ -118,12 +118,15 @@ async def leave_community(graph: GraphClient, *, community_id: str, customer_id:
     await graph.transact(work, contended=community_id)
 
 
-MEMBERS = """
+MEMBERS_OF = (
+    """
 UNWIND $community_ids AS community_id
 MATCH (k:Community {id: community_id})
 CALL (k) {
   MATCH (k)<-[m:MEMBER_OF]-(c:Customer)
-  WHERE m.role <> 'BANNED' AND (m.since > $since OR (m.since = $since AND c.id > $id))
+  WHERE """
+    + IS_MEMBER
+    + """ AND (m.since > $since OR (m.since = $since AND c.id > $id))
   RETURN c.id AS id, c.display_name AS display_name, m.role AS role, m.since AS since
   ORDER BY m.since, c.id
   LIMIT $limit
@@ -131,6 +134,7 @@ CALL (k) {
 RETURN community_id, id, display_name, role, since
 ORDER BY since, id
 """
+)
 
 
 async def members_of(
@@ -140,7 +144,7 @@ async def members_of(
     size = page_size(first)
     position = decode_cursor(after, str, str) or ("", "")
     ids = list(community_ids)
-    rows = await graph.read(MEMBERS, community_ids=ids, since=position[0], id=position[1], limit=size + 1)
+    rows = await graph.read(MEMBERS_OF, community_ids=ids, since=position[0], id=position[1], limit=size + 1)
     return cut_each(ids, rows, "community_id", size, lambda row: (row["since"], row["id"]))
 
 

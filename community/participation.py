@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AwareDatetime
 from pydantic import Field as Setting
 
-from community.communities import MemberRole
+from community.access import MemberRole
 from core.clock import iso
 from core.ids import derived_id
 from core.importing import Batch, ImportRow, Numbered, Rejection

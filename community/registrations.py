@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 
+from community.access import may_read
 from core.clock import iso
 from core.errors import NotFound, Refusal
 from core.ids import new_id
@@ -92,8 +93,7 @@ def may_register(rows: list[Row], now: str) -> bool:
 
 def hidden(event: Row) -> bool:
     """Whether the event does not exist for this customer."""
-    outsider = event["role"] in (None, "BANNED")
-    return event["status"] == "DRAFT" or (event["visibility"] == "PRIVATE" and outsider)
+    return event["status"] == "DRAFT" or not may_read(event["visibility"], event["role"])
 
 
 CANCEL = """

@@ -10,7 +10,7 @@ from api.tour import FOLDER, tour_documents
 from core.errors import KinshipError, Refusal, every_error
 from core.processes import REPOSITORY
 
-ROOMS = ("core", "customers", "community", "referrals", "loyalty", "api")
+ROOMS = ("core", "customers", "community", "referrals", "loyalty", "service", "api")
 ERRORS_HEAD = """# Codes
 
 Made by `make schema` from the code; a test compares it. A **refusal** is a member of the mutation's union

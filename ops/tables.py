@@ -2,12 +2,14 @@
 
 from sqlmodel import SQLModel
 
-from core import facts, outbox
+from core import audit, facts, outbox
 from customers import imports, profiles
 from loyalty import catalogue, earning, ledger, lots, redemption
 from referrals import attribution, codes, links, programs, rewards
+from service import notifications
 
 MODULES = (
+    audit,
     facts,
     outbox,
     imports,
@@ -22,5 +24,6 @@ MODULES = (
     links,
     programs,
     rewards,
+    notifications,
 )
 METADATA = SQLModel.metadata

@@ -1,13 +1,14 @@
 """One table from what is owed to what settles it; each effect commits together with its settlement."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import structlog
 
 from core import outbox
+from core.audit import ACT_AUDITED, record_act
 from core.clock import utc_now
 from core.db import Database, Session
 from core.facts import FACT_RECORDED, Fact
@@ -24,30 +25,48 @@ from referrals.rewards import (
     settle_referee,
     take_approved,
 )
+from service.notifications import NOTICE_OWED, notify
 
 log = structlog.get_logger(__name__)
 
-Payload = dict[str, Any]
-Handler = Callable[[Session, Payload, datetime], Awaitable[None]]
+
+async def nobody_listens(_: str, __: dict[str, Any]) -> None:
+    """Tell nobody: for whoever sweeps without a Redis."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """What the worker works on."""
+    """What the worker works on, and how it tells live listeners of a change."""
 
     database: Database
     graph: GraphClient
+    publish: Callable[[str, dict[str, Any]], Awaitable[None]] = nobody_listens
 
 
-async def on_fact_recorded(session: Session, payload: Payload, now: datetime) -> None:
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One owed effect in the SQL transaction that settles it; what is `told` goes out after the commit."""
+
+    session: Session
+    graph: GraphClient
+    key: str
+    payload: dict[str, Any]
+    now: datetime
+    told: list[tuple[str, dict[str, Any]]] = field(default_factory=list[tuple[str, dict[str, Any]]])
+
+
+Handler = Callable[[Work], Awaitable[None]]
+
+
+async def on_fact_recorded(work: Work) -> None:
     """A fact may qualify a referral and may earn points by itself."""
-    await settle_customer(session, payload["customer_id"], now)
-    await earn_for_fact(session, await session.get_one(Fact, payload["fact_id"]), now=now)
+    await settle_customer(work.session, work.payload["customer_id"], work.now)
+    await earn_for_fact(work.session, await work.session.get_one(Fact, work.payload["fact_id"]), now=work.now)
 
 
-async def on_referral_claimed(session: Session, payload: Payload, now: datetime) -> None:
+async def on_referral_claimed(work: Work) -> None:
     """Facts may have come before the claim."""
-    await settle_customer(session, payload["customer_id"], now)
+    await settle_customer(work.session, work.payload["customer_id"], work.now)
 
 
 async def settle_customer(session: Session, customer_id: str, now: datetime) -> None:
@@ -56,13 +75,13 @@ async def settle_customer(session: Session, customer_id: str, now: datetime) -> 
     await settle_referee(session, customer_id, customer_since=since, now=now)
 
 
-async def on_reward_approved(session: Session, payload: Payload, now: datetime) -> None:
+async def on_reward_approved(work: Work) -> None:
     """Put the points of an approved referral reward into the ledger."""
-    reward = await take_approved(session, payload["reward_id"])
+    reward = await take_approved(work.session, work.payload["reward_id"])
     if reward is None:
         return
     await earn(
-        session,
+        work.session,
         key=reward.key,
         customer_id=reward.customer_id,
         points=reward.points,
@@ -70,13 +89,23 @@ async def on_reward_approved(session: Session, payload: Payload, now: datetime) 
         occurred_at=reward.reached_at,
         available_at=reward.available_at,
         expires_at=reward.expires_at,
-        now=now,
+        now=work.now,
     )
     reward.status = RewardStatus.ISSUED
 
 
-async def on_points_release(session: Session, payload: Payload, now: datetime) -> None:
-    await release(session, payload["lot_id"], now=now)
+async def on_points_release(work: Work) -> None:
+    await release(work.session, work.payload["lot_id"], now=work.now)
+
+
+async def on_act_audited(work: Work) -> None:
+    await record_act(work.session, work.key, work.payload)
+
+
+async def on_notice_owed(work: Work) -> None:
+    """Store the notice; whoever listens for the customer's notices is told of a new one."""
+    if await notify(work.session, work.key, work.payload, now=work.now):
+        work.told.append((f"customer:{work.payload['customer_id']}", {"kind": work.payload["kind"]}))
 
 
 HANDLERS: dict[str, Handler] = {
@@ -84,6 +113,8 @@ HANDLERS: dict[str, Handler] = {
     REFERRAL_CLAIMED: on_referral_claimed,
     REWARD_APPROVED: on_reward_approved,
     POINTS_RELEASE: on_points_release,
+    ACT_AUDITED: on_act_audited,
+    NOTICE_OWED: on_notice_owed,
 }
 
 
@@ -95,8 +126,11 @@ async def settle(stores: Stores, row_id: str) -> bool:
             row = await outbox.take(session, row_id)
             if row is None:
                 return False
-            await HANDLERS[row.topic](session, row.payload, now)
+            work = Work(session, stores.graph, row.key, row.payload, now)
+            await HANDLERS[row.topic](work)
             outbox.settle(row, now=now)
+        for channel, message in work.told:
+            await stores.publish(channel, message)
         return True
     except Exception as error:
         log.exception("effect_failed", outbox_id=row_id)

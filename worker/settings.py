@@ -10,12 +10,13 @@ from arq.connections import RedisSettings
 from arq.worker import Function
 
 from core.db import Database
+from core.live import Bell
 from core.log import configure_logging
 from core.processes import start_leashed, stop
 from core.settings import load_settings
 from graph.client import GraphClient
 from worker.handlers import Stores, settle
-from worker.sweeps import settle_attendance_of, sweep_graph, sweep_outbox
+from worker.sweeps import relay_owed, settle_attendance_of, sweep_graph, sweep_outbox
 
 log = structlog.get_logger(__name__)
 
@@ -34,7 +35,7 @@ async def start(ctx: Context) -> None:
         await hint(pool, row_ids)
 
     database = Database(settings.database_url, pool_size=settings.database_pool_size, wake=wake)
-    ctx["stores"] = Stores(database, GraphClient.of(settings))
+    ctx["stores"] = Stores(database, GraphClient.of(settings), Bell(pool).ring)
     log.info("worker_started")
 
 
@@ -64,6 +65,13 @@ async def settle_outbox(ctx: Context, row_id: str) -> None:
 
 async def settle_attendance(ctx: Context, key: str) -> None:
     await settle_attendance_of(ctx["stores"], key)
+
+
+async def relay(ctx: Context, _: str) -> None:
+    """What a change in the graph hints at: move what it owes, and settle what is due of it."""
+    stores: Stores = ctx["stores"]
+    await relay_owed(stores)
+    await sweep_outbox(stores)
 
 
 async def sweep(ctx: Context) -> None:
@@ -103,6 +111,7 @@ class WorkerSettings:
     functions: ClassVar[list[Function]] = [
         func(settle_outbox, timeout=30, keep_result=0, max_tries=1),
         func(settle_attendance, timeout=30, keep_result=0, max_tries=1),
+        func(relay, timeout=60, keep_result=0, max_tries=1),
         func(recompute_recommendations, timeout=3600, keep_result=0, max_tries=1),
     ]
     cron_jobs: ClassVar[list[Any]] = [

@@ -11,6 +11,7 @@ from core import outbox
 from core.clock import utc_now
 from core.facts import OWN_SOURCE, NewFact, record_facts
 from graph.client import GraphClient, Row
+from graph.owed import owed_effects, settle_effects
 from referrals.attribution import record_referral, settle_referral, unsettled_referrals
 from worker.handlers import Stores, settle
 
@@ -47,8 +48,30 @@ async def sweep_outbox(stores: Stores) -> int:
 
 async def sweep_graph(stores: Stores) -> int:
     """Give attendance its fact and referrals their conversion where a crash came between the stores."""
-    attended = await sweep_edges(stores, unsettled_attendance, record_attendance)
-    return attended + await sweep_edges(stores, unsettled_referrals, record_conversion)
+    found = await sweep_edges(stores, unsettled_attendance, record_attendance)
+    found += await sweep_edges(stores, unsettled_referrals, record_conversion)
+    return found + await relay_owed(stores)
+
+
+async def relay_owed(stores: Stores) -> int:
+    """Move what the graph owes into the SQL outbox, whose keys make it happen once, and forget it in the graph."""
+    moved, after = 0, ""
+    while rows := await owed_effects(stores.graph, after=after, limit=BATCH):
+        async with stores.database.write() as session:
+            for row in rows:
+                effect = row["effect"]
+                await outbox.owe(
+                    session,
+                    topic=effect.topic,
+                    key=effect.key,
+                    payload=effect.payload,
+                    now=utc_now(),
+                    not_before=effect.due_at,
+                )
+        await settle_effects(stores.graph, [row["key"] for row in rows])
+        moved += len(rows)
+        after = rows[-1]["key"]
+    return moved
 
 
 async def sweep_edges(stores: Stores, find: Find, record: Record) -> int:

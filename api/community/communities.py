@@ -9,7 +9,8 @@ from api.context import Info
 from api.customers.profiles import Customer, Tag, customer_of, tag_of
 from api.refusals import Refusal, refusals
 from api.relay import Connection, Node, PageInfo, connection, global_id, local_id, page_info
-from community.communities import JoinPolicy, MemberRole, Visibility, list_communities
+from community.access import MemberRole, Visibility
+from community.communities import JoinPolicy, list_communities
 from community.memberships import join_community, leave_community
 from core.errors import NotFound
 from core.paging import Page

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import func, select
 
 from api.relay import global_id
-from community.communities import MemberRole
+from community.access import MemberRole
 from core.clock import iso, utc_now
 from core.ids import derived_id, new_id
 from ops.tables import METADATA

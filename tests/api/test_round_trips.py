@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from api.relay import global_id
-from community.communities import MemberRole
+from community.access import MemberRole
 from core.clock import iso, utc_now
 from tests.api.conftest import Caller, System
 from tests.api.test_way_through import (

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from api.relay import global_id
-from community.communities import MemberRole
+from community.access import MemberRole
 from core.clock import iso, utc_now
 from core.ids import derived_id
 from tests.api.conftest import Caller, System

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from community.communities import MemberRole
+from community.access import MemberRole
 from core.clock import iso, utc_now
 from core.ids import new_id
 from graph.client import GraphClient

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from community.access import MemberRole
 from community.checkin import (
     AlreadyCheckedIn,
     EventNotRunning,
@@ -12,7 +13,6 @@ from community.checkin import (
     check_in,
     settle_attendance,
 )
-from community.communities import MemberRole
 from community.registrations import register_for_event, registrations_for
 from core.clock import utc_now
 from core.errors import NotFound

@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from community.communities import MemberRole, read_communities
+from community.access import MemberRole
+from community.communities import read_communities
 from community.memberships import (
     Banned,
     CommunityArchived,

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from community.communities import MemberRole
+from community.access import MemberRole
 from community.registrations import (
     AlreadyAttended,
     EventFull,

@@ -1,0 +1,1 @@
+// Members in the order in which they joined.

@@ -1,0 +1,59 @@
+"""Access: the functions say what the rules mean, and the queries say the same."""
+
+import itertools
+from typing import LiteralString
+
+import pytest
+
+from community.access import (
+    IS_LISTED,
+    IS_MEMBER,
+    MAY_READ,
+    MAY_SEE,
+    MEMBERS,
+    MemberRole,
+    Visibility,
+    is_listed,
+    is_member,
+    may_read,
+    may_see,
+)
+from graph.client import GraphClient
+
+CASES = list(itertools.product(Visibility, [None, *MemberRole]))
+
+
+def test_the_rules_in_plain_words() -> None:
+    """Given every visibility and role; then private is for members, whom an invitation shows that it is there."""
+    for visibility, role in CASES:
+        inside = role in ("OWNER", "MANAGER", "MODERATOR", "EXPERT", "MEMBER")
+        private = visibility == "PRIVATE"
+        assert is_member(role) == inside
+        assert may_see(visibility, role) == (not private or inside or role == "INVITED")
+        assert may_read(visibility, role) == (not private or inside)
+        assert is_listed(visibility, role) == (visibility == "PUBLIC" or inside)
+    assert len(MEMBERS) == 5
+
+
+@pytest.mark.anyio
+async def test_the_queries_say_what_the_functions_say(graph: GraphClient) -> None:
+    """Given every visibility and role as values; when each fragment is asked; then it is the function's answer."""
+    rows = [{"visibility": visibility, "role": role} for visibility, role in CASES]
+    query: LiteralString = (
+        "UNWIND $rows AS row WITH row, {visibility: row.visibility} AS c, {role: row.role} AS m RETURN "
+        + MAY_SEE
+        + " AS sees, "
+        + MAY_READ
+        + " AS reads, "
+        + IS_LISTED
+        + " AS finds, "
+        + IS_MEMBER
+        + " AS belongs"
+    )
+    for (visibility, role), found in zip(CASES, await graph.read(query, rows=rows), strict=True):
+        assert found == {
+            "sees": may_see(visibility, role),
+            "reads": may_read(visibility, role),
+            "finds": is_listed(visibility, role),
+            "belongs": is_member(role),
+        }
