@@ -29,6 +29,8 @@ from api.nodes import NodeQueries
 from api.referrals.facts import FactMutations
 from api.referrals.programs import ReferralMutations, ReferralQueries
 from api.scalars import INSTANT
+from api.service.notifications import NotificationMutations
+from api.subscriptions import Subscription
 from api.viewer import ViewerQueries
 
 MOST_TOKENS = 4_000
@@ -61,6 +63,7 @@ class Mutation(
     ReferralMutations,
     FactMutations,
     RedemptionMutations,
+    NotificationMutations,
 ):
     pass
 
@@ -78,6 +81,7 @@ def build_schema(*, introspection: bool) -> strawberry.Schema:
     return Schema(
         query=Query,
         mutation=Mutation,
+        subscription=Subscription,
         types=[SharedTagsReason, CoMembersReason, AcquaintancesReason, ReferralTiesReason, PopularReason],
         extensions=[
             OneOperation,
