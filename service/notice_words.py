@@ -123,7 +123,7 @@ WORDS: dict[NoticeKind, Words] = {
     NoticeKind.EVENT_CANCELLED: Words(
         ("活动取消", "Cancelled events"),
         ("“{event}”已取消", "{event} is cancelled"),
-        ("很抱歉，活动已取消。", "We are sorry: the event will not take place."),
+        ("很抱歉，活动已取消。{reason}", "We are sorry: the event will not take place. {reason}"),
     ),
     NoticeKind.EVENT_REMINDER: Words(
         ("活动提醒", "Reminders"),
@@ -153,7 +153,7 @@ WORDS: dict[NoticeKind, Words] = {
     NoticeKind.DIGEST: Words(
         ("每周摘要", "Weekly digest"),
         ("您的社群一周动态", "A week in your communities"),
-        ("上周新帖{posts}条，本周活动{events}场。", "{posts} new posts last week, {events} events this week."),
+        ("上周新帖{posts}条，新活动{events}场。", "Last week: {posts} new posts and {events} new events."),
     ),
     NoticeKind.OTHER: Words(
         ("其他", "Other"),
@@ -169,8 +169,9 @@ STAND_INS = {
     "actor": ("有人", "Somebody"),
     "start": ("见活动页面", "the time on its page"),
     "deadline": ("期限", "the deadline on its page"),
-    "posts": ("若干", "Some"),
+    "posts": ("若干", "some"),
     "events": ("若干", "some"),
+    "reason": ("", ""),
 }
 
 
@@ -178,4 +179,4 @@ def written(template: tuple[str, str], names: dict[str, str | None], language: s
     """The text in a language, with the names that may be shown."""
     index = 0 if language == "zh" else 1
     values = {key: names.get(key) or pair[index] for key, pair in STAND_INS.items()}
-    return template[index].format_map(values)
+    return template[index].format_map(values).strip()

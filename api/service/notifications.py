@@ -78,6 +78,7 @@ async def names_in(info: Info, data: Mapping[str, Any]) -> dict[str, str | None]
         "actor": actor["display_name"] if actor else None,
         "start": local_time(event["starts_at"], event) if event else None,
         "deadline": local_time(deadline, event) if event and deadline else None,
+        "reason": str(data["reason"]) if event and data.get("reason") else None,
         "posts": str(data["posts"]) if "posts" in data else None,
         "events": str(data["events"]) if "events" in data else None,
     }
