@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import signin
 from api.auth import TokenVerifier, bearer
+from api.community import calendar
 from api.context import Context, Edge
 from api.issuer import create_issuer
 from api.language import language_of
@@ -71,6 +72,7 @@ def routes(settings: Settings, redis: Redis) -> list[BaseRoute]:
         Route("/healthz", healthz),
         Route("/readyz", readyz),
         *links.ROUTES,
+        *calendar.ROUTES,
         *signin.routes(settings),
     ]
     if settings.environment != "production":
@@ -263,6 +265,6 @@ class RequestLog:
 
 
 def path_of(scope: Scope) -> str:
-    """The path without what may be secret in it: a referral code belongs to a person."""
+    """The path without what may be secret in it: a referral code belongs to a person, and so does a calendar."""
     path: str = scope["path"]
-    return "/r/…" if path.startswith("/r/") else path
+    return next((f"{prefix}…" for prefix in ("/r/", "/calendar/") if path.startswith(prefix)), path)

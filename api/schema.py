@@ -9,6 +9,7 @@ from strawberry.extensions import AddValidationRules, MaxTokensLimiter, ParserCa
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
+from api.community.calendar import CalendarMutations
 from api.community.communities import CommunityMutations, CommunityQueries
 from api.community.events import EventMutations, EventQueries
 from api.community.recommendations import (
@@ -64,6 +65,7 @@ class Mutation(
     FactMutations,
     RedemptionMutations,
     NotificationMutations,
+    CalendarMutations,
 ):
     pass
 

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import strawberry
 
+from api.community.calendar import CalendarFeed, viewer_feed
 from api.community.communities import Community, community_page
 from api.community.recommendations import RecommendedCommunityConnection, recommendation_page
 from api.community.registrations import Registration, registration_page
@@ -91,6 +92,10 @@ class Viewer:
     @strawberry.field(description="How many notices you have not read; counted up to 100.")
     async def unread_count(self, info: Info) -> int:
         return await unread_count(info)
+
+    @strawberry.field(description="Your private calendar address; null when you have none.")
+    async def calendar_feed(self, info: Info) -> CalendarFeed | None:
+        return await viewer_feed(info)
 
     @strawberry.field(description="Which kinds of notices you want.")
     async def notification_preferences(self, info: Info) -> list[NotificationPreference]:
