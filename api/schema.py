@@ -9,6 +9,7 @@ from strawberry.extensions import AddValidationRules, MaxTokensLimiter, ParserCa
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
+from api.community.calendar import CalendarMutations
 from api.community.communities import CommunityMutations, CommunityQueries
 from api.community.events import EventMutations, EventQueries
 from api.community.recommendations import (
@@ -29,6 +30,8 @@ from api.nodes import NodeQueries
 from api.referrals.facts import FactMutations
 from api.referrals.programs import ReferralMutations, ReferralQueries
 from api.scalars import INSTANT
+from api.service.notifications import NotificationMutations
+from api.subscriptions import Subscription
 from api.viewer import ViewerQueries
 
 MOST_TOKENS = 4_000
@@ -61,6 +64,8 @@ class Mutation(
     ReferralMutations,
     FactMutations,
     RedemptionMutations,
+    NotificationMutations,
+    CalendarMutations,
 ):
     pass
 
@@ -78,6 +83,7 @@ def build_schema(*, introspection: bool) -> strawberry.Schema:
     return Schema(
         query=Query,
         mutation=Mutation,
+        subscription=Subscription,
         types=[SharedTagsReason, CoMembersReason, AcquaintancesReason, ReferralTiesReason, PopularReason],
         extensions=[
             OneOperation,

@@ -1,7 +1,10 @@
 """The viewer: everything that the signed-in person may ask about themselves."""
 
+from typing import Annotated
+
 import strawberry
 
+from api.community.calendar import CalendarFeed, viewer_feed
 from api.community.communities import Community, community_page
 from api.community.recommendations import RecommendedCommunityConnection, recommendation_page
 from api.community.registrations import Registration, registration_page
@@ -11,6 +14,13 @@ from api.loyalty.ledger import LedgerEntry, Points, ledger_page, points_of
 from api.loyalty.redemption import Redemption, redemption_page
 from api.referrals.programs import Referral, ReferralCode, viewer_code, viewer_referrals
 from api.relay import Connection, local_id
+from api.service.notifications import (
+    Notification,
+    NotificationPreference,
+    notification_page,
+    preference_list,
+    unread_count,
+)
 from community.communities import communities_of
 from core.principal import Role
 
@@ -68,6 +78,28 @@ class Viewer:
         self, info: Info, first: int | None = None, after: str | None = None
     ) -> Connection[Redemption]:
         return await redemption_page(info, first, after)
+
+    @strawberry.field(description="What you were told, the latest first; with `unreadOnly` what you have not read.")
+    async def notifications(
+        self,
+        info: Info,
+        unread_only: Annotated[bool, strawberry.argument(description="Only what you have not read.")] = False,
+        first: int | None = None,
+        after: str | None = None,
+    ) -> Connection[Notification]:
+        return await notification_page(info, unread_only, first, after)
+
+    @strawberry.field(description="How many notices you have not read; counted up to 100.")
+    async def unread_count(self, info: Info) -> int:
+        return await unread_count(info)
+
+    @strawberry.field(description="Your private calendar address; null when you have none.")
+    async def calendar_feed(self, info: Info) -> CalendarFeed | None:
+        return await viewer_feed(info)
+
+    @strawberry.field(description="Which kinds of notices you want.")
+    async def notification_preferences(self, info: Info) -> list[NotificationPreference]:
+        return await preference_list(info)
 
 
 @strawberry.type

@@ -23,9 +23,12 @@ class PageInvalid(BadUserInput):
     zh = "分页参数无效。"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Page(Generic[T]):
-    """Some rows with the cursor of each, and whether more follow."""
+    """Some rows with the cursor of each, and whether more follow.
+
+    It has no slots: a frozen class with them cannot be made by its subscripted name, `Page[Row](…)`.
+    """
 
     rows: list[T]
     cursors: list[str]

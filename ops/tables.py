@@ -6,7 +6,7 @@ from core import audit, facts, outbox
 from customers import imports, profiles
 from loyalty import catalogue, earning, ledger, lots, redemption
 from referrals import attribution, codes, links, programs, rewards
-from service import notifications
+from service import calendar_feeds, digests, notifications
 
 MODULES = (
     audit,
@@ -25,5 +25,7 @@ MODULES = (
     programs,
     rewards,
     notifications,
+    digests,
+    calendar_feeds,
 )
 METADATA = SQLModel.metadata

@@ -9,6 +9,7 @@ from arq import cron, func
 from arq.connections import RedisSettings
 from arq.worker import Function
 
+from core.clock import utc_now
 from core.db import Database
 from core.live import Bell
 from core.log import configure_logging
@@ -16,6 +17,7 @@ from core.processes import start_leashed, stop
 from core.settings import load_settings
 from graph.client import GraphClient
 from worker.handlers import Stores, settle
+from worker.reminders import sweep_digests, sweep_reminders
 from worker.sweeps import relay_owed, settle_attendance_of, sweep_graph, sweep_outbox
 
 log = structlog.get_logger(__name__)
@@ -82,6 +84,20 @@ async def sweep(ctx: Context) -> None:
         log.info("sweep", settled=found)
 
 
+async def remind(ctx: Context) -> None:
+    """Owe the reminders and requests for feedback that are due; the sweep stores them."""
+    owed = await sweep_reminders(ctx["stores"], now=utc_now())
+    if owed:
+        log.info("reminders", owed=owed)
+
+
+async def digest(ctx: Context) -> None:
+    """Owe the digests of the week that is over, and go on with a run that was cut off."""
+    owed = await sweep_digests(ctx["stores"], now=utc_now())
+    if owed:
+        log.info("digests", owed=owed)
+
+
 async def recompute_recommendations(ctx: Context) -> None:
     """Run the bulk computation in a process of its own, so that its memory goes and the sweeps go on."""
     process = start_leashed([sys.executable, "-m", "worker.recommendations"], log=None)
@@ -116,6 +132,8 @@ class WorkerSettings:
     ]
     cron_jobs: ClassVar[list[Any]] = [
         cron(sweep, second=every(SETTINGS.sweep_interval_seconds), timeout=60, keep_result=0, max_tries=1),
+        cron(remind, second={30}, timeout=600, keep_result=0, max_tries=1),
+        cron(digest, minute=every(10), second={45}, timeout=600, keep_result=0, max_tries=1),
         cron(recompute_recommendations, minute={7}, timeout=3600, keep_result=0, max_tries=1),
     ]
     on_startup = start

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.paging import PageInvalid, cut, decode_cursor, encode_cursor, page_size
+from core.paging import Page, PageInvalid, cut, decode_cursor, encode_cursor, page_size
 
 keys = st.tuples(st.text(st.characters(exclude_categories=["Cs"]), max_size=20), st.integers(-(2**53), 2**53))
 
@@ -44,3 +44,7 @@ def test_a_page_keeps_its_size_and_tells_whether_more_follow(rows: list[int], si
     assert page.rows == rows[:size]
     assert page.has_next == (len(rows) > size)
     assert len(page.cursors) == len(page.rows)
+
+
+def test_an_empty_page_is_made_by_its_subscripted_name() -> None:
+    assert Page[int]([], [], has_next=False) == Page([], [], has_next=False)
