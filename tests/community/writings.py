@@ -6,7 +6,6 @@ from typing import Any
 from community.comments import NewComment, create_comment
 from community.posts import NewPost, PostKind, create_post
 from core.clock import utc_now
-from core.outbox import Outbox
 from graph.client import GraphClient
 from graph.owed import Effect, owed_effects
 
@@ -52,10 +51,4 @@ async def effects_about(graph: GraphClient, *ids: str) -> list[Effect]:
 def notices(effects: list[Effect]) -> list[tuple[str, str]]:
     """Kind and customer of each notice among the effects."""
     told = [effect.payload for effect in effects if effect.topic == "notice.owed"]
-    return sorted((payload["kind"], payload["customer_id"]) for payload in told)
-
-
-def notices_in(rows: list[Outbox]) -> list[tuple[str, str]]:
-    """The same of rows of the outbox."""
-    told = [row.payload for row in rows if row.topic == "notice.owed"]
     return sorted((payload["kind"], payload["customer_id"]) for payload in told)
