@@ -47,7 +47,7 @@ async def report(
     database: Database, graph: GraphClient, target: str, reporter: str, *, kind: Target = "Post", **more: Any
 ) -> bool:
     place = await reportable(graph, kind, target, reporter_id=reporter)
-    fields = {"reason": ReportReason.SPAM, "text": "Look", "now": utc_now(), **more}
+    fields: dict[str, Any] = {"reason": ReportReason.SPAM, "text": "Look", "now": utc_now(), **more}
     async with database.write() as session:
         return await create_report(session, place, kind, reporter_id=reporter, **fields)
 
