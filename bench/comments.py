@@ -50,6 +50,12 @@ CREATE (me)-[:MEMBER_OF {key: id + ':' + me.id, role: 'MEMBER', since: $now}]->
   (:Community {id: id, name_zh: '社群', name_en: 'Club', visibility: 'PUBLIC', join_policy: 'OPEN', created_at: $now,
     member_count: 1})
 """
+JOIN = """
+MATCH (c:Community {id: $community_id})
+UNWIND $ids AS id
+MATCH (x:Customer {id: id})
+CREATE (x)-[:MEMBER_OF {key: $community_id + ':' + id, role: 'MEMBER', since: $now}]->(c)
+"""
 PUT_COMMENTS = """
 UNWIND $rows AS row
 CREATE (x:Comment)
@@ -143,13 +149,14 @@ def post_row(place: Place, community: str, when: datetime) -> dict[str, Any]:
 
 
 async def compare(small: Work, large: Work, *, rounds: int) -> tuple[float, float]:
-    """Medians in milliseconds of both, asked in turn after ten rounds that do not count."""
+    """Medians in milliseconds of both, asked in turn after some rounds that do not count."""
     taken: tuple[list[float], list[float]] = ([], [])
-    for number in range(rounds + 10):
+    warming = min(rounds, 10)
+    for number in range(rounds + warming):
         for times, work in zip(taken, (small, large), strict=True):
             began = time.perf_counter()
             await work()
-            if number >= 10:
+            if number >= warming:
                 times.append((time.perf_counter() - began) * 1_000)
     return statistics.median(taken[0]), statistics.median(taken[1])
 
@@ -191,6 +198,20 @@ def feeding(place: Place, customer: str) -> Work:
     return work
 
 
+def crowd(place: Place, posts: list[str]) -> Work:
+    """A hundred members each like one of the posts and take it back, all at once."""
+
+    async def one(number: int, on: bool) -> None:
+        post, member = posts[number % len(posts)], place.others[number]
+        await react(place.graph, "Post", post, ReactionKind.LIKE, on=on, customer_id=member, now=utc_now())
+
+    async def work() -> None:
+        for on in (True, False):
+            await asyncio.gather(*(one(number, on) for number in range(100)))
+
+    return work
+
+
 async def measure(graph: GraphClient, name: str, rounds: int) -> None:
     table = Table("What", "Small", "Large", "Ratio", title=name, title_justify="left")
 
@@ -209,6 +230,12 @@ async def measure(graph: GraphClient, name: str, rounds: int) -> None:
         show(what, *await compare(make(place, few), make(place, many), rounds=rounds))
     deep = await compare(page(place, few, middle(40)), page(place, many, middle(20_000)), rounds=rounds)
     show("a page from the middle", *deep)
+    await place.graph.write(JOIN, ids=place.others, community_id=community, now=iso(utc_now()))
+    cold = [await post_with(place, community, 0) for _ in range(100)]
+    show(
+        "100 like at once, and take it back: 100 posts and one",
+        *await compare(crowd(place, cold), crowd(place, cold[:1]), rounds=max(rounds // 5, 3)),
+    )
     feeds: list[Work] = []
     for each in (20, 400):
         reader = Place(graph, place.others[len(feeds)], place.others)

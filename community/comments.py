@@ -19,7 +19,6 @@ from community.content import (
     seen,
     writable,
 )
-from community.memberships import CommunityArchived
 from community.notices import notice
 from community.posts import PostKind
 from community.tallies import COMMENTS, TAKE_TALLY, tally_key
@@ -179,7 +178,7 @@ async def accept_answer(graph: GraphClient, comment_id: str, *, actor_id: str, n
     """Accept an answer to one's question, or as a moderator; returns the post's id and the community's.
 
     The same answer twice is accepted once. The answer's author earns once per question, and never by their own
-    question. Raises NotFound for anybody else, CommunityArchived, NotAQuestion, ContentDeleted,
+    question. Raises NotFound for anybody else, MembersOnly, CommunityArchived, NotAQuestion, ContentDeleted,
     AnswerAlreadyAccepted.
     """
     instant = iso(now)
@@ -201,12 +200,11 @@ async def accept_answer(graph: GraphClient, comment_id: str, *, actor_id: str, n
 
 
 def may_accept(rows: Sequence[Row], actor_id: str) -> Row:
-    """The question, for its author and the moderators."""
+    """The question, for its author while they are a member, and for the moderators."""
     post = readable(rows, "commentId")
     if post["author_id"] != actor_id and not moderates(post):
         raise NotFound(path=("commentId",))
-    if post["archived_at"] is not None:
-        raise CommunityArchived(path=("commentId",))
+    writable(rows, "commentId")
     if post["kind"] != PostKind.QUESTION:
         raise NotAQuestion(path=("commentId",))
     return not_deleted(post, "commentId")

@@ -243,6 +243,16 @@ async def test_who_cannot_accept_and_what_cannot_be_accepted(graph: GraphClient)
     assert actions == ["ANSWER_ACCEPTED"]
 
 
+async def test_a_banned_asker_accepts_nothing(graph: GraphClient) -> None:
+    community, _, asker = await club(graph)
+    (helper,) = await members(graph, community, 1)
+    post = await write_post(graph, community, asker, kind=PostKind.QUESTION)
+    answer = await write_comment(graph, post, helper)
+    await graph.write("MATCH (:Customer {id: $id})-[m:MEMBER_OF]->() SET m.role = 'BANNED'", id=asker)
+    assert await accept_outcome(graph, answer, asker) == "MEMBERS_ONLY"
+    assert (await read_posts(graph, [post], viewer_id=helper))[post]["accepted_comment_id"] is None
+
+
 async def test_when_the_accepted_answer_goes_another_can_be_accepted(graph: GraphClient) -> None:
     community, _, asker = await club(graph)
     (helper,) = await members(graph, community, 1)
