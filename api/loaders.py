@@ -8,10 +8,15 @@ from typing import Any, TypeVar
 
 from strawberry.dataloader import DataLoader
 
+from community.comments import comments_of, read_comments
 from community.communities import read_communities, tags_of_communities
 from community.events import events_of, read_events
 from community.memberships import members_of
+from community.posts import edits_of, pinned_posts, posts_of, read_posts
+from community.reactions import ReactionKind, reactions_by
 from community.registrations import registrations_for
+from community.reports import Report, open_reports
+from community.tallies import tallies_of
 from core.clock import iso
 from core.db import Database, Record, rows_by_id
 from core.paging import Page
@@ -90,6 +95,88 @@ class Loaders:
             return [pages[key] for key in ids]
 
         return self._paged.setdefault(("events", first, after, past), DataLoader(load_fn=load))
+
+    @cached_property
+    def posts(self) -> DataLoader[str, Row | None]:
+        """Posts that the viewer may read."""
+
+        async def load(ids: Sequence[str]) -> Mapping[str, Row]:
+            return await read_posts(self._graph, ids, viewer_id=await self._viewer_id())
+
+        return by_key(load)
+
+    @cached_property
+    def comments(self) -> DataLoader[str, Row | None]:
+        """Comments that the viewer may read."""
+
+        async def load(ids: Sequence[str]) -> Mapping[str, Row]:
+            return await read_comments(self._graph, ids, viewer_id=await self._viewer_id())
+
+        return by_key(load)
+
+    def posts_of(self, first: int | None, after: str | None) -> DataLoader[str, Page[Row]]:
+        """Pages of posts by community; one loader for each combination of arguments."""
+
+        async def load(ids: list[str]) -> list[Page[Row]]:
+            pages = await posts_of(self._graph, ids, viewer_id=await self._viewer_id(), first=first, after=after)
+            return [pages[key] for key in ids]
+
+        return self._paged.setdefault(("posts", first, after), DataLoader(load_fn=load))
+
+    def comments_of(self, first: int | None, after: str | None) -> DataLoader[str, Page[Row]]:
+        """Pages of comments by post; one loader for each combination of arguments."""
+
+        async def load(ids: list[str]) -> list[Page[Row]]:
+            pages = await comments_of(self._graph, ids, viewer_id=await self._viewer_id(), first=first, after=after)
+            return [pages[key] for key in ids]
+
+        return self._paged.setdefault(("comments", first, after), DataLoader(load_fn=load))
+
+    def edits_of(self, first: int | None, after: str | None) -> DataLoader[str, Page[Row]]:
+        """Pages of earlier versions by post; one loader for each combination of arguments."""
+
+        async def load(ids: list[str]) -> list[Page[Row]]:
+            pages = await edits_of(self._graph, ids, first=first, after=after)
+            return [pages[key] for key in ids]
+
+        return self._paged.setdefault(("edits", first, after), DataLoader(load_fn=load))
+
+    @cached_property
+    def pinned_posts(self) -> DataLoader[str, list[Row]]:
+        async def load(ids: Sequence[str]) -> list[Row]:
+            return await pinned_posts(self._graph, ids, viewer_id=await self._viewer_id())
+
+        return grouped(load, "community_id")
+
+    @cached_property
+    def tallies(self) -> DataLoader[str, dict[str, int]]:
+        """Counts of reactions and comments by what they belong to."""
+
+        async def load(ids: list[str]) -> list[dict[str, int]]:
+            found = await tallies_of(self._graph, ids)
+            return [found[key] for key in ids]
+
+        return DataLoader(load_fn=load)
+
+    @cached_property
+    def viewer_reactions(self) -> DataLoader[str, list[ReactionKind]]:
+        """The viewer's own reactions by post or comment."""
+
+        async def load(ids: list[str]) -> list[list[ReactionKind]]:
+            viewer_id = await self._viewer_id()
+            found = await reactions_by(self._graph, viewer_id, ids) if viewer_id else {}
+            return [found.get(key, []) for key in ids]
+
+        return DataLoader(load_fn=load)
+
+    @cached_property
+    def open_reports(self) -> DataLoader[str, list[Report]]:
+        async def load(ids: list[str]) -> list[list[Report]]:
+            async with self._database.read() as session:
+                found = await open_reports(session, ids)
+            return [found[key] for key in ids]
+
+        return DataLoader(load_fn=load)
 
     @cached_property
     def community_tags(self) -> DataLoader[str, list[Row]]:

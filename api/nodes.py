@@ -4,8 +4,10 @@ from collections.abc import Awaitable, Callable
 
 import strawberry
 
+from api.community.comments import load_comment
 from api.community.communities import load_community
 from api.community.events import load_event
+from api.community.posts import load_post
 from api.context import Info
 from api.customers.profiles import load_customer, may_see
 from api.loyalty.redemption import reward_of
@@ -50,6 +52,8 @@ LOADERS: dict[str, Callable[[Info, str], Awaitable[Node | None]]] = {
     "Customer": load_seen_customer,
     "Community": load_community,
     "Event": load_event,
+    "Post": load_post,
+    "Comment": load_comment,
     "Reward": load_reward,
     "ReferralProgram": load_program,
     "Notification": load_own_notification,

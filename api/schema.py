@@ -10,8 +10,11 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
 from api.community.calendar import CalendarMutations
+from api.community.comments import CommentMutations
 from api.community.communities import CommunityMutations, CommunityQueries
 from api.community.events import EventMutations, EventQueries
+from api.community.posts import PostMutations
+from api.community.reactions import ReactionMutations
 from api.community.recommendations import (
     AcquaintancesReason,
     CoMembersReason,
@@ -20,6 +23,7 @@ from api.community.recommendations import (
     SharedTagsReason,
 )
 from api.community.registrations import RegistrationMutations
+from api.community.reports import ReportMutations, ReportQueries
 from api.customers.imports import ImportMutations, ImportQueries
 from api.customers.profiles import CustomerMutations, CustomerQueries
 from api.limits import LimitDocument, OneOperation
@@ -46,6 +50,7 @@ class Query(
     ImportQueries,
     CommunityQueries,
     EventQueries,
+    ReportQueries,
     ReferralQueries,
     RedemptionQueries,
     LedgerQueries,
@@ -61,6 +66,10 @@ class Mutation(
     CommunityMutations,
     EventMutations,
     RegistrationMutations,
+    PostMutations,
+    CommentMutations,
+    ReactionMutations,
+    ReportMutations,
     ReferralMutations,
     FactMutations,
     RedemptionMutations,

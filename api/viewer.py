@@ -6,6 +6,7 @@ import strawberry
 
 from api.community.calendar import CalendarFeed, viewer_feed
 from api.community.communities import Community, community_page
+from api.community.feed import FeedItem, feed_page
 from api.community.recommendations import RecommendedCommunityConnection, recommendation_page
 from api.community.registrations import Registration, registration_page
 from api.context import Info
@@ -50,6 +51,10 @@ class Viewer:
         self, info: Info, tag: str | None = None, first: int | None = None, after: str | None = None
     ) -> RecommendedCommunityConnection:
         return await recommendation_page(info, tag, first, after)
+
+    @strawberry.field(description="The newest posts and published events of all your communities.")
+    async def feed(self, info: Info, first: int | None = None, after: str | None = None) -> Connection[FeedItem]:
+        return await feed_page(info, first, after)
 
     @strawberry.field(description="Your registrations, the latest first.")
     async def registrations(

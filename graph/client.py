@@ -95,6 +95,10 @@ class GraphClient:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
+    async def is_embedded(self) -> bool:
+        """Whether the engine behind is the embedded one; both speak as Neo4j, and it names itself in brackets."""
+        return "ArcadeDB" in (await self._driver.get_server_info()).agent
+
     async def read(self, query: LiteralString, *, timeout: float | None = None, **parameters: Any) -> list[Row]:
         """Run one reading statement and return its rows; raises Unavailable when time runs out."""
         return await self._run(neo4j.READ_ACCESS, query, parameters, timeout)

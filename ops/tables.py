@@ -2,6 +2,7 @@
 
 from sqlmodel import SQLModel
 
+from community import reports
 from core import audit, facts, outbox
 from customers import imports, profiles
 from loyalty import catalogue, earning, ledger, lots, redemption
@@ -12,6 +13,7 @@ MODULES = (
     audit,
     facts,
     outbox,
+    reports,
     imports,
     profiles,
     catalogue,

@@ -7,11 +7,14 @@ from typing import Any
 
 import structlog
 
+from community.comments import ANSWER_ACCEPTED
+from community.content import CONTENT_DELETED
+from community.reports import REPORTS_RESOLVED, Resolution, close_case, tell_reporters
 from core import outbox
 from core.audit import ACT_AUDITED, record_act
-from core.clock import utc_now
+from core.clock import parse_instant, utc_now
 from core.db import Database, Session
-from core.facts import FACT_RECORDED, Fact
+from core.facts import FACT_RECORDED, OWN_SOURCE, Fact, NewFact, record_facts
 from customers.profiles import profile
 from graph.client import GraphClient
 from loyalty.earning import earn_for_fact
@@ -108,6 +111,35 @@ async def on_notice_owed(work: Work) -> None:
         work.told.append((f"customer:{work.payload['customer_id']}", {"kind": work.payload["kind"]}))
 
 
+async def on_answer_accepted(work: Work) -> None:
+    """Record the fact of an accepted answer, by which its author earns once for each question."""
+    fact = NewFact(
+        source=OWN_SOURCE,
+        key=f"answer:{work.payload['post_id']}",
+        kind="ANSWER_ACCEPTED",
+        customer_id=work.payload["customer_id"],
+        occurred_at=parse_instant(work.payload["accepted_at"]),
+        payload={name: work.payload[name] for name in ("post_id", "comment_id", "community_id")},
+    )
+    await record_facts(work.session, [fact], now=work.now)
+
+
+async def on_content_deleted(work: Work) -> None:
+    """Nothing is left to decide about what a moderator has deleted."""
+    await close_case(
+        work.session,
+        work.payload["target_id"],
+        resolution=Resolution.DELETE,
+        moderator_id=work.payload["actor_id"],
+        note=work.payload["reason"],
+        now=work.now,
+    )
+
+
+async def on_reports_resolved(work: Work) -> None:
+    await tell_reporters(work.session, work.payload, now=work.now)
+
+
 HANDLERS: dict[str, Handler] = {
     FACT_RECORDED: on_fact_recorded,
     REFERRAL_CLAIMED: on_referral_claimed,
@@ -115,6 +147,9 @@ HANDLERS: dict[str, Handler] = {
     POINTS_RELEASE: on_points_release,
     ACT_AUDITED: on_act_audited,
     NOTICE_OWED: on_notice_owed,
+    ANSWER_ACCEPTED: on_answer_accepted,
+    CONTENT_DELETED: on_content_deleted,
+    REPORTS_RESOLVED: on_reports_resolved,
 }
 
 

@@ -18,6 +18,7 @@ from graph.client import Row
 
 if TYPE_CHECKING:
     from api.community.events import Event
+    from api.community.posts import Post
 
 strawberry.enum(Visibility, name="Visibility", description="Who finds a community.")
 strawberry.enum(JoinPolicy, name="JoinPolicy", description="How one becomes a member.")
@@ -69,6 +70,21 @@ class Community(Node):
         page = await info.context.loaders.community_events(first, after, past).load(self.local)
         rows = await info.context.loaders.events.load_many([row["id"] for row in page.rows])
         return connection(Page(rows, page.cursors, page.has_next), after, lambda row: event_of(row, info))
+
+    @strawberry.field(description="Posts, the newest first; none for whoever may not read them.")
+    async def posts(
+        self, info: Info, first: int | None = None, after: str | None = None
+    ) -> Connection[Annotated["Post", strawberry.lazy("api.community.posts")]]:
+        from api.community.posts import post_of
+
+        return connection(await info.context.loaders.posts_of(first, after).load(self.local), after, post_of)
+
+    @strawberry.field(description="Pinned posts, at most three, the latest pinned first.")
+    async def pinned_posts(self, info: Info) -> list[Annotated["Post", strawberry.lazy("api.community.posts")]]:
+        from api.community.posts import post_of
+
+        posts = [post_of(row) for row in await info.context.loaders.pinned_posts.load(self.local)]
+        return [post for post in posts if post is not None]
 
 
 def member_connection(page: Page[Row], after: str | None) -> CommunityMemberConnection:
