@@ -2,7 +2,7 @@
 
 The property is `{parent}:{sort key}:{id}` and indexed. Neo4j reads a range in the index's order anywhere. The embedded
 engine does so only in a plain statement with bounds known beforehand, and where the property's type is declared (see
-migrations/graph/0005_posts.cypher); inside a subquery it looks by equality, so that there it reads one whole parent.
+migrations/graph/0004_posts.cypher); inside a subquery it looks by equality, so that there it reads one whole parent.
 Hence one text for one parent, which is what nearly every request asks for, and another for several at once.
 """
 

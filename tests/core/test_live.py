@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from core.live import MOST_HINTS, Bell
 from core.processes import free_port, stop
 from core.redis_server import redis_url as url_of_redis
-from core.redis_server import start_redis, wait_for_redis
+from core.redis_server import redis_answers, start_redis, wait_for_redis
 
 pytestmark = pytest.mark.anyio
 
@@ -64,7 +64,7 @@ async def test_after_redis_was_away_listeners_are_told_that_they_may_have_missed
             await bell.ring("event:1", {"lost": True})
             async with bell.listen("event:2") as newcomer:
                 server = start_redis(tmp_path / "redis", port=port, log=tmp_path / "redis.log")
-                wait_for_redis(url)
+                await redis_answers(url)
                 assert await asyncio.wait_for(listener.take(), 15) == [{}]
                 assert await asyncio.wait_for(newcomer.take(), 15) == [{}]
                 await bell.ring("event:1", {"customer_id": "1"})

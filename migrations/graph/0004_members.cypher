@@ -1,1 +1,0 @@
-// Members in the order in which they joined.

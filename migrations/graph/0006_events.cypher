@@ -1,1 +1,0 @@
-// Events by their start.
