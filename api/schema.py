@@ -9,8 +9,12 @@ from strawberry.extensions import AddValidationRules, MaxTokensLimiter, ParserCa
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
-from api.community.communities import CommunityMutations, CommunityQueries
+from api.community.admissions import AdmissionMutations
+from api.community.bans import BanMutations
+from api.community.charters import CharterMutations
+from api.community.communities import CommunityQueries
 from api.community.events import EventMutations, EventQueries
+from api.community.memberships import MembershipMutations
 from api.community.recommendations import (
     AcquaintancesReason,
     CoMembersReason,
@@ -19,6 +23,7 @@ from api.community.recommendations import (
     SharedTagsReason,
 )
 from api.community.registrations import RegistrationMutations
+from api.community.roles import RoleMutations
 from api.customers.imports import ImportMutations, ImportQueries
 from api.customers.profiles import CustomerMutations, CustomerQueries
 from api.limits import LimitDocument, OneOperation
@@ -55,7 +60,11 @@ class Query(
 class Mutation(
     CustomerMutations,
     ImportMutations,
-    CommunityMutations,
+    CharterMutations,
+    MembershipMutations,
+    AdmissionMutations,
+    RoleMutations,
+    BanMutations,
     EventMutations,
     RegistrationMutations,
     ReferralMutations,

@@ -2,7 +2,7 @@
 
 import strawberry
 
-from api.community.communities import Community, community_page
+from api.community.communities import Community, InvitationConnection, community_page, invitation_page
 from api.community.recommendations import RecommendedCommunityConnection, recommendation_page
 from api.community.registrations import Registration, registration_page
 from api.context import Info
@@ -10,7 +10,7 @@ from api.customers.profiles import Customer, load_customer
 from api.loyalty.ledger import LedgerEntry, Points, ledger_page, points_of
 from api.loyalty.redemption import Redemption, redemption_page
 from api.referrals.programs import Referral, ReferralCode, viewer_code, viewer_referrals
-from api.relay import Connection, local_id
+from api.relay import After, Connection, First, local_id
 from community.communities import communities_of
 from core.principal import Role
 
@@ -34,6 +34,10 @@ class Viewer:
         customer_id = await info.context.viewer_id() or ""
         page = await communities_of(info.context.graph, customer_id, first=first, after=after)
         return await community_page(info, page, after)
+
+    @strawberry.field(description="Communities that invite you.")
+    async def invitations(self, info: Info, first: First = None, after: After = None) -> InvitationConnection:
+        return await invitation_page(info, first, after)
 
     @strawberry.field(description="Communities that fit you, the best first; with `tag`, those about it.")
     async def recommended_communities(
