@@ -9,14 +9,19 @@ from typing import Any, TypeVar
 from strawberry.dataloader import DataLoader
 
 from community.comments import comments_of, read_comments
-from community.communities import read_communities, tags_of_communities
 from community.events import events_of, read_events
-from community.memberships import members_of
 from community.posts import edits_of, pinned_posts, posts_of, read_posts
 from community.reactions import ReactionKind, reactions_by
 from community.registrations import registrations_for
 from community.reports import Report, open_reports
 from community.tallies import tallies_of
+from community.access import MemberRole
+from community.acts import area_of
+from community.communities import eligible_for, read_communities, tags_of_communities
+from community.events import events_of, read_events
+from community.registrations import registrations_for
+from community.rosters import guests_of, members_of
+from core.audit import audit_trails
 from core.clock import iso
 from core.db import Database, Record, rows_by_id
 from core.paging import Page
@@ -77,14 +82,48 @@ class Loaders:
 
         return by_key(load)
 
-    def members(self, first: int | None, after: str | None) -> DataLoader[str, Page[Row]]:
+    def members(
+        self, first: int | None, after: str | None, roles: tuple[MemberRole, ...] = ()
+    ) -> DataLoader[str, Page[Row]]:
         """Pages of members by community; one loader for each combination of arguments."""
 
         async def load(ids: list[str]) -> list[Page[Row]]:
-            pages = await members_of(self._graph, ids, first=first, after=after)
+            rows = [row for row in await self.communities.load_many(ids) if row]
+            pages = await members_of(self._graph, rows, first=first, after=after, roles=roles)
             return [pages[key] for key in ids]
 
-        return self._paged.setdefault(("members", first, after), DataLoader(load_fn=load))
+        return self._paged.setdefault(("members", first, after, roles), DataLoader(load_fn=load))
+
+    def guests(self, role: MemberRole, first: int | None, after: str | None) -> DataLoader[str, Page[Row]]:
+        """Pages of those who ask to join, are invited or banned, by community."""
+
+        async def load(ids: list[str]) -> list[Page[Row]]:
+            rows = [row for row in await self.communities.load_many(ids) if row]
+            pages = await guests_of(self._graph, rows, role, first=first, after=after)
+            return [pages[key] for key in ids]
+
+        return self._paged.setdefault((role, first, after), DataLoader(load_fn=load))
+
+    def audit_trails(self, first: int | None, after: str | None) -> DataLoader[str, Page[Row]]:
+        """Pages of acts by community."""
+
+        async def load(ids: list[str]) -> list[Page[Row]]:
+            async with self._database.read() as session:
+                pages = await audit_trails(session, [area_of(key) for key in ids], first=first, after=after)
+            return [pages[area_of(key)] for key in ids]
+
+        return self._paged.setdefault(("audit", first, after), DataLoader(load_fn=load))
+
+    @cached_property
+    def viewer_eligibility(self) -> DataLoader[str, bool]:
+        """Whether the viewer meets the conditions of a community."""
+
+        async def load(ids: list[str]) -> list[bool]:
+            viewer_id = await self._viewer_id()
+            found = await eligible_for(self._graph, viewer_id, ids, now=self._now) if viewer_id else set[str]()
+            return [key in found for key in ids]
+
+        return DataLoader(load_fn=load)
 
     def community_events(self, first: int | None, after: str | None, past: bool) -> DataLoader[str, Page[Row]]:
         """Pages of events by community; one loader for each combination of arguments."""

@@ -51,6 +51,10 @@ def local_id(kind: str, value: str, *path: str) -> str:
     return local
 
 
+First = Annotated[int | None, strawberry.argument(description="How many to show, 1 to 100; 20 by default.")]
+After = Annotated[str | None, strawberry.argument(description="Cursor after which the page starts.")]
+
+
 @strawberry.type(description="Where a page ends and whether more follows.")
 class PageInfo:
     has_next_page: bool = strawberry.field(description="Whether more follows.")

@@ -11,10 +11,15 @@ from strawberry.types import ExecutionContext
 
 from api.community.calendar import CalendarMutations
 from api.community.comments import CommentMutations
-from api.community.communities import CommunityMutations, CommunityQueries
 from api.community.events import EventMutations, EventQueries
 from api.community.posts import PostMutations
 from api.community.reactions import ReactionMutations
+from api.community.admissions import AdmissionMutations
+from api.community.bans import BanMutations
+from api.community.charters import CharterMutations
+from api.community.communities import CommunityQueries
+from api.community.events import EventMutations, EventQueries
+from api.community.memberships import MembershipMutations
 from api.community.recommendations import (
     AcquaintancesReason,
     CoMembersReason,
@@ -24,6 +29,7 @@ from api.community.recommendations import (
 )
 from api.community.registrations import RegistrationMutations
 from api.community.reports import ReportMutations, ReportQueries
+from api.community.roles import RoleMutations
 from api.customers.imports import ImportMutations, ImportQueries
 from api.customers.profiles import CustomerMutations, CustomerQueries
 from api.limits import LimitDocument, OneOperation
@@ -63,7 +69,11 @@ class Query(
 class Mutation(
     CustomerMutations,
     ImportMutations,
-    CommunityMutations,
+    CharterMutations,
+    MembershipMutations,
+    AdmissionMutations,
+    RoleMutations,
+    BanMutations,
     EventMutations,
     RegistrationMutations,
     PostMutations,

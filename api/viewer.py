@@ -5,8 +5,8 @@ from typing import Annotated
 import strawberry
 
 from api.community.calendar import CalendarFeed, viewer_feed
-from api.community.communities import Community, community_page
 from api.community.feed import FeedItem, feed_page
+from api.community.communities import Community, InvitationConnection, community_page, invitation_page
 from api.community.recommendations import RecommendedCommunityConnection, recommendation_page
 from api.community.registrations import Registration, registration_page
 from api.context import Info
@@ -14,7 +14,6 @@ from api.customers.profiles import Customer, load_customer
 from api.loyalty.ledger import LedgerEntry, Points, ledger_page, points_of
 from api.loyalty.redemption import Redemption, redemption_page
 from api.referrals.programs import Referral, ReferralCode, viewer_code, viewer_referrals
-from api.relay import Connection, local_id
 from api.service.notifications import (
     Notification,
     NotificationPreference,
@@ -22,6 +21,7 @@ from api.service.notifications import (
     preference_list,
     unread_count,
 )
+from api.relay import After, Connection, First, local_id
 from community.communities import communities_of
 from core.principal import Role
 
@@ -45,6 +45,10 @@ class Viewer:
         customer_id = await info.context.viewer_id() or ""
         page = await communities_of(info.context.graph, customer_id, first=first, after=after)
         return await community_page(info, page, after)
+
+    @strawberry.field(description="Communities that invite you.")
+    async def invitations(self, info: Info, first: First = None, after: After = None) -> InvitationConnection:
+        return await invitation_page(info, first, after)
 
     @strawberry.field(description="Communities that fit you, the best first; with `tag`, those about it.")
     async def recommended_communities(

@@ -8,7 +8,8 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AwareDatetime
 from pydantic import Field as Setting
 
-from community.access import MemberRole
+from community.access import MemberRole, is_member
+from community.standing import marks_of
 from core.clock import iso
 from core.ids import derived_id
 from core.importing import Batch, ImportRow, Numbered, Rejection
@@ -53,36 +54,47 @@ def event_id(source: str, key: str) -> str:
     return derived_id("event", source, key)
 
 
+# The first write takes the locks under which roles are read, so that the number of members follows what is there.
+LOCK_COMMUNITIES = """
+UNWIND $ids AS id
+MATCH (c:Community {id: id})
+SET c.touched_at = $now
+"""
+
 # Measured on the embedded engine: CREATE writes a relationship ten times as fast as MERGE with ON CREATE SET, so
 # what is there is read first. Whoever else writes the pair meanwhile meets its unique key, and we begin again.
 KNOWN_MEMBERSHIPS = """
 UNWIND $rows AS row
 MATCH (me:Customer {id: row.customer_id}), (c:Community {id: row.community_id})
 OPTIONAL MATCH (me)-[m:MEMBER_OF]->(c)
-RETURN row.key AS key, m.role AS role, m.weight AS weight
+RETURN row.key AS key, m.role AS role, m.weight AS weight, m.ticket AS ticket
 """
 
 CREATE_MEMBERSHIPS = """
 UNWIND $rows AS row
 MATCH (me:Customer {id: row.customer_id}), (c:Community {id: row.community_id})
-CREATE (me)-[:MEMBER_OF {key: row.key, since: row.since, role: row.role, weight: row.weight}]->(c)
+CREATE (me)-[:MEMBER_OF {key: row.key, since: row.since, role: row.role, weight: row.weight, ticket: row.ticket,
+  page: row.page, roster: row.roster}]->(c)
 """
 
+# Says from which ticket on the new members stand.
 COUNT_MEMBERS = """
 UNWIND $rows AS row
 MATCH (c:Community {id: row.id})
-SET c.member_count = c.member_count + row.added
+SET c.member_count = c.member_count + row.added, c.next_ticket = coalesce(c.next_ticket, 0) + row.tickets
+RETURN c.id AS id, c.next_ticket - row.tickets AS ticket
 """
 
 UPDATE_MEMBERSHIPS = """
 UNWIND $rows AS row
 MATCH (:Customer {id: row.customer_id})-[m:MEMBER_OF]->(:Community {id: row.community_id})
-SET m.role = row.role, m.weight = row.weight
+SET m.role = row.role, m.weight = row.weight, m.ticket = row.ticket, m.page = row.page, m.roster = row.roster
 """
 
 
-async def put_memberships(tx: Transaction, rows: Mapping[str, Row]) -> set[str]:
+async def put_memberships(tx: Transaction, rows: Mapping[str, Row], *, now: datetime) -> set[str]:
     """Create the memberships that are new and change those that differ; returns the keys whose community is known."""
+    await tx.run(LOCK_COMMUNITIES, ids=sorted({row["community_id"] for row in rows.values()}), now=iso(now))
     known = {row["key"]: row for row in await tx.run(KNOWN_MEMBERSHIPS, rows=list(rows.values()))}
     created = [rows[key] for key, old in known.items() if old["role"] is None]
     changed = [
@@ -90,13 +102,35 @@ async def put_memberships(tx: Transaction, rows: Mapping[str, Row]) -> set[str]:
         for key, old in known.items()
         if old["role"] is not None and (old["role"], old["weight"]) != (rows[key]["role"], rows[key]["weight"])
     ]
+    written = await with_places(tx, [*created, *changed], known)
     if created:
-        await tx.run(CREATE_MEMBERSHIPS, rows=created)
-        added = Counter(row["community_id"] for row in created)
-        await tx.run(COUNT_MEMBERS, rows=[{"id": key, "added": count} for key, count in sorted(added.items())])
+        await tx.run(CREATE_MEMBERSHIPS, rows=written[: len(created)])
     if changed:
-        await tx.run(UPDATE_MEMBERSHIPS, rows=changed)
+        await tx.run(UPDATE_MEMBERSHIPS, rows=written[len(created) :])
     return set(known)
+
+
+async def with_places(tx: Transaction, rows: Sequence[Row], known: Mapping[str, Row]) -> list[Row]:
+    """The rows with the marks by which each is found: a ticket for who becomes a member, in order of `since`."""
+    added: Counter[str] = Counter()
+    tickets: Counter[str] = Counter()
+    for row in rows:
+        was, becomes = is_member(known[row["key"]]["role"]), is_member(row["role"])
+        added[row["community_id"]] += becomes - was
+        tickets[row["community_id"]] += becomes and not was
+    counts = [{"id": key, "added": count, "tickets": tickets[key]} for key, count in sorted(added.items())]
+    counted = await tx.run(COUNT_MEMBERS, rows=counts) if counts else []
+    following = {row["id"]: row["ticket"] for row in counted}
+    marks: dict[str, Row] = {}
+    for row in sorted(rows, key=lambda row: (row["since"], row["key"])):
+        ticket, community = known[row["key"]]["ticket"], row["community_id"]
+        if not is_member(row["role"]):
+            ticket = None
+        elif ticket is None:
+            ticket = following[community]
+            following[community] += 1
+        marks[row["key"]] = marks_of(community, row["role"], ticket)
+    return [{**row, **marks[row["key"]]} for row in rows]
 
 
 async def write_memberships(batch: Batch[MembershipRow]) -> list[Rejection]:
@@ -114,7 +148,7 @@ async def write_memberships(batch: Batch[MembershipRow]) -> list[Rejection]:
         }
     graph: GraphClient = batch.graph
     written = await graph.transact(
-        lambda tx: put_memberships(tx, rows), contended="imported memberships", timeout=TIMEOUT_SECONDS
+        lambda tx: put_memberships(tx, rows, now=batch.now), contended="imported memberships", timeout=TIMEOUT_SECONDS
     )
     return rejected_for(batch.rows, written, batch.source, "community", community_id)
 

@@ -10,6 +10,7 @@ import structlog
 from community.comments import ANSWER_ACCEPTED
 from community.content import CONTENT_DELETED
 from community.reports import REPORTS_RESOLVED, Resolution, close_case, tell_reporters
+from community.bans import BAN_ENDED, end_ban
 from core import outbox
 from core.audit import ACT_AUDITED, record_act
 from core.clock import parse_instant, utc_now
@@ -138,6 +139,9 @@ async def on_content_deleted(work: Work) -> None:
 
 async def on_reports_resolved(work: Work) -> None:
     await tell_reporters(work.session, work.payload, now=work.now)
+async def on_ban_ended(work: Work) -> None:
+    """Lift a ban whose time is over; the graph keeps it from being done to a ban that was prolonged."""
+    await end_ban(work.graph, **work.payload, now=work.now)
 
 
 HANDLERS: dict[str, Handler] = {
@@ -150,6 +154,7 @@ HANDLERS: dict[str, Handler] = {
     ANSWER_ACCEPTED: on_answer_accepted,
     CONTENT_DELETED: on_content_deleted,
     REPORTS_RESOLVED: on_reports_resolved,
+    BAN_ENDED: on_ban_ended,
 }
 
 
