@@ -8,19 +8,17 @@ from typing import Any, TypeVar
 
 from strawberry.dataloader import DataLoader
 
+from community.access import MemberRole
+from community.acts import area_of
 from community.comments import comments_of, read_comments
+from community.communities import eligible_for, read_communities, tags_of_communities
 from community.events import events_of, read_events
 from community.posts import edits_of, pinned_posts, posts_of, read_posts
 from community.reactions import ReactionKind, reactions_by
 from community.registrations import registrations_for
 from community.reports import Report, open_reports
-from community.tallies import tallies_of
-from community.access import MemberRole
-from community.acts import area_of
-from community.communities import eligible_for, read_communities, tags_of_communities
-from community.events import events_of, read_events
-from community.registrations import registrations_for
 from community.rosters import guests_of, members_of
+from community.tallies import tallies_of
 from core.audit import audit_trails
 from core.clock import iso
 from core.db import Database, Record, rows_by_id

@@ -9,17 +9,16 @@ from strawberry.extensions import AddValidationRules, MaxTokensLimiter, ParserCa
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
-from api.community.calendar import CalendarMutations
-from api.community.comments import CommentMutations
-from api.community.events import EventMutations, EventQueries
-from api.community.posts import PostMutations
-from api.community.reactions import ReactionMutations
 from api.community.admissions import AdmissionMutations
 from api.community.bans import BanMutations
+from api.community.calendar import CalendarMutations
 from api.community.charters import CharterMutations
+from api.community.comments import CommentMutations
 from api.community.communities import CommunityQueries
 from api.community.events import EventMutations, EventQueries
 from api.community.memberships import MembershipMutations
+from api.community.posts import PostMutations
+from api.community.reactions import ReactionMutations
 from api.community.recommendations import (
     AcquaintancesReason,
     CoMembersReason,

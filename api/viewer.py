@@ -5,8 +5,8 @@ from typing import Annotated
 import strawberry
 
 from api.community.calendar import CalendarFeed, viewer_feed
-from api.community.feed import FeedItem, feed_page
 from api.community.communities import Community, InvitationConnection, community_page, invitation_page
+from api.community.feed import FeedItem, feed_page
 from api.community.recommendations import RecommendedCommunityConnection, recommendation_page
 from api.community.registrations import Registration, registration_page
 from api.context import Info
@@ -14,6 +14,7 @@ from api.customers.profiles import Customer, load_customer
 from api.loyalty.ledger import LedgerEntry, Points, ledger_page, points_of
 from api.loyalty.redemption import Redemption, redemption_page
 from api.referrals.programs import Referral, ReferralCode, viewer_code, viewer_referrals
+from api.relay import After, Connection, First, local_id
 from api.service.notifications import (
     Notification,
     NotificationPreference,
@@ -21,7 +22,6 @@ from api.service.notifications import (
     preference_list,
     unread_count,
 )
-from api.relay import After, Connection, First, local_id
 from community.communities import communities_of
 from core.principal import Role
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from community.access import MAY_READ, MODERATORS, is_member, may_read
-from community.memberships import CommunityArchived
+from community.standing import CommunityArchived
 from community.notices import notice
 from community.tallies import COMMENTS, TAKE_TALLY, tally_key
 from core.audit import ACT_AUDITED, act

@@ -7,10 +7,10 @@ from typing import Any
 
 import structlog
 
+from community.bans import BAN_ENDED, end_ban
 from community.comments import ANSWER_ACCEPTED
 from community.content import CONTENT_DELETED
 from community.reports import REPORTS_RESOLVED, Resolution, close_case, tell_reporters
-from community.bans import BAN_ENDED, end_ban
 from core import outbox
 from core.audit import ACT_AUDITED, record_act
 from core.clock import parse_instant, utc_now
@@ -139,6 +139,8 @@ async def on_content_deleted(work: Work) -> None:
 
 async def on_reports_resolved(work: Work) -> None:
     await tell_reporters(work.session, work.payload, now=work.now)
+
+
 async def on_ban_ended(work: Work) -> None:
     """Lift a ban whose time is over; the graph keeps it from being done to a ban that was prolonged."""
     await end_ban(work.graph, **work.payload, now=work.now)

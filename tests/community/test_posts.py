@@ -9,7 +9,7 @@ import pytest
 
 from community.access import MemberRole
 from community.content import Attachment, ContentDeleted, ContentInvalid, MembersOnly, delete_content, is_https
-from community.memberships import CommunityArchived
+from community.standing import CommunityArchived
 from community.notices import NOTICE_OWED
 from community.posts import (
     NewPost,

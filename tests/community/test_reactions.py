@@ -6,7 +6,7 @@ import pytest
 
 from community.access import MemberRole
 from community.content import ContentDeleted, MembersOnly, delete_content
-from community.memberships import CommunityArchived
+from community.standing import CommunityArchived
 from community.reactions import ReactionKind, react, reactions_by
 from community.tallies import tallies_of
 from core.clock import utc_now

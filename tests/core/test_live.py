@@ -9,8 +9,8 @@ from redis.asyncio import Redis
 
 from core.live import MOST_HINTS, Bell
 from core.processes import free_port, stop
-from core.redis_server import redis_url as url_of_redis
 from core.redis_server import redis_answers, start_redis, wait_for_redis
+from core.redis_server import redis_url as url_of_redis
 
 pytestmark = pytest.mark.anyio
 
