@@ -10,6 +10,7 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
 from api.community.communities import CommunityMutations, CommunityQueries
+from api.community.discovery import DiscoveryQueries
 from api.community.events import EventMutations, EventQueries
 from api.community.recommendations import (
     AcquaintancesReason,
@@ -43,6 +44,7 @@ class Query(
     ImportQueries,
     CommunityQueries,
     EventQueries,
+    DiscoveryQueries,
     ReferralQueries,
     RedemptionQueries,
     LedgerQueries,

@@ -14,6 +14,10 @@ FOLDER = Path(__file__).parent / "graph"
 # How long an instance may hold the lock; one that dies in the middle delays the next by no more.
 LEASE_SECONDS = 60
 PATIENCE_SECONDS = 120
+# A statement that begins with this word is for the embedded engine alone: Neo4j's planner needs no such help.
+EMBEDDED = "EMBEDDED "
+# And one that begins with this word is for Neo4j alone: the embedded engine knows no such thing.
+NEO4J = "NEO4J "
 
 
 class MigrationChanged(Exception):
@@ -80,7 +84,9 @@ async def upgrade_graph(client: GraphClient, migrations: list[Migration] | None 
         pending = await pending_migrations(client, migrations)
         for migration in pending:
             for statement in migration.statements:
-                await client.write(statement, timeout=PATIENCE_SECONDS)
+                if not statement.startswith(NEO4J if await client.is_embedded() else EMBEDDED):
+                    plain = statement.removeprefix(EMBEDDED).removeprefix(NEO4J)
+                    await client.write(plain, timeout=PATIENCE_SECONDS)
             name, checksum = migration.name, migration.checksum
             await client.write(RECORD, number=migration.number, name=name, checksum=checksum)
         return len(pending)

@@ -7,6 +7,7 @@ from typing import Any
 
 import structlog
 
+from community.search_documents import SEARCH_INDEX, settle_index
 from core import outbox
 from core.audit import ACT_AUDITED, record_act
 from core.clock import utc_now
@@ -108,6 +109,11 @@ async def on_notice_owed(work: Work) -> None:
         work.told.append((f"customer:{work.payload['customer_id']}", {"kind": work.payload["kind"]}))
 
 
+async def on_search_index(work: Work) -> None:
+    """Tell the search what communities, events or posts are by now."""
+    await settle_index(work.graph, work.session, work.key, work.payload, now=work.now)
+
+
 HANDLERS: dict[str, Handler] = {
     FACT_RECORDED: on_fact_recorded,
     REFERRAL_CLAIMED: on_referral_claimed,
@@ -115,6 +121,7 @@ HANDLERS: dict[str, Handler] = {
     POINTS_RELEASE: on_points_release,
     ACT_AUDITED: on_act_audited,
     NOTICE_OWED: on_notice_owed,
+    SEARCH_INDEX: on_search_index,
 }
 
 
