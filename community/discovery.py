@@ -300,11 +300,11 @@ class Hunt:
         """The places between which answers stand, both exclusive; what is exact is decided by the graph."""
         if kind != SearchKind.EVENT:
             # A second or so ahead of us another machine may already have made something.
-            return (seconds_of(kind, self.now + timedelta(minutes=5)) << ID_BITS) - 1, LAST_PLACE + 1
+            return (seconds_of(kind, self.now + timedelta(minutes=5)) << ID_BITS) - 1, LAST_PLACE
         low = (seconds_of(kind, self.starts_from()) << ID_BITS) - 1
         if self.question.starts_to is None:
-            return low, LAST_PLACE + 1
-        return low, (seconds_of(kind, self.question.starts_to) + 1) << ID_BITS
+            return low, LAST_PLACE
+        return low, min((seconds_of(kind, self.question.starts_to) + 1) << ID_BITS, LAST_PLACE)
 
     def starts_from(self) -> datetime:
         return self.question.starts_from or self.now
