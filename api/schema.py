@@ -15,6 +15,7 @@ from api.community.calendar import CalendarMutations
 from api.community.charters import CharterMutations
 from api.community.comments import CommentMutations
 from api.community.communities import CommunityQueries
+from api.community.discovery import DiscoveryQueries
 from api.community.events import EventMutations, EventQueries
 from api.community.memberships import MembershipMutations
 from api.community.posts import PostMutations
@@ -56,6 +57,7 @@ class Query(
     CommunityQueries,
     EventQueries,
     ReportQueries,
+    DiscoveryQueries,
     ReferralQueries,
     RedemptionQueries,
     LedgerQueries,

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 import orjson
 
 from community.access import MAY_READ, MODERATORS, is_member, may_read
-from community.standing import CommunityArchived
 from community.notices import notice
+from community.standing import CommunityArchived
 from community.tallies import COMMENTS, TAKE_TALLY, tally_key
 from core.audit import ACT_AUDITED, act
 from core.clock import iso

@@ -1,6 +1,7 @@
 """The rows of communities and events, and the kinds of all rows of this room."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from functools import cache
 from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
@@ -21,9 +22,11 @@ from community.participation import (
     write_memberships,
     write_registrations,
 )
+from community.search_documents import index_effect
 from core.clock import iso
 from core.importing import Batch, ImportKind, ImportRow, Rejection
 from graph.client import GraphClient, Row, Transaction
+from graph.owed import owe_effects
 
 
 @cache
@@ -104,20 +107,29 @@ async def write_communities(batch: Batch[CommunityRow]) -> list[Rejection]:
         }
         for item in batch.rows
     ]
-    await batch.graph.write(PUT_COMMUNITIES, timeout=TIMEOUT_SECONDS, rows=rows)
+
     tagged: list[dict[str, Any]] = [
         {"line": item.line, "id": community_id(batch.source, item.row.key), "tag": tag}
         for item in batch.rows
         for tag in item.row.tags
     ]
-    if not tagged:
-        return []
-    written = {
-        (row["line"], row["tag"])
-        for row in await batch.graph.write(PUT_COMMUNITY_TAGS, timeout=TIMEOUT_SECONDS, rows=tagged)
-    }
+    written = await batch.graph.transact(
+        lambda tx: put_communities(tx, rows, tagged, batch.now),
+        contended="imported communities",
+        timeout=TIMEOUT_SECONDS,
+    )
     lost = {row["line"]: row["tag"] for row in tagged if (row["line"], row["tag"]) not in written}
     return [Rejection(line, "tags", f"unknown tag {tag}") for line, tag in lost.items()]
+
+
+async def put_communities(
+    tx: Transaction, rows: Sequence[Row], tagged: Sequence[Row], now: datetime
+) -> set[tuple[int, str]]:
+    """Write the communities and what they are about, and owe their place in the search; returns the tags written."""
+    await tx.run(PUT_COMMUNITIES, rows=rows)
+    written = await tx.run(PUT_COMMUNITY_TAGS, rows=tagged) if tagged else []
+    await owe_effects(tx, [index_effect("Community", [row["id"] for row in rows], now=now)], now=now)
+    return {(row["line"], row["tag"]) for row in written}
 
 
 PUT_EVENTS = """
@@ -140,7 +152,7 @@ CREATE (c)-[:HOSTS]->(e)
 """
 
 
-async def put_events(tx: Transaction, rows: Sequence[Row]) -> set[int]:
+async def put_events(tx: Transaction, rows: Sequence[Row], now: datetime) -> set[int]:
     """Write the events, whose nodes this locks, and let their communities host them; returns the lines written."""
     written = await tx.run(PUT_EVENTS, rows=rows)
     missing = {
@@ -148,6 +160,8 @@ async def put_events(tx: Transaction, rows: Sequence[Row]) -> set[int]:
     }
     if missing:
         await tx.run(HOST_EVENTS, rows=list(missing.values()))
+    if written:
+        await owe_effects(tx, [index_effect("Event", [row["id"] for row in written], now=now)], now=now)
     return {row["line"] for row in written}
 
 
@@ -166,7 +180,7 @@ async def write_events(batch: Batch[EventRow]) -> list[Rejection]:
     ]
     graph: GraphClient = batch.graph
     written = await graph.transact(
-        lambda tx: put_events(tx, rows), contended="imported events", timeout=TIMEOUT_SECONDS
+        lambda tx: put_events(tx, rows, batch.now), contended="imported events", timeout=TIMEOUT_SECONDS
     )
     return [Rejection(item.line, "community", "unknown community") for item in batch.rows if item.line not in written]
 

@@ -59,6 +59,7 @@ class GraphClient:
     ) -> None:
         self.round_trips = 0
         self.retries = 0
+        self._embedded: bool | None = None
         self._database = database
         self._timeout = timeout
         self._turns: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
@@ -97,7 +98,12 @@ class GraphClient:
 
     async def is_embedded(self) -> bool:
         """Whether the engine behind is the embedded one; both speak as Neo4j, and it names itself in brackets."""
-        return "ArcadeDB" in (await self._driver.get_server_info()).agent
+        if self._embedded is None:
+            try:
+                self._embedded = "ArcadeDB" in (await self._driver.get_server_info()).agent
+            except (DriverError, Neo4jError) as error:
+                raise Unavailable(detail="the graph did not answer") from error
+        return self._embedded
 
     async def read(self, query: LiteralString, *, timeout: float | None = None, **parameters: Any) -> list[Row]:
         """Run one reading statement and return its rows; raises Unavailable when time runs out."""

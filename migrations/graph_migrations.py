@@ -16,6 +16,8 @@ LEASE_SECONDS = 60
 PATIENCE_SECONDS = 120
 # A statement that begins with this word is for the embedded engine alone: Neo4j's planner needs no such help.
 EMBEDDED = "EMBEDDED "
+# And one that begins with this word is for Neo4j alone: the embedded engine knows no such thing.
+NEO4J = "NEO4J "
 
 
 class MigrationChanged(Exception):
@@ -82,8 +84,9 @@ async def upgrade_graph(client: GraphClient, migrations: list[Migration] | None 
         pending = await pending_migrations(client, migrations)
         for migration in pending:
             for statement in migration.statements:
-                if not statement.startswith(EMBEDDED) or await client.is_embedded():
-                    await client.write(statement.removeprefix(EMBEDDED), timeout=PATIENCE_SECONDS)
+                if not statement.startswith(NEO4J if await client.is_embedded() else EMBEDDED):
+                    plain = statement.removeprefix(EMBEDDED).removeprefix(NEO4J)
+                    await client.write(plain, timeout=PATIENCE_SECONDS)
             name, checksum = migration.name, migration.checksum
             await client.write(RECORD, number=migration.number, name=name, checksum=checksum)
         return len(pending)

@@ -2,7 +2,7 @@
 
 from sqlmodel import SQLModel
 
-from community import reports
+from community import reports, search_sql
 from core import audit, facts, outbox
 from customers import imports, profiles
 from loyalty import catalogue, earning, ledger, lots, redemption
@@ -29,5 +29,6 @@ MODULES = (
     notifications,
     digests,
     calendar_feeds,
+    search_sql,
 )
 METADATA = SQLModel.metadata

@@ -11,6 +11,7 @@ from community.bans import BAN_ENDED, end_ban
 from community.comments import ANSWER_ACCEPTED
 from community.content import CONTENT_DELETED
 from community.reports import REPORTS_RESOLVED, Resolution, close_case, tell_reporters
+from community.search_documents import SEARCH_INDEX, settle_index
 from core import outbox
 from core.audit import ACT_AUDITED, record_act
 from core.clock import parse_instant, utc_now
@@ -146,6 +147,11 @@ async def on_ban_ended(work: Work) -> None:
     await end_ban(work.graph, **work.payload, now=work.now)
 
 
+async def on_search_index(work: Work) -> None:
+    """Tell the search what communities, events or posts are by now."""
+    await settle_index(work.graph, work.session, work.key, work.payload, now=work.now)
+
+
 HANDLERS: dict[str, Handler] = {
     FACT_RECORDED: on_fact_recorded,
     REFERRAL_CLAIMED: on_referral_claimed,
@@ -157,6 +163,7 @@ HANDLERS: dict[str, Handler] = {
     CONTENT_DELETED: on_content_deleted,
     REPORTS_RESOLVED: on_reports_resolved,
     BAN_ENDED: on_ban_ended,
+    SEARCH_INDEX: on_search_index,
 }
 
 

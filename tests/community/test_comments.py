@@ -10,8 +10,8 @@ import pytest
 from community.access import MemberRole
 from community.comments import ANSWER_ACCEPTED, accept_answer, comments_of, read_comments
 from community.content import ContentDeleted, ContentInvalid, MembersOnly, delete_content
-from community.standing import CommunityArchived
 from community.posts import PostKind, read_posts
+from community.standing import CommunityArchived
 from community.tallies import tallies_of
 from core.clock import utc_now
 from core.errors import KinshipError, NotFound

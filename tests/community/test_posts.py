@@ -9,7 +9,6 @@ import pytest
 
 from community.access import MemberRole
 from community.content import Attachment, ContentDeleted, ContentInvalid, MembersOnly, delete_content, is_https
-from community.standing import CommunityArchived
 from community.notices import NOTICE_OWED
 from community.posts import (
     NewPost,
@@ -23,6 +22,7 @@ from community.posts import (
     read_posts,
     update_post,
 )
+from community.standing import CommunityArchived
 from core.clock import iso, utc_now
 from core.errors import KinshipError, NotFound
 from core.ids import new_id

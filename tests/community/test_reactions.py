@@ -6,8 +6,8 @@ import pytest
 
 from community.access import MemberRole
 from community.content import ContentDeleted, MembersOnly, delete_content
-from community.standing import CommunityArchived
 from community.reactions import ReactionKind, react, reactions_by
+from community.standing import CommunityArchived
 from community.tallies import tallies_of
 from core.clock import utc_now
 from core.errors import NotFound

@@ -1,0 +1,176 @@
+"""The search index beside the embedded graph engine, which has none of its own that keeps an order (ADR 8).
+
+SQLite's FTS5 meets the lists of several words in the order of `place` and stops after a page; PostgreSQL's planner
+chooses between a GIN index for rare words and the order of `place` for common ones.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    UniqueConstraint,
+    bindparam,
+    column,
+    delete,
+    func,
+    insert,
+    literal_column,
+    text,
+    union_all,
+)
+from sqlalchemy.dialects import postgresql
+from sqlmodel import Field, col, select
+
+from core.db import Record, Session, table_of
+
+# The words of titles once more and the keys, each with a mark of its own that no text holds (private-use characters,
+# which FTS5 takes for letters); and what stands for an apostrophe or a point inside a word, where FTS5 would cut.
+TITLE_MARK = "\ue000"
+KEY_MARK = "\ue001"
+INNER_SIGNS = str.maketrans({"'": "\ue002", "’": "\ue002", ".": "\ue003"})
+
+# Any number does, as long as nothing else in the database takes the same advisory lock.
+ADVISORY_LOCK = 7_226_150_032
+
+
+class SearchDocument(Record, table=True):
+    """A thing that can be found; `place` is its place in the order of answers, `terms` its words and keys."""
+
+    __table_args__ = (UniqueConstraint("label", "node_id"),)
+
+    place: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    label: str
+    node_id: str
+    terms: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What is to be written of a thing; without a place it is to be found no more."""
+
+    node_id: str
+    place: int | None
+    title: frozenset[str] = frozenset()
+    words: frozenset[str] = frozenset()
+    keys: frozenset[str] = frozenset()
+
+    def terms(self) -> str:
+        found = self.title | self.words
+        marked = {TITLE_MARK + word for word in self.title} | {KEY_MARK + key for key in self.keys}
+        return " ".join(sorted(word.translate(INNER_SIGNS) for word in found | marked))
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """All of `words` in the text, or in the title where `in_title`; none of them all in the title where not; any of
+    each group of `keys`; a place between `after` and `before`, both exclusive."""
+
+    rank: int
+    words: Sequence[str]
+    in_title: bool | None
+    keys: Sequence[Sequence[str]]
+    after: int
+    before: int
+
+
+async def lock_index(session: Session) -> None:
+    """Let writers of the index take turns until the transaction ends, so that the last read is the last written."""
+    if session.get_bind().dialect.name == "postgresql":
+        await session.exec(select(func.pg_advisory_xact_lock(ADVISORY_LOCK)))
+
+
+FORGET = text(
+    "INSERT INTO search_term(search_term, rowid, terms) "
+    "SELECT 'delete', place, terms FROM search_document WHERE place = :place"
+)
+LEARN = text("INSERT INTO search_term(rowid, terms) VALUES (:place, :terms)")
+
+
+async def write_entries(session: Session, label: str, entries: Sequence[Entry]) -> None:
+    """Replace what the index says of these things; call `lock_index` before reading them."""
+    table = table_of(SearchDocument)
+    is_sqlite = session.get_bind().dialect.name == "sqlite"
+    mine = (table.c.label == label) & table.c.node_id.in_([entry.node_id for entry in entries])
+    connection = await session.connection()
+    if is_sqlite and (old := (await connection.execute(select(table.c.place).where(mine))).all()):
+        await connection.execute(FORGET, [{"place": place} for (place,) in old])
+    await connection.execute(delete(table).where(mine))
+    placed = [(entry, entry.place) for entry in entries if entry.place is not None]
+    rows = [{"place": place, "label": label, "node_id": e.node_id, "terms": e.terms()} for e, place in placed]
+    if not rows:
+        return
+    await give_places(session, rows)
+    await connection.execute(insert(table), rows)
+    if is_sqlite:
+        await connection.execute(LEARN, [{"place": row["place"], "terms": row["terms"]} for row in rows])
+
+
+async def give_places(session: Session, rows: list[dict[str, Any]]) -> None:
+    """Move each row to the next place that is free, where two ids of one second share what is kept of them."""
+    wanted = [row["place"] for row in rows]
+    taken = set((await session.exec(select(SearchDocument.place).where(col(SearchDocument.place).in_(wanted)))).all())
+    for row in rows:
+        while row["place"] in taken:
+            row["place"] += 1
+            if await session.get(SearchDocument, row["place"]):
+                taken.add(row["place"])
+        taken.add(row["place"])
+
+
+async def find_entries(session: Session, conditions: Sequence[Condition], *, limit: int) -> list[tuple[int, int, str]]:
+    """Rank, place and id of the first things that meet each condition, in order of rank and place."""
+    is_sqlite = session.get_bind().dialect.name == "sqlite"
+    parts = [sqlite_part(each, limit) if is_sqlite else postgresql_part(each, limit) for each in conditions]
+    statement = union_all(*(select(part.c) for part in parts)) if len(parts) > 1 else select(parts[0].c)
+    rows = (await (await session.connection()).execute(statement)).all()
+    return sorted((row.rank, row.place, row.node_id) for row in rows)
+
+
+FTS = """
+SELECT rowid AS place
+FROM search_term
+WHERE search_term MATCH :question AND rowid > :after AND rowid < :before
+ORDER BY rowid
+LIMIT :most
+"""
+
+
+def sqlite_part(condition: Condition, limit: int) -> Any:
+    table = table_of(SearchDocument)
+    given = {"question": fts_question(condition), "after": condition.after, "before": condition.before, "most": limit}
+    # Unique names, because several of these parts stand in one statement.
+    bound = [bindparam(name, value, unique=True) for name, value in given.items()]
+    places = text(FTS).bindparams(*bound).columns(column("place", BigInteger)).subquery()
+    rank = literal_column(str(condition.rank)).label("rank")
+    return select(rank, table.c.place, table.c.node_id).join(places, table.c.place == places.c.place).subquery()
+
+
+def fts_question(condition: Condition) -> str:
+    """The condition in the language of FTS5; each word is quoted and holds no quote."""
+    words = [word.translate(INNER_SIGNS) for word in condition.words]
+    titled = [TITLE_MARK + word for word in words]
+    parts = [f'"{word}"' for word in (titled if condition.in_title else words)]
+    parts += ["(" + " OR ".join(f'"{KEY_MARK}{key}"' for key in group) + ")" for group in condition.keys]
+    question = " AND ".join(parts)
+    if condition.in_title is False:
+        question = f"({question}) NOT (" + " AND ".join(f'"{word}"' for word in titled) + ")"
+    return question
+
+
+def postgresql_part(condition: Condition, limit: int) -> Any:
+    table = table_of(SearchDocument)
+    terms = func.string_to_array(table.c.terms, " ", type_=postgresql.ARRAY(table.c.terms.type))
+    words = [word.translate(INNER_SIGNS) for word in condition.words]
+    titled = [TITLE_MARK + word for word in words]
+    query = select(literal_column(str(condition.rank)).label("rank"), table.c.place, table.c.node_id)
+    query = query.where(table.c.place > condition.after, table.c.place < condition.before)
+    if words:
+        query = query.where(terms.contains(titled if condition.in_title else words))
+    for group in condition.keys:
+        query = query.where(terms.overlap([KEY_MARK + key for key in group]))
+    if condition.in_title is False:
+        query = query.where(~terms.contains(titled))
+    return query.order_by(table.c.place).limit(limit).subquery()
