@@ -1,0 +1,197 @@
+"""Places in the waiting lists: who stands where, who may look, and a manager's reordering with its reason."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+from community.access import runs_event
+from community.registrations import COLUMNS
+from community.seats import Change, Channel, RegistrationStatus, change_registrations, channel_of, registration_key
+from community.waitlist import QUEUE_HEAD, Promotion, promote_waitlist, queue_of, rank_between, rank_of
+from core.audit import ACT_AUDITED, act
+from core.clock import iso
+from core.errors import BadUserInput, NotFound, Refusal
+from core.ids import new_id
+from core.paging import Page, cut, decode_cursor, page_size
+from graph.client import GraphClient, Row, Transaction
+from graph.owed import Effect, owe_effects
+
+LONGEST_REASON = 500
+
+
+class NotWaiting(Refusal):
+    code = "NOT_WAITING"
+    en = "This customer does not wait for a place."
+    zh = "该客户不在候补名单中。"
+
+
+class ReorderInvalid(BadUserInput):
+    code = "REORDER_INVALID"
+    en = "The place or the reason is not valid."
+    zh = "顺位或理由无效。"
+
+
+COUNT_BEFORE = """
+UNWIND $rows AS row
+MATCH (e:Event {id: row.event_id})<-[r:REGISTERED_FOR]-()
+USING INDEX r:REGISTERED_FOR(queue)
+WHERE r.queue > row.low AND r.queue < row.queue
+RETURN row.queue AS queue, count(r) AS before
+"""
+
+
+async def positions(graph: GraphClient, queues: Collection[str]) -> dict[str, int]:
+    """The position of each place, 1 for the first, by its text: how many wait before it, and one."""
+    rows = [
+        {"event_id": queue.split(":")[0], "low": queue.rsplit(":", 1)[0] + ":", "queue": queue} for queue in set(queues)
+    ]
+    found = {row["queue"]: row["before"] + 1 for row in await graph.read(COUNT_BEFORE, rows=rows)}
+    return {queue: found.get(queue, 1) for queue in queues}
+
+
+RUNS = """
+UNWIND $event_ids AS id
+MATCH (e:Event {id: id})<-[:HOSTS]-(c:Community)
+OPTIONAL MATCH (me:Customer {id: $viewer_id})
+OPTIONAL MATCH (me)-[m:MEMBER_OF {key: c.id + ':' + $viewer_id}]->(:Community)
+OPTIONAL MATCH (me)-[h:HOSTS_EVENT]->(x:Event)
+WHERE x.id = id
+RETURN id, m.role AS role, count(h) > 0 AS hosts
+"""
+
+
+async def events_run_by(graph: GraphClient, viewer_id: str, event_ids: Sequence[str]) -> dict[str, bool]:
+    """Whether the viewer runs each of these events, and so sees who comes and who waits."""
+    rows = await graph.read(RUNS, viewer_id=viewer_id, event_ids=list(event_ids))
+    return {row["id"]: runs_event(row["role"], hosts=row["hosts"]) for row in rows}
+
+
+WAITLIST = (
+    """
+MATCH (e:Event {id: $event_id})<-[r:REGISTERED_FOR]-(c:Customer)
+USING INDEX r:REGISTERED_FOR(queue)
+WHERE r.queue > $low AND r.queue < $high
+RETURN e.id AS event_id, c.id AS customer_id, """
+    + COLUMNS
+    + """
+ORDER BY r.queue
+LIMIT $limit
+"""
+)
+
+
+async def waitlist_of(
+    graph: GraphClient, event_id: str, channel: Channel, *, first: int | None, after: str | None
+) -> Page[Row]:
+    """One waiting list in its order, each row with its `position`; for those who run the event."""
+    size = page_size(first)
+    position = decode_cursor(after, str)
+    base = queue_of(event_id, channel, "")
+    low = base + str(position[0]) if position else base
+    rows = await graph.read(WAITLIST, event_id=event_id, low=low, high=base[:-1] + ";", limit=size + 1)
+    start = (await positions(graph, [rows[0]["queue"]]))[rows[0]["queue"]] if rows and position else 1
+    numbered = [{**row, "position": number} for number, row in enumerate(rows, start)]
+    return cut(numbered, size, lambda row: (row["queue"].removeprefix(base),))
+
+
+REGISTRATIONS_OF_EVENT = (
+    """
+MATCH (e:Event {id: $event_id})<-[r:REGISTERED_FOR]-(c:Customer)
+USING INDEX r:REGISTERED_FOR(order)
+WHERE r.order > $low AND r.order < $high AND ($status = '' OR r.status = $status)
+RETURN e.id AS event_id, c.id AS customer_id, r.order AS place, """
+    + COLUMNS
+    + """
+ORDER BY r.order
+LIMIT $limit
+"""
+)
+
+
+async def registrations_at(
+    graph: GraphClient, event_id: str, status: RegistrationStatus | None, *, first: int | None, after: str | None
+) -> Page[Row]:
+    """Everybody who registered for an event, the earliest first; with a status it reads on until the page is full."""
+    size = page_size(first)
+    position = decode_cursor(after, str)
+    base = f"{event_id}:"
+    rows = await graph.read(
+        REGISTRATIONS_OF_EVENT,
+        event_id=event_id,
+        low=base + str(position[0]) if position else base,
+        high=f"{event_id};",
+        status=status or "",
+        limit=size + 1,
+    )
+    return cut(rows, size, lambda row: (row["place"].removeprefix(base),))
+
+
+# The event is locked only for those who run it.
+LOCK_LIST = """
+MATCH (e:Event {id: $event_id})<-[:HOSTS]-(c:Community)
+OPTIONAL MATCH (me:Customer {id: $manager_id})
+OPTIONAL MATCH (me)-[m:MEMBER_OF {key: c.id + ':' + $manager_id}]->(:Community)
+WITH e, c, m
+WHERE m.role IN ['OWNER', 'MANAGER']
+SET e.touched_at = $now
+WITH e, c
+OPTIONAL MATCH (:Customer {id: $customer_id})-[r:REGISTERED_FOR {key: $key}]->(:Event)
+RETURN c.id AS community_id, e.next_ticket AS next_ticket, properties(r) AS registration
+"""
+
+
+async def reorder_waitlist(
+    graph: GraphClient, *, event_id: str, customer_id: str, position: int, reason: str, manager_id: str, now: datetime
+) -> list[Promotion]:
+    """Move somebody to a position in their list, 1 for the first; the reason is kept in the audit trail.
+
+    A position beyond the end is the end. Raises NotFound where the manager does not manage the event's community,
+    NotWaiting, ReorderInvalid.
+    """
+    if position < 1:
+        raise ReorderInvalid(path=("position",), detail="1 is the first")
+    if not 1 <= len(reason.strip()) <= LONGEST_REASON:
+        raise ReorderInvalid(path=("reason",), detail=f"1 to {LONGEST_REASON} characters")
+    act_id = new_id()
+
+    async def work(tx: Transaction) -> list[Promotion]:
+        key = registration_key(event_id, customer_id)
+        names = {"event_id": event_id, "manager_id": manager_id, "customer_id": customer_id, "key": key}
+        rows = await tx.run(LOCK_LIST, **names, now=iso(now))
+        if not rows:
+            raise NotFound(path=("eventId",))
+        registration = rows[0]["registration"]
+        if registration is None or registration["status"] != RegistrationStatus.WAITING:
+            raise NotWaiting(path=("customerId",))
+        before, after = await place_at(tx, event_id, customer_id, registration, position, rows[0]["next_ticket"])
+        await change_registrations(tx, event_id, [Change(customer_id, registration, {"queue": after})])
+        done = act(
+            area=f"community:{rows[0]['community_id']}",
+            actor=manager_id,
+            action="waitlist.reordered",
+            subject=registration["id"],
+            reason=reason.strip(),
+            at=now,
+            event_id=event_id,
+            customer_id=customer_id,
+            position_before=before,
+            position_after=position,
+        )
+        await owe_effects(tx, [Effect(ACT_AUDITED, f"waitlist.reordered:{act_id}", done)], now=now)
+        return await promote_waitlist(tx, event_id, now=now)
+
+    return await graph.transact(work, contended=event_id)
+
+
+async def place_at(
+    tx: Transaction, event_id: str, customer_id: str, registration: Row, position: int, next_ticket: int
+) -> tuple[int, str]:
+    """The position that the customer has, and the text of the place that makes it `position`."""
+    base = queue_of(event_id, channel_of(registration), "")
+    names = {"event_id": event_id, "low": base, "high": base[:-1] + ";"}
+    list_up_to = await tx.run(QUEUE_HEAD, **names, limit=position + 1)
+    earlier = await tx.run(COUNT_BEFORE, rows=[{**names, "queue": registration["queue"]}])
+    ranks = [row["registration"]["queue"].removeprefix(base) for row in list_up_to if row["customer_id"] != customer_id]
+    low = ranks[position - 2] if 2 <= position <= len(ranks) + 1 else ""
+    low = ranks[-1] if position > len(ranks) + 1 and ranks else low
+    high = ranks[position - 1] if position <= len(ranks) else rank_of(next_ticket)
+    return (earlier[0]["before"] + 1 if earlier else 1), base + rank_between(low, high)
