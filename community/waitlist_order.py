@@ -16,6 +16,7 @@ from graph.client import GraphClient, Row, Transaction
 from graph.owed import Effect, owe_effects
 
 LONGEST_REASON = 500
+LAST_POSITION = 10_000
 
 
 class NotWaiting(Refusal):
@@ -147,8 +148,8 @@ async def reorder_waitlist(
     A position beyond the end is the end. Raises NotFound where the manager does not manage the event's community,
     NotWaiting, ReorderInvalid.
     """
-    if position < 1:
-        raise ReorderInvalid(path=("position",), detail="1 is the first")
+    if not 1 <= position <= LAST_POSITION:
+        raise ReorderInvalid(path=("position",), detail=f"1 to {LAST_POSITION}")
     if not 1 <= len(reason.strip()) <= LONGEST_REASON:
         raise ReorderInvalid(path=("reason",), detail=f"1 to {LONGEST_REASON} characters")
     act_id = new_id()
@@ -162,8 +163,13 @@ async def reorder_waitlist(
         registration = rows[0]["registration"]
         if registration is None or registration["status"] != RegistrationStatus.WAITING:
             raise NotWaiting(path=("customerId",))
-        before, after = await place_at(tx, event_id, customer_id, registration, position, rows[0]["next_ticket"])
-        await change_registrations(tx, event_id, [Change(customer_id, registration, {"queue": after})])
+        ranks, before = await ranks_around(tx, event_id, customer_id, registration, position)
+        reached = min(position, len(ranks) + 1)
+        # Before the first is nothing, and behind the last whoever comes next.
+        bounds = ["", *ranks, rank_of(rows[0]["next_ticket"])]
+        low, high = bounds[reached - 1], bounds[reached]
+        place = queue_of(event_id, channel_of(registration), rank_between(low, high))
+        await change_registrations(tx, event_id, [Change(customer_id, registration, {"queue": place})])
         done = act(
             area=f"community:{rows[0]['community_id']}",
             actor=manager_id,
@@ -174,7 +180,7 @@ async def reorder_waitlist(
             event_id=event_id,
             customer_id=customer_id,
             position_before=before,
-            position_after=position,
+            position_after=reached,
         )
         await owe_effects(tx, [Effect(ACT_AUDITED, f"waitlist.reordered:{act_id}", done)], now=now)
         return await promote_waitlist(tx, event_id, now=now)
@@ -182,16 +188,13 @@ async def reorder_waitlist(
     return await graph.transact(work, contended=event_id)
 
 
-async def place_at(
-    tx: Transaction, event_id: str, customer_id: str, registration: Row, position: int, next_ticket: int
-) -> tuple[int, str]:
-    """The position that the customer has, and the text of the place that makes it `position`."""
+async def ranks_around(
+    tx: Transaction, event_id: str, customer_id: str, registration: Row, position: int
+) -> tuple[list[str], int]:
+    """The ranks of the others up to a position, and the position that the customer has now."""
     base = queue_of(event_id, channel_of(registration), "")
     names = {"event_id": event_id, "low": base, "high": base[:-1] + ";"}
-    list_up_to = await tx.run(QUEUE_HEAD, **names, limit=position + 1)
+    head = await tx.run(QUEUE_HEAD, **names, limit=position + 1)
     earlier = await tx.run(COUNT_BEFORE, rows=[{**names, "queue": registration["queue"]}])
-    ranks = [row["registration"]["queue"].removeprefix(base) for row in list_up_to if row["customer_id"] != customer_id]
-    low = ranks[position - 2] if 2 <= position <= len(ranks) + 1 else ""
-    low = ranks[-1] if position > len(ranks) + 1 and ranks else low
-    high = ranks[position - 1] if position <= len(ranks) else rank_of(next_ticket)
-    return (earlier[0]["before"] + 1 if earlier else 1), base + rank_between(low, high)
+    others = [row["registration"]["queue"] for row in head if row["customer_id"] != customer_id]
+    return [queue.removeprefix(base) for queue in others], earlier[0]["before"] + 1 if earlier else 1
