@@ -17,6 +17,9 @@ REGISTRATION_CHARGE = "registration.charge"
 REGISTRATION_PAID = "registration.paid"
 REGISTRATION_REFUND = "registration.refund"
 
+# Owed by whoever cancels an event; what was paid for it is given back.
+EVENT_CANCELLED = "event.cancelled"
+
 # The request that takes a seat charges it at once; the owed effect is for a request that died in between.
 PATIENCE = timedelta(seconds=30)
 

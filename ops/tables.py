@@ -4,7 +4,7 @@ from sqlmodel import SQLModel
 
 from core import audit, facts, outbox
 from customers import imports, profiles
-from loyalty import catalogue, earning, ledger, lots, redemption
+from loyalty import catalogue, charges, earning, ledger, lots, redemption
 from referrals import attribution, codes, links, programs, rewards
 from service import notifications
 
@@ -15,6 +15,7 @@ MODULES = (
     imports,
     profiles,
     catalogue,
+    charges,
     earning,
     ledger,
     lots,
