@@ -9,6 +9,7 @@ from strawberry.extensions import AddValidationRules, MaxTokensLimiter, ParserCa
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
+from api.community.checkin import CheckInMutations
 from api.community.communities import CommunityMutations, CommunityQueries
 from api.community.events import EventMutations, EventQueries
 from api.community.recommendations import (
@@ -58,6 +59,7 @@ class Mutation(
     CommunityMutations,
     EventMutations,
     RegistrationMutations,
+    CheckInMutations,
     ReferralMutations,
     FactMutations,
     RedemptionMutations,

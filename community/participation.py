@@ -219,13 +219,13 @@ async def count_imported(
         moved.setdefault(row["event_id"], []).append(Change(row["customer_id"], None, row))
     for row in changed:
         moved.setdefault(row["event_id"], []).append(Change(row["customer_id"], known[row["key"]], row))
-    counts = [{"id": key, **count_changes(changes)} for key, changes in sorted(moved.items())]
-    counts = [row for row in counts if any(value for name, value in row.items() if name != "id")]
+    counts = {key: count_changes(changes) for key, changes in sorted(moved.items())}
+    counts = {key: row for key, row in counts.items() if any(row.values())}
     if counts:
-        await tx.run(COUNT_REGISTERED, rows=counts)
-    for row in counts:
-        if events[row["id"]]["waiting"]:
-            await promote_waitlist(tx, row["id"], now=now)
+        await tx.run(COUNT_REGISTERED, rows=[{"id": key, **row} for key, row in counts.items()])
+    for key in counts:
+        if events[key]["waiting"]:
+            await promote_waitlist(tx, key, now=now)
 
 
 async def write_registrations(batch: Batch[RegistrationRow]) -> list[Rejection]:

@@ -1,6 +1,6 @@
 """Registering for events: seats within capacity under any number of writers, and a place in the list beyond it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -364,17 +364,25 @@ r.offer_expires_at AS offer_expires_at, r.price_points AS price_points, coalesce
 READ_REGISTRATIONS = (
     """
 UNWIND $rows AS row
-MATCH (:Customer {id: $customer_id})-[r:REGISTERED_FOR {key: row.key}]->(:Event)
-RETURN row.event_id AS event_id, $customer_id AS customer_id, """
+MATCH (:Customer {id: row.customer_id})-[r:REGISTERED_FOR {key: row.key}]->(:Event)
+RETURN row.event_id AS event_id, row.customer_id AS customer_id, r.key AS key, """
     + COLUMNS
 )
 
 
+async def read_registrations(graph: GraphClient, pairs: Iterable[tuple[str, str]]) -> dict[str, Row]:
+    """Registrations by their keys, from pairs of event and customer."""
+    rows = [
+        {"event_id": event_id, "customer_id": customer_id, "key": registration_key(event_id, customer_id)}
+        for event_id, customer_id in pairs
+    ]
+    return {row["key"]: row for row in await graph.read(READ_REGISTRATIONS, rows=rows)}
+
+
 async def registrations_for(graph: GraphClient, customer_id: str, event_ids: Sequence[str]) -> dict[str, Row]:
     """The customer's registrations by event id."""
-    keys = [{"event_id": event_id, "key": registration_key(event_id, customer_id)} for event_id in event_ids]
-    rows = await graph.read(READ_REGISTRATIONS, customer_id=customer_id, rows=keys)
-    return {row["event_id"]: row for row in rows}
+    rows = await read_registrations(graph, [(event_id, customer_id) for event_id in event_ids])
+    return {row["event_id"]: row for row in rows.values()}
 
 
 REGISTRATIONS_OF = (

@@ -1,5 +1,6 @@
 """Places in the waiting lists: who stands where, who may look, and a manager's reordering with its reason."""
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
@@ -11,7 +12,7 @@ from core.audit import ACT_AUDITED, act
 from core.clock import iso
 from core.errors import BadUserInput, NotFound, Refusal
 from core.ids import new_id
-from core.paging import Page, cut, decode_cursor, page_size
+from core.paging import Page, cut_each, decode_cursor, page_size
 from graph.client import GraphClient, Row, Transaction
 from graph.owed import Effect, owe_effects
 
@@ -66,64 +67,77 @@ async def events_run_by(graph: GraphClient, viewer_id: str, event_ids: Sequence[
     return {row["id"]: runs_event(row["role"], hosts=row["hosts"]) for row in rows}
 
 
-WAITLIST = (
+# For each event its page; the hint lets Neo4j read it in the order of its index, and stop where the page ends.
+WAITLISTS = (
     """
-MATCH (e:Event {id: $event_id})<-[r:REGISTERED_FOR]-(c:Customer)
-USING INDEX r:REGISTERED_FOR(queue)
-WHERE r.queue > $low AND r.queue < $high
-RETURN e.id AS event_id, c.id AS customer_id, """
+UNWIND $rows AS row
+CALL (row) {
+  MATCH (e:Event {id: row.event_id})<-[r:REGISTERED_FOR]-(c:Customer)
+  USING INDEX r:REGISTERED_FOR(queue)
+  WHERE r.queue > row.low AND r.queue < row.high
+  RETURN r, c.id AS customer_id
+  ORDER BY r.queue
+  LIMIT $limit
+}
+RETURN row.event_id AS event_id, customer_id, """
     + COLUMNS
-    + """
-ORDER BY r.queue
-LIMIT $limit
-"""
+    + "ORDER BY r.queue"
 )
 
 
-async def waitlist_of(
-    graph: GraphClient, event_id: str, channel: Channel, *, first: int | None, after: str | None
-) -> Page[Row]:
-    """One waiting list in its order, each row with its `position`; for those who run the event."""
+async def waitlists_of(
+    graph: GraphClient, event_ids: Sequence[str], channel: Channel, *, first: int | None, after: str | None
+) -> dict[str, Page[Row]]:
+    """A page of each event's list in its order, each row with its `position`; for those who run the events."""
     size = page_size(first)
     position = decode_cursor(after, str)
-    base = queue_of(event_id, channel, "")
-    low = base + str(position[0]) if position else base
-    rows = await graph.read(WAITLIST, event_id=event_id, low=low, high=base[:-1] + ";", limit=size + 1)
-    start = (await positions(graph, [rows[0]["queue"]]))[rows[0]["queue"]] if rows and position else 1
-    numbered = [{**row, "position": number} for number, row in enumerate(rows, start)]
-    return cut(numbered, size, lambda row: (row["queue"].removeprefix(base),))
+    bases = {event_id: queue_of(event_id, channel, "") for event_id in event_ids}
+    passed = str(position[0]) if position else ""
+    bounds = [{"event_id": key, "low": base + passed, "high": base[:-1] + ";"} for key, base in bases.items()]
+    rows = await graph.read(WAITLISTS, rows=bounds, limit=size + 1)
+    heads = {row["event_id"]: row["queue"] for row in reversed(rows)}
+    starts = await positions(graph, heads.values()) if position and heads else {}
+    counted: Counter[str] = Counter()
+    for row in rows:
+        row["position"] = starts.get(heads[row["event_id"]], 1) + counted[row["event_id"]]
+        counted[row["event_id"]] += 1
+    ids = list(event_ids)
+    return cut_each(ids, rows, "event_id", size, lambda row: (row["queue"].removeprefix(bases[row["event_id"]]),))
 
 
-REGISTRATIONS_OF_EVENT = (
+REGISTRATIONS_OF_EVENTS = (
     """
-MATCH (e:Event {id: $event_id})<-[r:REGISTERED_FOR]-(c:Customer)
-USING INDEX r:REGISTERED_FOR(order)
-WHERE r.order > $low AND r.order < $high AND ($status = '' OR r.status = $status)
-RETURN e.id AS event_id, c.id AS customer_id, r.order AS place, """
+UNWIND $rows AS row
+CALL (row) {
+  MATCH (e:Event {id: row.event_id})<-[r:REGISTERED_FOR]-(c:Customer)
+  USING INDEX r:REGISTERED_FOR(order)
+  WHERE r.order > row.low AND r.order < row.high AND ($status = '' OR r.status = $status)
+  RETURN r, c.id AS customer_id
+  ORDER BY r.order
+  LIMIT $limit
+}
+RETURN row.event_id AS event_id, customer_id, r.order AS place, """
     + COLUMNS
-    + """
-ORDER BY r.order
-LIMIT $limit
-"""
+    + "ORDER BY r.order"
 )
 
 
 async def registrations_at(
-    graph: GraphClient, event_id: str, status: RegistrationStatus | None, *, first: int | None, after: str | None
-) -> Page[Row]:
-    """Everybody who registered for an event, the earliest first; with a status it reads on until the page is full."""
+    graph: GraphClient,
+    event_ids: Sequence[str],
+    status: RegistrationStatus | None,
+    *,
+    first: int | None,
+    after: str | None,
+) -> dict[str, Page[Row]]:
+    """Who registered for each event, the earliest first; with a status it reads on until the page is full."""
     size = page_size(first)
     position = decode_cursor(after, str)
-    base = f"{event_id}:"
-    rows = await graph.read(
-        REGISTRATIONS_OF_EVENT,
-        event_id=event_id,
-        low=base + str(position[0]) if position else base,
-        high=f"{event_id};",
-        status=status or "",
-        limit=size + 1,
-    )
-    return cut(rows, size, lambda row: (row["place"].removeprefix(base),))
+    passed = str(position[0]) if position else ""
+    ids = list(event_ids)
+    bounds = [{"event_id": key, "low": f"{key}:{passed}", "high": f"{key};"} for key in ids]
+    rows = await graph.read(REGISTRATIONS_OF_EVENTS, rows=bounds, status=status or "", limit=size + 1)
+    return cut_each(ids, rows, "event_id", size, lambda row: (row["place"].removeprefix(row["event_id"] + ":"),))
 
 
 # The event is locked only for those who run it.

@@ -40,7 +40,7 @@ from community.waitlist_order import (
     positions,
     registrations_at,
     reorder_waitlist,
-    waitlist_of,
+    waitlists_of,
 )
 from core.clock import iso, parse_instant, utc_now
 from core.errors import NotFound, Refusal
@@ -401,7 +401,7 @@ async def test_a_manager_reorders_with_a_reason_that_is_kept(graph: GraphClient)
         )
 
     async def order() -> list[int]:
-        page = await waitlist_of(graph, event, Channel.PLACE, first=None, after=None)
+        page = (await waitlists_of(graph, [event], Channel.PLACE, first=None, after=None))[event]
         assert [row["position"] for row in page.rows] == [1, 2, 3, 4]
         return [waiting.index(row["customer_id"]) for row in page.rows]
 
@@ -431,15 +431,15 @@ async def test_a_manager_reorders_with_a_reason_that_is_kept(graph: GraphClient)
     audited = [row for row in await graph.read(OWED, id=event) if row["topic"] == "act.audited"]
     assert len(audited) == 4
     assert all("Flies in from abroad" in row["payload"] for row in audited)
-    second = await waitlist_of(graph, event, Channel.PLACE, first=2, after=None)
-    rest = await waitlist_of(graph, event, Channel.PLACE, first=2, after=second.cursors[-1])
+    second = (await waitlists_of(graph, [event], Channel.PLACE, first=2, after=None))[event]
+    rest = (await waitlists_of(graph, [event], Channel.PLACE, first=2, after=second.cursors[-1]))[event]
     assert [row["position"] for row in rest.rows] == [3, 4]
     assert (second.has_next, rest.has_next) == (True, False)
     runs = [(await events_run_by(graph, one, [event]))[event] for one in (manager, member, host, holder)]
     assert runs == [True, False, True, False]
-    everybody = await registrations_at(graph, event, None, first=None, after=None)
+    everybody = (await registrations_at(graph, [event], None, first=None, after=None))[event]
     assert [row["customer_id"] for row in everybody.rows] == [holder, *waiting]
-    some = await registrations_at(graph, event, RegistrationStatus.WAITING, first=2, after=None)
+    some = (await registrations_at(graph, [event], RegistrationStatus.WAITING, first=2, after=None))[event]
     assert ([row["customer_id"] for row in some.rows], some.has_next) == (waiting[:2], True)
 
 
