@@ -20,6 +20,10 @@ from community.reports import Report, open_reports
 from community.rosters import guests_of, members_of
 from community.tallies import tallies_of
 from core.audit import audit_trails
+from community.memberships import members_of
+from community.registrations import read_registrations, registrations_for
+from community.seats import Channel, RegistrationStatus
+from community.waitlist_order import events_run_by, positions, registrations_at, waitlists_of
 from core.clock import iso
 from core.db import Database, Record, rows_by_id
 from core.paging import Page
@@ -83,6 +87,52 @@ class Loaders:
     def members(
         self, first: int | None, after: str | None, roles: tuple[MemberRole, ...] = ()
     ) -> DataLoader[str, Page[Row]]:
+    @cached_property
+    def registrations(self) -> DataLoader[str, Row | None]:
+        """Registrations by their keys, `event:customer`."""
+
+        async def load(keys: Sequence[str]) -> Mapping[str, Row]:
+            pairs = [key.split(":") for key in keys]
+            return await read_registrations(self._graph, [(event_id, customer_id) for event_id, customer_id in pairs])
+
+        return by_key(load)
+
+    @cached_property
+    def waitlist_positions(self) -> DataLoader[str, int | None]:
+        """Positions by places in waiting lists."""
+        return by_key(lambda queues: positions(self._graph, queues))
+
+    @cached_property
+    def events_run(self) -> DataLoader[str, bool | None]:
+        """Whether the viewer runs each event."""
+
+        async def load(ids: Sequence[str]) -> Mapping[str, bool]:
+            viewer_id = await self._viewer_id()
+            return await events_run_by(self._graph, viewer_id, ids) if viewer_id else {}
+
+        return by_key(load)
+
+    def waitlists(self, channel: Channel, first: int | None, after: str | None) -> DataLoader[str, Page[Row]]:
+        """Pages of waiting lists by event; one loader for each combination of arguments."""
+
+        async def load(ids: list[str]) -> list[Page[Row]]:
+            pages = await waitlists_of(self._graph, ids, channel, first=first, after=after)
+            return [pages[key] for key in ids]
+
+        return self._paged.setdefault(("waitlists", channel, first, after), DataLoader(load_fn=load))
+
+    def event_registrations(
+        self, status: RegistrationStatus | None, first: int | None, after: str | None
+    ) -> DataLoader[str, Page[Row]]:
+        """Pages of registrations by event; one loader for each combination of arguments."""
+
+        async def load(ids: list[str]) -> list[Page[Row]]:
+            pages = await registrations_at(self._graph, ids, status, first=first, after=after)
+            return [pages[key] for key in ids]
+
+        return self._paged.setdefault(("registrations", status, first, after), DataLoader(load_fn=load))
+
+    def members(self, first: int | None, after: str | None) -> DataLoader[str, Page[Row]]:
         """Pages of members by community; one loader for each combination of arguments."""
 
         async def load(ids: list[str]) -> list[Page[Row]]:

@@ -13,6 +13,7 @@ from api.community.admissions import AdmissionMutations
 from api.community.bans import BanMutations
 from api.community.calendar import CalendarMutations
 from api.community.charters import CharterMutations
+from api.community.checkin import CheckInMutations
 from api.community.comments import CommentMutations
 from api.community.communities import CommunityQueries
 from api.community.discovery import DiscoveryQueries
@@ -81,6 +82,7 @@ class Mutation(
     CommentMutations,
     ReactionMutations,
     ReportMutations,
+    CheckInMutations,
     ReferralMutations,
     FactMutations,
     RedemptionMutations,

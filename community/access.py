@@ -66,3 +66,8 @@ MAY_READ = """(c.visibility <> 'PRIVATE'
 IS_LISTED = """(c.visibility = 'PUBLIC'
   OR coalesce(m.role, '') IN ['OWNER', 'MANAGER', 'MODERATOR', 'EXPERT', 'MEMBER'])"""
 IS_MEMBER = "coalesce(m.role, '') IN ['OWNER', 'MANAGER', 'MODERATOR', 'EXPERT', 'MEMBER']"
+
+
+def runs_event(role: str | None, *, hosts: bool) -> bool:
+    """Whether somebody with this role in its community, or named as a host, sees an event's lists and checks in."""
+    return role in MANAGERS or (hosts and role != MemberRole.BANNED)

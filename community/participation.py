@@ -8,8 +8,9 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AwareDatetime
 from pydantic import Field as Setting
 
-from community.access import MemberRole, is_member
-from community.standing import marks_of
+from community.access import MemberRole
+from community.seats import Change, channels_of, count_changes
+from community.waitlist import promote_waitlist
 from core.clock import iso
 from core.ids import derived_id
 from core.importing import Batch, ImportRow, Numbered, Rejection
@@ -165,12 +166,20 @@ def rejected_for(
     ]
 
 
+# The events are locked by this first write, in the order of their ids, so that nobody changes the counts meanwhile.
+LOCK_EVENTS = """
+UNWIND $ids AS id
+MATCH (e:Event {id: id})
+SET e.touched_at = $now
+RETURN e.id AS id, e.attendance_mode AS attendance_mode, coalesce(e.waiting, 0) + coalesce(e.link_waiting, 0) AS waiting
+"""
+
 KNOWN_REGISTRATIONS = """
 UNWIND $rows AS row
 MATCH (me:Customer {id: row.customer_id}), (e:Event {id: row.event_id})
 OPTIONAL MATCH (me)-[r:REGISTERED_FOR]->(e)
 RETURN row.key AS key, r.status AS status, r.registered_at AS registered_at, r.attended_at AS attended_at,
-       r.guests AS guests
+       r.guests AS guests, r.channel AS channel
 """
 
 # Imported attendance is settled: its consequences were the affair of the system that it comes from.
@@ -178,47 +187,78 @@ CREATE_REGISTRATIONS = """
 UNWIND $rows AS row
 MATCH (me:Customer {id: row.customer_id}), (e:Event {id: row.event_id})
 CREATE (me)-[:REGISTERED_FOR {id: row.id, key: row.key, status: row.status, registered_at: row.registered_at,
-  attended_at: row.attended_at, guests: row.guests, settled: true}]->(e)
+  attended_at: row.attended_at, guests: row.guests, channel: row.channel, order: row.order, settled: true}]->(e)
 """
 
+# Whoever waited or was offered a place does neither any more.
 UPDATE_REGISTRATIONS = """
 UNWIND $rows AS row
 MATCH (:Customer {id: row.customer_id})-[r:REGISTERED_FOR]->(:Event {id: row.event_id})
 SET r.status = row.status, r.registered_at = row.registered_at, r.attended_at = row.attended_at,
-    r.guests = row.guests, r.settled = true
+    r.guests = row.guests, r.channel = row.channel, r.order = row.order, r.settled = true,
+    r.queue = null, r.offer = null, r.offer_expires_at = null, r.overtaken = null
 """
 
 COUNT_REGISTERED = """
 UNWIND $rows AS row
 MATCH (e:Event {id: row.id})
-SET e.registered = e.registered + row.added
+SET e.registered = coalesce(e.registered, 0) + row.registered,
+    e.link_registered = coalesce(e.link_registered, 0) + row.link_registered,
+    e.waiting = coalesce(e.waiting, 0) + row.waiting, e.link_waiting = coalesce(e.link_waiting, 0) + row.link_waiting
 """
 
 
-async def put_registrations(tx: Transaction, rows: Mapping[str, Row]) -> set[str]:
-    """Create the registrations that are new and change those that differ; returns the keys whose event is known."""
-    known = {row["key"]: row for row in await tx.run(KNOWN_REGISTRATIONS, rows=list(rows.values()))}
-    created = [rows[key] for key, old in known.items() if old["status"] is None]
+async def put_registrations(tx: Transaction, rows: Mapping[str, Row], now: datetime) -> set[str]:
+    """Create the registrations that are new and change those that differ; returns the keys whose event is known.
+
+    The counts of the events follow, guests included, and whoever waits for seats that this frees is promoted.
+    """
+    ids = sorted({row["event_id"] for row in rows.values()})
+    events = {row["id"]: row for row in await tx.run(LOCK_EVENTS, ids=ids, now=iso(now))}
+    asked = [with_channel(row, events[row["event_id"]]) for row in rows.values() if row["event_id"] in events]
+    if not asked:
+        return set()
+    known = {row["key"]: row for row in await tx.run(KNOWN_REGISTRATIONS, rows=asked)}
+    found = [row for row in asked if row["key"] in known]
+    created = [row for row in found if known[row["key"]]["status"] is None]
     changed = [
-        rows[key]
-        for key, old in known.items()
-        if old["status"] is not None and any(rows[key][name] != value for name, value in old.items())
+        row
+        for row in found
+        if (old := known[row["key"]])["status"] is not None and any(row[name] != old[name] for name in old)
     ]
     if created:
         await tx.run(CREATE_REGISTRATIONS, rows=created)
     if changed:
         await tx.run(UPDATE_REGISTRATIONS, rows=changed)
-    added: Counter[str] = Counter()
-    for row in (*created, *changed):
-        added[row["event_id"]] += holds_place(row["status"]) - holds_place(known[row["key"]]["status"])
-    counts = [{"id": key, "added": count} for key, count in sorted(added.items()) if count]
-    if counts:
-        await tx.run(COUNT_REGISTERED, rows=counts)
+    await count_imported(tx, events, created, changed, known, now)
     return set(known)
 
 
-def holds_place(status: str | None) -> bool:
-    return status not in (None, "CANCELLED")
+def with_channel(row: Row, event: Row) -> Row:
+    """A row with the channel that is usual at its event: those elsewhere say only that somebody came."""
+    return {**row, "channel": channels_of(event)[0]}
+
+
+async def count_imported(
+    tx: Transaction,
+    events: Mapping[str, Row],
+    created: Sequence[Row],
+    changed: Sequence[Row],
+    known: Mapping[str, Row],
+    now: datetime,
+) -> None:
+    moved: dict[str, list[Change]] = {}
+    for row in created:
+        moved.setdefault(row["event_id"], []).append(Change(row["customer_id"], None, row))
+    for row in changed:
+        moved.setdefault(row["event_id"], []).append(Change(row["customer_id"], known[row["key"]], row))
+    counts = {key: count_changes(changes) for key, changes in sorted(moved.items())}
+    counts = {key: row for key, row in counts.items() if any(row.values())}
+    if counts:
+        await tx.run(COUNT_REGISTERED, rows=[{"id": key, **row} for key, row in counts.items()])
+    for key in counts:
+        if events[key]["waiting"]:
+            await promote_waitlist(tx, key, now=now)
 
 
 async def write_registrations(batch: Batch[RegistrationRow]) -> list[Rejection]:
@@ -227,19 +267,21 @@ async def write_registrations(batch: Batch[RegistrationRow]) -> list[Rejection]:
     for item in batch.rows:
         customer, target = batch.customers[item.row.customer], event_id(batch.source, item.row.event)
         attended = attended_at(item.row)
+        registered_at = iso(item.row.registered_at)
         rows[f"{target}:{customer}"] = {
             "key": f"{target}:{customer}",
             "id": derived_id("registration", target, customer),
             "customer_id": customer,
             "event_id": target,
             "status": item.row.status,
-            "registered_at": iso(item.row.registered_at),
+            "registered_at": registered_at,
             "attended_at": iso(attended) if attended else None,
             "guests": item.row.guests,
+            "order": f"{target}:{registered_at}:{customer}",
         }
     graph: GraphClient = batch.graph
     written = await graph.transact(
-        lambda tx: put_registrations(tx, rows), contended="imported registrations", timeout=TIMEOUT_SECONDS
+        lambda tx: put_registrations(tx, rows, batch.now), contended="imported registrations", timeout=TIMEOUT_SECONDS
     )
     return rejected_for(batch.rows, written, batch.source, "event", event_id)
 

@@ -35,6 +35,7 @@ class Settings(BaseSettings):
     oidc_leeway_seconds: int = Field(default=30, ge=0, le=300)
 
     identity_hash_key: SecretStr = SecretStr("development-only")
+    checkin_key: SecretStr = SecretStr("development-only")
     max_body_bytes: int = Field(default=262_144, ge=1_024)
     operation_timeout_seconds: float = Field(default=10.0, gt=0)
     sweep_interval_seconds: int = Field(default=5, ge=1, le=60)
@@ -72,6 +73,8 @@ class Settings(BaseSettings):
             raise SettingsError("OIDC_ISSUER: the embedded development issuer does not run in production")
         if self.identity_hash_key.get_secret_value() == "development-only":
             raise SettingsError("IDENTITY_HASH_KEY: production needs its own secret")
+        if self.checkin_key.get_secret_value() == "development-only":
+            raise SettingsError("CHECKIN_KEY: production needs its own secret")
 
 
 class SettingsError(Exception):

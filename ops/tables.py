@@ -5,7 +5,7 @@ from sqlmodel import SQLModel
 from community import reports, search_sql
 from core import audit, facts, outbox
 from customers import imports, profiles
-from loyalty import catalogue, earning, ledger, lots, redemption
+from loyalty import catalogue, charges, earning, ledger, lots, redemption
 from referrals import attribution, codes, links, programs, rewards
 from service import calendar_feeds, digests, notifications
 
@@ -17,6 +17,7 @@ MODULES = (
     imports,
     profiles,
     catalogue,
+    charges,
     earning,
     ledger,
     lots,

@@ -10,8 +10,20 @@ import structlog
 from community.bans import BAN_ENDED, end_ban
 from community.comments import ANSWER_ACCEPTED
 from community.content import CONTENT_DELETED
+from community.prices import (
+    EVENT_CANCELLED,
+    REGISTRATION_CHARGE,
+    REGISTRATION_PAID,
+    REGISTRATION_REFUND,
+    Charge,
+    is_due,
+    mark_paid,
+    mark_refunded,
+)
+from community.registrations import release_seat
 from community.reports import REPORTS_RESOLVED, Resolution, close_case, tell_reporters
 from community.search_documents import SEARCH_INDEX, settle_index
+from community.waitlist import OFFER_EXPIRED, WAITLIST_DUE, expire_offers, promote_now
 from core import outbox
 from core.audit import ACT_AUDITED, record_act
 from core.clock import parse_instant, utc_now
@@ -19,8 +31,9 @@ from core.db import Database, Session
 from core.facts import FACT_RECORDED, OWN_SOURCE, Fact, NewFact, record_facts
 from customers.profiles import profile
 from graph.client import GraphClient
+from loyalty.charges import ChargeOver, charge_event, refund_all, refund_event
 from loyalty.earning import earn_for_fact
-from loyalty.ledger import Cause
+from loyalty.ledger import Cause, InsufficientPoints
 from loyalty.lots import POINTS_RELEASE, earn, release
 from referrals.attribution import REFERRAL_CLAIMED
 from referrals.rewards import (
@@ -152,6 +165,64 @@ async def on_search_index(work: Work) -> None:
     await settle_index(work.graph, work.session, work.key, work.payload, now=work.now)
 
 
+async def on_registration_charge(work: Work) -> None:
+    """Charge a seat for which no request did; where the points do not suffice, it goes to the next who waits."""
+    charge = Charge(**work.payload)
+    if not await is_due(work.graph, charge):
+        return
+    try:
+        async with work.session.begin_nested():
+            await charge_event(work.session, **work.payload, now=work.now)
+    except (InsufficientPoints, ChargeOver):
+        await release_seat(work.graph, charge, now=work.now, tell=True)
+        ring_event(work, charge.event_id)
+        return
+    # The seat is marked as paid only when the points are booked, so in a transaction after this one.
+    await outbox.owe(work.session, topic=REGISTRATION_PAID, key=charge.key, payload=work.payload, now=work.now)
+
+
+async def on_registration_paid(work: Work) -> None:
+    """Mark the seat; where it has gone meanwhile, the points go back."""
+    if not await mark_paid(work.graph, Charge(**work.payload)):
+        await refund_event(work.session, **work.payload, now=work.now)
+
+
+async def on_registration_refund(work: Work) -> None:
+    """Give back what a seat cost, or see to it that it never costs anything."""
+    await refund_event(work.session, **work.payload, now=work.now)
+
+
+# So many charges are given back in one transaction; the next page is an effect of its own.
+REFUNDS = 200
+
+
+async def on_event_cancelled(work: Work) -> None:
+    """Give back one page of what was paid for an event that does not take place."""
+    event_id = work.payload["event_id"]
+    charges = await refund_all(work.session, event_id, limit=REFUNDS, now=work.now)
+    given = [Charge(event_id, one.customer_id, one.sequence, one.points) for one in charges]
+    await mark_refunded(work.graph, given)
+    if len(charges) == REFUNDS:
+        key = f"{event_id}:{charges[-1].id}"
+        await outbox.owe(work.session, topic=EVENT_CANCELLED, key=key, payload=work.payload, now=work.now)
+
+
+async def on_offer_expired(work: Work) -> None:
+    """End what is overdue of an event's offers; its seats go to the next who wait."""
+    await expire_offers(work.graph, work.payload["event_id"], now=work.now)
+    ring_event(work, work.payload["event_id"])
+
+
+async def on_waitlist_due(work: Work) -> None:
+    """Promote the next batch of a list that was too long for one transaction."""
+    await promote_now(work.graph, work.payload["event_id"], now=work.now)
+    ring_event(work, work.payload["event_id"])
+
+
+def ring_event(work: Work, event_id: str) -> None:
+    work.told.append((f"event:{event_id}", {"event_id": event_id}))
+
+
 HANDLERS: dict[str, Handler] = {
     FACT_RECORDED: on_fact_recorded,
     REFERRAL_CLAIMED: on_referral_claimed,
@@ -164,6 +235,12 @@ HANDLERS: dict[str, Handler] = {
     REPORTS_RESOLVED: on_reports_resolved,
     BAN_ENDED: on_ban_ended,
     SEARCH_INDEX: on_search_index,
+    REGISTRATION_CHARGE: on_registration_charge,
+    REGISTRATION_PAID: on_registration_paid,
+    REGISTRATION_REFUND: on_registration_refund,
+    EVENT_CANCELLED: on_event_cancelled,
+    OFFER_EXPIRED: on_offer_expired,
+    WAITLIST_DUE: on_waitlist_due,
 }
 
 

@@ -7,6 +7,7 @@ from typing import Protocol
 import structlog
 
 from community.checkin import attendance, settle_attendance, unsettled_attendance
+from community.waitlist import expire_offers, overdue_events
 from core import outbox
 from core.clock import utc_now
 from core.facts import OWN_SOURCE, NewFact, record_facts
@@ -50,6 +51,7 @@ async def sweep_graph(stores: Stores) -> int:
     """Give attendance its fact and referrals their conversion where a crash came between the stores."""
     found = await sweep_edges(stores, unsettled_attendance, record_attendance)
     found += await sweep_edges(stores, unsettled_referrals, record_conversion)
+    await sweep_offers(stores)
     return found + await relay_owed(stores)
 
 
@@ -72,6 +74,17 @@ async def relay_owed(stores: Stores) -> int:
         moved += len(rows)
         after = rows[-1]["key"]
     return moved
+
+
+async def sweep_offers(stores: Stores) -> None:
+    """End the offers that are overdue though the effect that was to end them is not to be found."""
+    now = utc_now()
+    for event_id in await overdue_events(stores.graph, now=now, limit=BATCH):
+        try:
+            await expire_offers(stores.graph, event_id, now=now)
+            await stores.publish(f"event:{event_id}", {"event_id": event_id})
+        except Exception:
+            log.exception("offers_not_ended", event_id=event_id)
 
 
 async def sweep_edges(stores: Stores, find: Find, record: Record) -> int:

@@ -8,8 +8,9 @@ import strawberry
 from api.community.communities import Community, load_community
 from api.context import Info
 from api.refusals import Refusal, refusals
-from api.relay import Node, global_id, local_id
+from api.relay import Connection, Node, global_id, local_id
 from community.events import EventStatus, NewEvent, create_event
+from community.seats import Channel, RegistrationStatus
 from core.errors import NotFound
 from graph.client import Row
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from api.community.registrations import Registration
 
 strawberry.enum(EventStatus, name="EventStatus", description="It takes registrations while PUBLISHED.")
+strawberry.enum(RegistrationStatus, name="RegistrationStatus", description="What has become of a registration.")
+strawberry.enum(Channel, name="Channel", description="How one takes part: at the place, or by the link.")
 
 
 @strawberry.type(description="Something that a community does together.")
@@ -44,6 +47,32 @@ class Event(Node):
 
         row = await info.context.loaders.viewer_registrations.load(self.local)
         return registration_of(row) if row else None
+
+    @strawberry.field(description="A waiting list in its order; null for anybody who does not run the event.")
+    async def waitlist(
+        self,
+        info: Info,
+        channel: Annotated[Channel, strawberry.argument(description="Which of the two lists.")] = Channel.PLACE,
+        first: int | None = None,
+        after: str | None = None,
+    ) -> Connection[Annotated["Registration", strawberry.lazy("api.community.registrations")]] | None:
+        from api.community.registrations import waitlist_page
+
+        return await waitlist_page(info, self.local, channel, first, after)
+
+    @strawberry.field(description="Who registered, the earliest first; null for anybody who does not run the event.")
+    async def registrations(
+        self,
+        info: Info,
+        status: Annotated[
+            RegistrationStatus | None, strawberry.argument(description="Only these; null: all of them.")
+        ] = None,
+        first: int | None = None,
+        after: str | None = None,
+    ) -> Connection[Annotated["Registration", strawberry.lazy("api.community.registrations")]] | None:
+        from api.community.registrations import event_registration_page
+
+        return await event_registration_page(info, self.local, status, first, after)
 
 
 def event_of(row: Row | None, info: Info) -> Event | None:

@@ -1,36 +1,62 @@
-"""Registrations and check-in."""
+"""Registrations and waiting lists."""
 
 from datetime import datetime
 from typing import Annotated
 
 import strawberry
 
+from api.community.checkin_codes import CheckInCode, code_for
 from api.community.events import Event, load_event
+from api.community.payments import settle_standing, tell
 from api.context import Info
 from api.customers.profiles import Customer, load_customer
 from api.refusals import Refusal, refusals
 from api.relay import Connection, Node, connection, global_id, local_id
-from community.checkin import check_in
 from community.registrations import (
-    RegistrationStatus,
+    Standing,
     cancel_registration,
+    confirm_registration,
     register_for_event,
     registrations_for,
     registrations_of,
 )
+from community.seats import Channel, RegistrationStatus
+from community.waitlist_order import reorder_waitlist
 from core.errors import NotFound
 from graph.client import Row
 
-strawberry.enum(RegistrationStatus, name="RegistrationStatus", description="What has become of a registration.")
 
-
-@strawberry.type(description="A registration for an event.")
+@strawberry.type(description="A registration for an event, or a place in its waiting list.")
 class Registration(Node):
     status: RegistrationStatus = strawberry.field(description="What has become of it.")
-    registered_at: datetime = strawberry.field(description="When the place was taken.")
+    channel: Channel = strawberry.field(description="How the customer takes part.")
+    guests: int = strawberry.field(description="How many the customer brings along; each needs a seat.")
+    registered_at: datetime = strawberry.field(description="When the customer registered.")
     attended_at: datetime | None = strawberry.field(description="When the customer was checked in.")
+    offer_expires_at: datetime | None = strawberry.field(
+        description="Until when an offered place can be confirmed; null where none is offered."
+    )
+    price_points: int | None = strawberry.field(description="What it costs in points; null: nothing.")
+    paid: bool = strawberry.field(description="Whether the points are booked; false again when they were given back.")
     event_local: strawberry.Private[str]
     customer_local: strawberry.Private[str]
+    queue: strawberry.Private[str | None]
+    known_position: strawberry.Private[int | None]
+
+    @strawberry.field(description="The place in the waiting list, 1 for the first; null for whoever does not wait.")
+    async def position(self, info: Info) -> int | None:
+        if self.queue is None:
+            return None
+        return self.known_position or await info.context.loaders.waitlist_positions.load(self.queue)
+
+    @strawberry.field(description="What to show at the entrance; null for others, and unless REGISTERED and paid.")
+    async def check_in_code(self, info: Info) -> CheckInCode | None:
+        is_due = self.price_points is not None and not self.paid
+        if self.status != RegistrationStatus.REGISTERED or is_due:
+            return None
+        if await info.context.viewer_id() != self.customer_local:
+            return None
+        return code_for(info, self.event_local, self.customer_local)
 
     @strawberry.field(description="The event; null once it is out of your sight.")
     async def event(self, info: Info) -> Event | None:
@@ -45,16 +71,43 @@ def registration_of(row: Row) -> Registration:
     return Registration(
         id=global_id("Registration", row["id"]),
         status=RegistrationStatus(row["status"]),
+        channel=Channel(row["channel"]),
+        guests=row["guests"],
         registered_at=row["registered_at"],
         attended_at=row["attended_at"],
+        offer_expires_at=row["offer_expires_at"],
+        price_points=row["price_points"],
+        paid=row["paid"],
         event_local=row["event_id"],
         customer_local=row["customer_id"],
+        queue=row["queue"],
+        known_position=row.get("position"),
     )
 
 
 async def registration_page(info: Info, first: int | None, after: str | None) -> Connection[Registration]:
     """The viewer's own registrations."""
     page = await registrations_of(info.context.graph, await info.context.customer_id(), first=first, after=after)
+    return connection(page, after, registration_of)
+
+
+async def waitlist_page(
+    info: Info, event_id: str, channel: Channel, first: int | None, after: str | None
+) -> Connection[Registration] | None:
+    """A waiting list for those who run the event."""
+    if not await info.context.loaders.events_run.load(event_id):
+        return None
+    page = await info.context.loaders.waitlists(channel, first, after).load(event_id)
+    return connection(page, after, registration_of)
+
+
+async def event_registration_page(
+    info: Info, event_id: str, status: RegistrationStatus | None, first: int | None, after: str | None
+) -> Connection[Registration] | None:
+    """Everybody's registrations for those who run the event."""
+    if not await info.context.loaders.events_run.load(event_id):
+        return None
+    page = await info.context.loaders.event_registrations(status, first, after).load(event_id)
     return connection(page, after, registration_of)
 
 
@@ -65,13 +118,34 @@ async def registration_at(info: Info, event_id: str, customer_id: str) -> Regist
     return registration_of(rows[event_id])
 
 
-@strawberry.input(description="Which event.")
+async def settled(info: Info, event_id: str, customer_id: str, standing: Standing) -> Registration:
+    """The registration after an act, once its points are charged; raises InsufficientPoints."""
+    await settle_standing(info.context, event_id, customer_id, standing)
+    return await registration_at(info, event_id, customer_id)
+
+
+@strawberry.input(description="Which event, and how you take part.")
 class RegisterForEventInput:
+    event_id: strawberry.ID = strawberry.field(description="Global id of the event.")
+    channel: Channel | None = strawberry.field(
+        description="At the place or by the link; null: the event's usual way.", default=None
+    )
+    guests: int = strawberry.field(description="How many you bring along, up to guestsAllowed.", default=0)
+    waitlist: bool = strawberry.field(description="Whether you would wait when the event is full.", default=True)
+
+
+@strawberry.type(description="You have a place, or one in the waiting list: see the registration's status.")
+class RegisterForEventSuccess:
+    registration: Registration = strawberry.field(description="Your registration.")
+
+
+@strawberry.input(description="Which event.")
+class ConfirmRegistrationInput:
     event_id: strawberry.ID = strawberry.field(description="Global id of the event.")
 
 
-@strawberry.type(description="You have a place.")
-class RegisterForEventSuccess:
+@strawberry.type(description="The place that was offered is yours.")
+class ConfirmRegistrationSuccess:
     registration: Registration = strawberry.field(description="Your registration.")
 
 
@@ -80,54 +154,84 @@ class CancelRegistrationInput:
     event_id: strawberry.ID = strawberry.field(description="Global id of the event.")
 
 
-@strawberry.type(description="The place is free again.")
+@strawberry.type(description="The place is free again, and points that it cost are on their way back.")
 class CancelRegistrationSuccess:
     registration: Registration = strawberry.field(description="Your registration.")
 
 
-@strawberry.input(description="Who is present at which event.")
-class CheckInInput:
+@strawberry.input(description="Whom to move where in the waiting list, and why.")
+class ReorderWaitlistInput:
     event_id: strawberry.ID = strawberry.field(description="Global id of the event.")
-    customer_id: strawberry.ID = strawberry.field(description="Global id of the registered customer.")
+    customer_id: strawberry.ID = strawberry.field(description="Global id of the customer who waits.")
+    position: int = strawberry.field(description="The new place, 1 for the first; beyond the end: the end.")
+    reason: str = strawberry.field(description="Why, 1 to 500 characters; it is kept in the audit trail.")
 
 
-@strawberry.type(description="The customer is checked in.")
-class CheckInSuccess:
-    registration: Registration = strawberry.field(description="The registration.")
+@strawberry.type(description="The customer has the new place, or a seat where one was free for them there.")
+class ReorderWaitlistSuccess:
+    registration: Registration = strawberry.field(description="The registration that was moved.")
 
 
 RegisterForEventResult = Annotated[RegisterForEventSuccess | Refusal, strawberry.union("RegisterForEventResult")]
+ConfirmRegistrationResult = Annotated[
+    ConfirmRegistrationSuccess | Refusal, strawberry.union("ConfirmRegistrationResult")
+]
 CancelRegistrationResult = Annotated[CancelRegistrationSuccess | Refusal, strawberry.union("CancelRegistrationResult")]
-CheckInResult = Annotated[CheckInSuccess | Refusal, strawberry.union("CheckInResult")]
+ReorderWaitlistResult = Annotated[ReorderWaitlistSuccess | Refusal, strawberry.union("ReorderWaitlistResult")]
 
 
 @strawberry.type
 class RegistrationMutations:
-    @strawberry.mutation(description="Take a place at an event; who has one keeps it.")
+    @strawberry.mutation(description="Take a place at an event, or one in its waiting list; who has either keeps it.")
     @refusals
     async def register_for_event(self, info: Info, input: RegisterForEventInput) -> RegisterForEventResult:
         event_id = local_id("Event", input.event_id, "input", "eventId")
         customer_id = await info.context.customer_id()
-        await register_for_event(info.context.graph, event_id=event_id, customer_id=customer_id, now=info.context.now)
-        return RegisterForEventSuccess(registration=await registration_at(info, event_id, customer_id))
+        standing = await register_for_event(
+            info.context.graph,
+            event_id=event_id,
+            customer_id=customer_id,
+            channel=input.channel,
+            guests=input.guests,
+            waitlist=input.waitlist,
+            now=info.context.now,
+        )
+        return RegisterForEventSuccess(registration=await settled(info, event_id, customer_id, standing))
 
-    @strawberry.mutation(description="Give your place back.")
+    @strawberry.mutation(description="Take the place that is offered to you from the waiting list.")
+    @refusals
+    async def confirm_registration(self, info: Info, input: ConfirmRegistrationInput) -> ConfirmRegistrationResult:
+        event_id = local_id("Event", input.event_id, "input", "eventId")
+        customer_id = await info.context.customer_id()
+        standing = await confirm_registration(
+            info.context.graph, event_id=event_id, customer_id=customer_id, now=info.context.now
+        )
+        return ConfirmRegistrationSuccess(registration=await settled(info, event_id, customer_id, standing))
+
+    @strawberry.mutation(description="Give back your place, an offer, or your place in the waiting list.")
     @refusals
     async def cancel_registration(self, info: Info, input: CancelRegistrationInput) -> CancelRegistrationResult:
         event_id = local_id("Event", input.event_id, "input", "eventId")
         customer_id = await info.context.customer_id()
-        await cancel_registration(info.context.graph, event_id=event_id, customer_id=customer_id, now=info.context.now)
-        return CancelRegistrationSuccess(registration=await registration_at(info, event_id, customer_id))
+        standing = await cancel_registration(
+            info.context.graph, event_id=event_id, customer_id=customer_id, now=info.context.now
+        )
+        return CancelRegistrationSuccess(registration=await settled(info, event_id, customer_id, standing))
 
-    @strawberry.mutation(description="Mark a registered customer as present at an event that you manage.")
+    @strawberry.mutation(description="Move somebody in the waiting list of an event that you manage.")
     @refusals
-    async def check_in(self, info: Info, input: CheckInInput) -> CheckInResult:
+    async def reorder_waitlist(self, info: Info, input: ReorderWaitlistInput) -> ReorderWaitlistResult:
         context = info.context
         event_id = local_id("Event", input.event_id, "input", "eventId")
         customer_id = local_id("Customer", input.customer_id, "input", "customerId")
-        manager_id = await context.customer_id()
-        key = await check_in(
-            context.graph, event_id=event_id, customer_id=customer_id, manager_id=manager_id, now=context.now
+        promotions = await reorder_waitlist(
+            context.graph,
+            event_id=event_id,
+            customer_id=customer_id,
+            position=input.position,
+            reason=input.reason,
+            manager_id=await context.customer_id(),
+            now=context.now,
         )
-        await context.edge.enqueue("settle_attendance", key)
-        return CheckInSuccess(registration=await registration_at(info, event_id, customer_id))
+        await tell(context, event_id, customer_id, promotions)
+        return ReorderWaitlistSuccess(registration=await registration_at(info, event_id, customer_id))

@@ -37,7 +37,7 @@ async def counts(graph: GraphClient, event_id: str) -> dict[str, int]:
 
 async def outcome(graph: GraphClient, event_id: str, customer_id: str) -> str:
     try:
-        await register_for_event(graph, event_id=event_id, customer_id=customer_id, now=utc_now())
+        await register_for_event(graph, event_id=event_id, customer_id=customer_id, now=utc_now(), waitlist=False)
     except Refusal as refusal:
         return refusal.code
     return "REGISTERED"
@@ -70,7 +70,7 @@ async def test_cancelling_frees_the_place_once(graph: GraphClient) -> None:
     first, second = await make_customers(graph, 2)
     await register_for_event(graph, event_id=event, customer_id=first, now=utc_now())
     with pytest.raises(EventFull):
-        await register_for_event(graph, event_id=event, customer_id=second, now=utc_now())
+        await register_for_event(graph, event_id=event, customer_id=second, now=utc_now(), waitlist=False)
     await asyncio.gather(
         *(cancel_registration(graph, event_id=event, customer_id=first, now=utc_now()) for _ in range(5))
     )
@@ -85,7 +85,7 @@ async def register_for_event_refused(
 ) -> None:
     before = await counts(graph, event_id)
     with pytest.raises(refusal):
-        await register_for_event(graph, event_id=event_id, customer_id=customer_id, now=utc_now())
+        await register_for_event(graph, event_id=event_id, customer_id=customer_id, now=utc_now(), waitlist=False)
     assert await counts(graph, event_id) == before
 
 

@@ -31,6 +31,9 @@ def test_production_refuses_what_is_meant_for_development(monkeypatch: pytest.Mo
     with pytest.raises(SettingsError, match="IDENTITY_HASH_KEY"):
         load_settings()
     monkeypatch.setenv("IDENTITY_HASH_KEY", "of our own")
+    with pytest.raises(SettingsError, match="CHECKIN_KEY"):
+        load_settings()
+    monkeypatch.setenv("CHECKIN_KEY", "another of our own")
     assert load_settings().environment == "production"
 
 
