@@ -9,7 +9,9 @@ from typing import Any, TypeVar
 from strawberry.dataloader import DataLoader
 
 from community.communities import read_communities, tags_of_communities
-from community.events import events_of, read_events
+from community.event_series import occurrences_of, read_series
+from community.events import events_of, hosts_of_events, read_events, tags_of_events
+from community.feedback import EventRating, feedback_of, ratings_of
 from community.memberships import members_of
 from community.registrations import registrations_for
 from core.clock import iso
@@ -86,10 +88,64 @@ class Loaders:
 
         async def load(ids: list[str]) -> list[Page[Row]]:
             ends_from = None if past else self._now
-            pages = await events_of(self._graph, ids, ends_from=ends_from, first=first, after=after)
+            viewer_id = await self._viewer_id()
+            pages = await events_of(
+                self._graph, ids, viewer_id=viewer_id, ends_from=ends_from, first=first, after=after
+            )
             return [pages[key] for key in ids]
 
         return self._paged.setdefault(("events", first, after, past), DataLoader(load_fn=load))
+
+    @cached_property
+    def event_tags(self) -> DataLoader[str, list[Row]]:
+        async def load(ids: Sequence[str]) -> list[Row]:
+            return await tags_of_events(self._graph, ids)
+
+        return grouped(load, "event_id")
+
+    @cached_property
+    def event_hosts(self) -> DataLoader[str, list[Row]]:
+        async def load(ids: Sequence[str]) -> list[Row]:
+            return await hosts_of_events(self._graph, ids)
+
+        return grouped(load, "event_id")
+
+    @cached_property
+    def event_series(self) -> DataLoader[str, Row | None]:
+        """Series that the viewer may see."""
+
+        async def load(ids: Sequence[str]) -> Mapping[str, Row]:
+            return await read_series(self._graph, ids, viewer_id=await self._viewer_id())
+
+        return by_key(load)
+
+    def occurrences(self, first: int | None, after: str | None) -> DataLoader[str, Page[Row]]:
+        """Pages of occurrences by series; one loader for each combination of arguments."""
+
+        async def load(ids: list[str]) -> list[Page[Row]]:
+            viewer_id = await self._viewer_id()
+            pages = await occurrences_of(self._graph, ids, viewer_id=viewer_id, first=first, after=after)
+            return [pages[key] for key in ids]
+
+        return self._paged.setdefault(("occurrences", first, after), DataLoader(load_fn=load))
+
+    @cached_property
+    def event_ratings(self) -> DataLoader[str, EventRating | None]:
+        async def load(ids: Sequence[str]) -> Mapping[str, EventRating]:
+            async with self._database.read() as session:
+                return await ratings_of(session, ids)
+
+        return by_key(load)
+
+    def event_feedback(self, first: int | None, after: str | None) -> DataLoader[str, Page[Row]]:
+        """Pages of feedback by event, for its managers; one loader for each combination of arguments."""
+
+        async def load(ids: list[str]) -> list[Page[Row]]:
+            async with self._database.read() as session:
+                pages = await feedback_of(session, ids, first=first, after=after)
+            return [pages[key] for key in ids]
+
+        return self._paged.setdefault(("feedback", first, after), DataLoader(load_fn=load))
 
     @cached_property
     def community_tags(self) -> DataLoader[str, list[Row]]:

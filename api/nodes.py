@@ -3,6 +3,7 @@
 import strawberry
 
 from api.community.communities import load_community
+from api.community.event_series import load_series
 from api.community.events import load_event
 from api.context import Info
 from api.customers.profiles import load_customer, may_see
@@ -40,6 +41,7 @@ LOADERS = {
     "Customer": load_seen_customer,
     "Community": load_community,
     "Event": load_event,
+    "EventSeries": load_series,
     "Reward": load_reward,
     "ReferralProgram": load_program,
 }

@@ -10,7 +10,9 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
 from api.community.communities import CommunityMutations, CommunityQueries
+from api.community.event_series import EventSeriesMutations
 from api.community.events import EventMutations, EventQueries
+from api.community.feedback import FeedbackMutations
 from api.community.recommendations import (
     AcquaintancesReason,
     CoMembersReason,
@@ -19,6 +21,7 @@ from api.community.recommendations import (
     SharedTagsReason,
 )
 from api.community.registrations import RegistrationMutations
+from api.community.statistics import StatisticsQueries
 from api.customers.imports import ImportMutations, ImportQueries
 from api.customers.profiles import CustomerMutations, CustomerQueries
 from api.limits import LimitDocument, OneOperation
@@ -43,6 +46,7 @@ class Query(
     ImportQueries,
     CommunityQueries,
     EventQueries,
+    StatisticsQueries,
     ReferralQueries,
     RedemptionQueries,
     LedgerQueries,
@@ -57,6 +61,8 @@ class Mutation(
     ImportMutations,
     CommunityMutations,
     EventMutations,
+    EventSeriesMutations,
+    FeedbackMutations,
     RegistrationMutations,
     ReferralMutations,
     FactMutations,

@@ -2,6 +2,7 @@
 
 from sqlmodel import SQLModel
 
+from community import feedback
 from core import audit, facts, outbox
 from customers import imports, profiles
 from loyalty import catalogue, earning, ledger, lots, redemption
@@ -25,5 +26,6 @@ MODULES = (
     programs,
     rewards,
     notifications,
+    feedback,
 )
 METADATA = SQLModel.metadata
