@@ -37,13 +37,21 @@ from community.event_series import (
 from community.events import EventStatus, audited, check_manager, check_named, owe_for_events, published_properties
 from community.recurrence import ended_before, rest_of, wall_starts, wall_text
 from core.clock import iso
-from core.errors import Refusal
+from core.errors import Conflict, Refusal
 from core.ids import new_id
 from graph.client import GraphClient, Row, Transaction
 from graph.owed import Effect
 
 SERIES_CHANGED = "系列活动已调整 / The series was changed"
 OPEN = (EventStatus.DRAFT, EventStatus.PUBLISHED)
+
+
+# Another manager's edit may move the occurrence to a new series between our two looks at it.
+MOST_ATTEMPTS = 10
+
+
+class SeriesMoved(Exception):
+    """The occurrence is not in the series that it named a moment ago: look again."""
 
 
 class EventNotInSeries(Refusal):
@@ -115,7 +123,12 @@ async def update_this_and_following(
         await owe_for_events(tx, [one["id"] for one in split.events], [done, *effects], now=now)
         return split.series_id
 
-    return await graph.transact(work, contended=event_id, timeout=TIMEOUT_SECONDS)
+    for _ in range(MOST_ATTEMPTS):
+        try:
+            return await graph.transact(work, contended=event_id, timeout=TIMEOUT_SECONDS)
+        except SeriesMoved:
+            continue
+    raise Conflict(path=("eventId",))
 
 
 LOCK_FOLLOWING = """
@@ -133,6 +146,8 @@ async def split_at(tx: Transaction, event: Row, change: SeriesChange, new_series
     old = series_of(head)
     rows = await tx.run(LOCK_FOLLOWING, series_id=event["series_id"], **{"from": event["recurrence_id"]}, now=iso(now))
     events = [row["event"] for row in rows]
+    if event["id"] not in {one["id"] for one in events}:
+        raise SeriesMoved
     begin = next((one for one in events if is_open(one, now) and is_ahead(one, old, now)), None)
     if begin is None:
         raise EventClosed(path=("eventId",))
