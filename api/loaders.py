@@ -15,6 +15,11 @@ from community.communities import eligible_for, read_communities, tags_of_commun
 from community.events import events_of, read_events
 from community.posts import edits_of, pinned_posts, posts_of, read_posts
 from community.reactions import ReactionKind, reactions_by
+from community.communities import read_communities, tags_of_communities
+from community.event_series import occurrences_of, read_series
+from community.events import events_of, hosts_of_events, read_events, tags_of_events
+from community.feedback import EventRating, feedback_of, ratings_of
+from community.memberships import members_of
 from community.registrations import registrations_for
 from community.reports import Report, open_reports
 from community.rosters import guests_of, members_of
@@ -178,7 +183,10 @@ class Loaders:
 
         async def load(ids: list[str]) -> list[Page[Row]]:
             ends_from = None if past else self._now
-            pages = await events_of(self._graph, ids, ends_from=ends_from, first=first, after=after)
+            viewer_id = await self._viewer_id()
+            pages = await events_of(
+                self._graph, ids, viewer_id=viewer_id, ends_from=ends_from, first=first, after=after
+            )
             return [pages[key] for key in ids]
 
         return self._paged.setdefault(("events", first, after, past), DataLoader(load_fn=load))
@@ -264,6 +272,55 @@ class Loaders:
             return [found[key] for key in ids]
 
         return DataLoader(load_fn=load)
+    def event_tags(self) -> DataLoader[str, list[Row]]:
+        async def load(ids: Sequence[str]) -> list[Row]:
+            return await tags_of_events(self._graph, ids)
+
+        return grouped(load, "event_id")
+
+    @cached_property
+    def event_hosts(self) -> DataLoader[str, list[Row]]:
+        async def load(ids: Sequence[str]) -> list[Row]:
+            return await hosts_of_events(self._graph, ids)
+
+        return grouped(load, "event_id")
+
+    @cached_property
+    def event_series(self) -> DataLoader[str, Row | None]:
+        """Series that the viewer may see."""
+
+        async def load(ids: Sequence[str]) -> Mapping[str, Row]:
+            return await read_series(self._graph, ids, viewer_id=await self._viewer_id())
+
+        return by_key(load)
+
+    def occurrences(self, first: int | None, after: str | None) -> DataLoader[str, Page[Row]]:
+        """Pages of occurrences by series; one loader for each combination of arguments."""
+
+        async def load(ids: list[str]) -> list[Page[Row]]:
+            viewer_id = await self._viewer_id()
+            pages = await occurrences_of(self._graph, ids, viewer_id=viewer_id, first=first, after=after)
+            return [pages[key] for key in ids]
+
+        return self._paged.setdefault(("occurrences", first, after), DataLoader(load_fn=load))
+
+    @cached_property
+    def event_ratings(self) -> DataLoader[str, EventRating | None]:
+        async def load(ids: Sequence[str]) -> Mapping[str, EventRating]:
+            async with self._database.read() as session:
+                return await ratings_of(session, ids)
+
+        return by_key(load)
+
+    def event_feedback(self, first: int | None, after: str | None) -> DataLoader[str, Page[Row]]:
+        """Pages of feedback by event, for its managers; one loader for each combination of arguments."""
+
+        async def load(ids: list[str]) -> list[Page[Row]]:
+            async with self._database.read() as session:
+                pages = await feedback_of(session, ids, first=first, after=after)
+            return [pages[key] for key in ids]
+
+        return self._paged.setdefault(("feedback", first, after), DataLoader(load_fn=load))
 
     @cached_property
     def community_tags(self) -> DataLoader[str, list[Row]]:

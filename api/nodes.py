@@ -6,6 +6,7 @@ import strawberry
 
 from api.community.comments import load_comment
 from api.community.communities import load_community
+from api.community.event_series import load_series
 from api.community.events import load_event
 from api.community.posts import load_post
 from api.context import Info
@@ -54,6 +55,7 @@ LOADERS: dict[str, Callable[[Info, str], Awaitable[Node | None]]] = {
     "Event": load_event,
     "Post": load_post,
     "Comment": load_comment,
+    "EventSeries": load_series,
     "Reward": load_reward,
     "ReferralProgram": load_program,
     "Notification": load_own_notification,

@@ -17,7 +17,9 @@ from api.community.checkin import CheckInMutations
 from api.community.comments import CommentMutations
 from api.community.communities import CommunityQueries
 from api.community.discovery import DiscoveryQueries
+from api.community.event_series import EventSeriesMutations
 from api.community.events import EventMutations, EventQueries
+from api.community.feedback import FeedbackMutations
 from api.community.memberships import MembershipMutations
 from api.community.posts import PostMutations
 from api.community.reactions import ReactionMutations
@@ -31,6 +33,7 @@ from api.community.recommendations import (
 from api.community.registrations import RegistrationMutations
 from api.community.reports import ReportMutations, ReportQueries
 from api.community.roles import RoleMutations
+from api.community.statistics import StatisticsQueries
 from api.customers.imports import ImportMutations, ImportQueries
 from api.customers.profiles import CustomerMutations, CustomerQueries
 from api.limits import LimitDocument, OneOperation
@@ -59,6 +62,7 @@ class Query(
     EventQueries,
     ReportQueries,
     DiscoveryQueries,
+    StatisticsQueries,
     ReferralQueries,
     RedemptionQueries,
     LedgerQueries,
@@ -77,6 +81,8 @@ class Mutation(
     RoleMutations,
     BanMutations,
     EventMutations,
+    EventSeriesMutations,
+    FeedbackMutations,
     RegistrationMutations,
     PostMutations,
     CommentMutations,

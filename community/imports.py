@@ -11,6 +11,7 @@ from pydantic import Field as Setting
 
 from community.access import Visibility
 from community.communities import JoinPolicy
+from community.events import order_of
 from community.participation import (
     TIMEOUT_SECONDS,
     Key,
@@ -136,10 +137,15 @@ PUT_EVENTS = """
 UNWIND $rows AS row
 MATCH (c:Community {id: row.community_id})
 MERGE (e:Event {id: row.id})
-ON CREATE SET e.registered = 0, e.created_at = row.created_at
+ON CREATE SET e.registered = 0, e.created_at = row.created_at, e.link_registered = 0, e.waiting = 0,
+  e.link_waiting = 0, e.next_ticket = 1, e.version = 1, e.attendance_mode = 'IN_PERSON', e.guests_allowed = 0,
+  e.offer_hours = 12
 SET e.community_id = row.community_id, e.title_zh = row.title_zh, e.title_en = row.title_en,
     e.starts_at = row.starts_at, e.ends_at = row.ends_at, e.time_zone = row.time_zone, e.capacity = row.capacity,
-    e.venue = row.venue, e.status = row.status
+    e.venue = row.venue, e.status = row.status, e.order = row.order,
+    e.published_at = CASE WHEN row.status <> 'DRAFT' THEN coalesce(e.published_at, row.published_at) END,
+    e.feed_order = CASE WHEN row.status <> 'DRAFT'
+      THEN row.community_id + ':' + coalesce(e.published_at, row.published_at) + ':' + row.id END
 RETURN row.line AS line, row.id AS id, row.community_id AS community_id,
        EXISTS { MATCH (e)<-[:HOSTS]-(h:Community) WHERE h.id = row.community_id } AS hosted
 """
@@ -175,6 +181,13 @@ async def write_events(batch: Batch[EventRow]) -> list[Rejection]:
             "starts_at": iso(item.row.starts_at),
             "ends_at": iso(item.row.ends_at),
             "created_at": iso(batch.now),
+            # What is over was public before it began: in a feed, history is not news.
+            "published_at": iso(min(batch.now, item.row.starts_at)),
+            "order": order_of(
+                community_id(batch.source, item.row.community),
+                iso(item.row.starts_at),
+                event_id(batch.source, item.row.key),
+            ),
         }
         for item in batch.rows
     ]

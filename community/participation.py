@@ -8,8 +8,9 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AwareDatetime
 from pydantic import Field as Setting
 
-from community.access import MemberRole
+from community.access import MemberRole, is_member
 from community.seats import Change, channels_of, count_changes
+from community.standing import marks_of
 from community.waitlist import promote_waitlist
 from core.clock import iso
 from core.ids import derived_id

@@ -2,7 +2,7 @@
 
 from sqlmodel import SQLModel
 
-from community import reports, search_sql
+from community import feedback, reports, search_sql
 from core import audit, facts, outbox
 from customers import imports, profiles
 from loyalty import catalogue, charges, earning, ledger, lots, redemption
@@ -31,5 +31,6 @@ MODULES = (
     digests,
     calendar_feeds,
     search_sql,
+    feedback,
 )
 METADATA = SQLModel.metadata

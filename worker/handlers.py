@@ -1,7 +1,7 @@
 """One table from what is owed to what settles it; each effect commits together with its settlement."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +10,13 @@ import structlog
 from community.bans import BAN_ENDED, end_ban
 from community.comments import ANSWER_ACCEPTED
 from community.content import CONTENT_DELETED
+from community.event_changes import (
+    EVENT_CANCELLED,
+    EVENT_CHANGED,
+    EVENT_COMPLETED,
+    concerned,
+    mark_no_shows,
+)
 from community.prices import (
     EVENT_CANCELLED,
     REGISTRATION_CHARGE,
@@ -223,6 +230,41 @@ def ring_event(work: Work, event_id: str) -> None:
     work.told.append((f"event:{event_id}", {"event_id": event_id}))
 
 
+# So many customers of an event are told or marked in one transaction; the next page is an effect of its own.
+PAGE = 500
+
+
+async def on_event_changed(work: Work) -> None:
+    """Tell one page of an event's registered; each of them is told once of a change, however often this runs."""
+    event_id, change_id, kind = (work.payload[name] for name in ("event_id", "change_id", "kind"))
+    ids = await concerned(work.graph, event_id, after=work.payload.get("after", ""), limit=PAGE)
+    data = {**work.payload["data"], "event_id": event_id}
+    for customer_id in ids:
+        # A change of a whole series has one id for all its events, so that its regulars are told once.
+        about = change_id if kind == "EVENT_CHANGED" else event_id
+        notice = {"customer_id": customer_id, "kind": kind, "data": data}
+        await on_notice_owed(replace(work, key=f"{kind.lower()}:{about}:{customer_id}", payload=notice))
+    await owe_next_page(work, EVENT_CHANGED, f"{event_id}:{change_id}", ids)
+
+
+async def on_event_completed(work: Work) -> None:
+    """Mark one page of those who did not come."""
+    event_id, after = work.payload["event_id"], work.payload.get("after", "")
+    ids = await mark_no_shows(work.graph, event_id, after=after, limit=PAGE, now=work.now)
+    await owe_next_page(work, EVENT_COMPLETED, event_id, ids)
+
+
+async def owe_next_page(work: Work, topic: str, key: str, ids: list[str]) -> None:
+    """Owe what comes after a full page, in the transaction of the page."""
+    if len(ids) == PAGE:
+        payload = {**work.payload, "after": ids[-1]}
+        await outbox.owe(work.session, topic=topic, key=f"{key}:{ids[-1]}", payload=payload, now=work.now)
+
+
+async def on_event_cancelled(_: Work) -> None:
+    """Registrations stay as they are; what was paid for them is given back here."""
+
+
 HANDLERS: dict[str, Handler] = {
     FACT_RECORDED: on_fact_recorded,
     REFERRAL_CLAIMED: on_referral_claimed,
@@ -241,6 +283,9 @@ HANDLERS: dict[str, Handler] = {
     EVENT_CANCELLED: on_event_cancelled,
     OFFER_EXPIRED: on_offer_expired,
     WAITLIST_DUE: on_waitlist_due,
+    EVENT_CHANGED: on_event_changed,
+    EVENT_COMPLETED: on_event_completed,
+    EVENT_CANCELLED: on_event_cancelled,
 }
 
 

@@ -18,6 +18,7 @@ from core.settings import load_settings
 from graph.client import GraphClient
 from worker.handlers import Stores, settle
 from worker.reminders import sweep_digests, sweep_reminders
+from worker.series import extend_due_series
 from worker.sweeps import relay_owed, settle_attendance_of, sweep_graph, sweep_outbox
 
 log = structlog.get_logger(__name__)
@@ -98,6 +99,13 @@ async def digest(ctx: Context) -> None:
         log.info("digests", owed=owed)
 
 
+async def extend_series(ctx: Context) -> None:
+    """Lay out recurring events; hourly, because a series is due once a day and one hour may be missed."""
+    made = await extend_due_series(ctx["stores"])
+    if made:
+        log.info("series_extended", occurrences=made)
+
+
 async def recompute_recommendations(ctx: Context) -> None:
     """Run the bulk computation in a process of its own, so that its memory goes and the sweeps go on."""
     process = start_leashed([sys.executable, "-m", "worker.recommendations"], log=None)
@@ -134,6 +142,7 @@ class WorkerSettings:
         cron(sweep, second=every(SETTINGS.sweep_interval_seconds), timeout=60, keep_result=0, max_tries=1),
         cron(remind, second={30}, timeout=600, keep_result=0, max_tries=1),
         cron(digest, minute=every(10), second={45}, timeout=600, keep_result=0, max_tries=1),
+        cron(extend_series, minute={23}, timeout=300, keep_result=0, max_tries=1),
         cron(recompute_recommendations, minute={7}, timeout=3600, keep_result=0, max_tries=1),
     ]
     on_startup = start

@@ -24,7 +24,8 @@ PUT_EVENT = """
 MATCH (c:Community {id: $community_id})
 CREATE (c)-[:HOSTS]->(e:Event {id: $id, community_id: $community_id, title_zh: '外拍', title_en: 'Photo walk',
   starts_at: $starts_at, ends_at: $ends_at, time_zone: 'Asia/Shanghai', capacity: $capacity, status: $status,
-  registered: 0})
+  registered: 0, order: $community_id + ':' + $starts_at + ':' + $id,
+  feed_order: CASE WHEN $status <> 'DRAFT' THEN $community_id + ':' + $starts_at + ':' + $id END})
 """
 
 
