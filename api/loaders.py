@@ -12,23 +12,18 @@ from community.access import MemberRole
 from community.acts import area_of
 from community.comments import comments_of, read_comments
 from community.communities import eligible_for, read_communities, tags_of_communities
-from community.events import events_of, read_events
-from community.posts import edits_of, pinned_posts, posts_of, read_posts
-from community.reactions import ReactionKind, reactions_by
-from community.communities import read_communities, tags_of_communities
 from community.event_series import occurrences_of, read_series
 from community.events import events_of, hosts_of_events, read_events, tags_of_events
 from community.feedback import EventRating, feedback_of, ratings_of
-from community.memberships import members_of
-from community.registrations import registrations_for
+from community.posts import edits_of, pinned_posts, posts_of, read_posts
+from community.reactions import ReactionKind, reactions_by
+from community.registrations import read_registrations, registrations_for
 from community.reports import Report, open_reports
 from community.rosters import guests_of, members_of
-from community.tallies import tallies_of
-from core.audit import audit_trails
-from community.memberships import members_of
-from community.registrations import read_registrations, registrations_for
 from community.seats import Channel, RegistrationStatus
+from community.tallies import tallies_of
 from community.waitlist_order import events_run_by, positions, registrations_at, waitlists_of
+from core.audit import audit_trails
 from core.clock import iso
 from core.db import Database, Record, rows_by_id
 from core.paging import Page
@@ -89,9 +84,6 @@ class Loaders:
 
         return by_key(load)
 
-    def members(
-        self, first: int | None, after: str | None, roles: tuple[MemberRole, ...] = ()
-    ) -> DataLoader[str, Page[Row]]:
     @cached_property
     def registrations(self) -> DataLoader[str, Row | None]:
         """Registrations by their keys, `event:customer`."""
@@ -137,7 +129,9 @@ class Loaders:
 
         return self._paged.setdefault(("registrations", status, first, after), DataLoader(load_fn=load))
 
-    def members(self, first: int | None, after: str | None) -> DataLoader[str, Page[Row]]:
+    def members(
+        self, first: int | None, after: str | None, roles: tuple[MemberRole, ...] = ()
+    ) -> DataLoader[str, Page[Row]]:
         """Pages of members by community; one loader for each combination of arguments."""
 
         async def load(ids: list[str]) -> list[Page[Row]]:
@@ -272,6 +266,7 @@ class Loaders:
             return [found[key] for key in ids]
 
         return DataLoader(load_fn=load)
+
     def event_tags(self) -> DataLoader[str, list[Row]]:
         async def load(ids: Sequence[str]) -> list[Row]:
             return await tags_of_events(self._graph, ids)

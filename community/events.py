@@ -7,7 +7,7 @@ from typing import Any
 
 from community.access import IS_MEMBER, MANAGERS, MAY_READ, MEMBERS
 from community.event_details import LONGEST_EVENT, EventDetails, EventInvalid, camel, check_details, stored
-from community.memberships import CommunityArchived
+from community.standing import CommunityArchived
 from core.audit import ACT_AUDITED, act
 from core.clock import iso
 from core.errors import NotFound

@@ -11,7 +11,6 @@ from community.bans import BAN_ENDED, end_ban
 from community.comments import ANSWER_ACCEPTED
 from community.content import CONTENT_DELETED
 from community.event_changes import (
-    EVENT_CANCELLED,
     EVENT_CHANGED,
     EVENT_COMPLETED,
     concerned,
@@ -261,10 +260,6 @@ async def owe_next_page(work: Work, topic: str, key: str, ids: list[str]) -> Non
         await outbox.owe(work.session, topic=topic, key=f"{key}:{ids[-1]}", payload=payload, now=work.now)
 
 
-async def on_event_cancelled(_: Work) -> None:
-    """Registrations stay as they are; what was paid for them is given back here."""
-
-
 HANDLERS: dict[str, Handler] = {
     FACT_RECORDED: on_fact_recorded,
     REFERRAL_CLAIMED: on_referral_claimed,
@@ -285,7 +280,6 @@ HANDLERS: dict[str, Handler] = {
     WAITLIST_DUE: on_waitlist_due,
     EVENT_CHANGED: on_event_changed,
     EVENT_COMPLETED: on_event_completed,
-    EVENT_CANCELLED: on_event_cancelled,
 }
 
 

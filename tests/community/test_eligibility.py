@@ -8,7 +8,7 @@ import pytest
 from community.eligibility import ELIGIBLE, HELD_TAGS, TIERS, is_eligible
 from core.clock import iso, utc_now
 from core.ids import new_id
-from graph.client import GraphClient
+from graph.client import GraphClient, Row
 
 TAGS = ["a", "b"]
 SETS = [[], ["a"], ["a", "b"]]
@@ -42,7 +42,7 @@ async def test_the_query_says_what_the_function_says(graph: GraphClient, unique:
     now = iso(utc_now())
     names = {tag: f"{unique}-{tag}" for tag in TAGS}
     await graph.write(PUT_TAGS, keys=list(names.values()))
-    customers = [
+    customers: list[Row] = [
         {"id": new_id(), "tier": tier, "tags": [{"key": names[tag], "until": until} for tag in tags], "held": until}
         for tier, tags, until in itertools.product([None, *TIERS], SETS, [None, "2020-01-01", "2999-01-01"])
     ]

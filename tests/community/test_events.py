@@ -23,8 +23,8 @@ from community.event_changes import (
 )
 from community.event_details import EventInvalid, check_details
 from community.events import create_event, events_of, read_events
-from community.memberships import CommunityArchived
 from community.registrations import register_for_event
+from community.standing import CommunityArchived
 from core.clock import iso, utc_now
 from core.errors import Conflict, KinshipError, NotFound
 from core.ids import new_id
