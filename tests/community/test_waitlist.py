@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from community import waitlist
 from community.access import MemberRole
+from community.participation import put_registrations
 from community.promotion import MOST_OVERTAKES
 from community.registrations import (
     NoOffer,
@@ -25,6 +27,7 @@ from community.registrations import (
 from community.seats import Channel, RegistrationStatus
 from community.waitlist import (
     OFFER_EXPIRED,
+    WAITLIST_DUE,
     Promotion,
     expire_offers,
     overdue_events,
@@ -450,3 +453,62 @@ def test_ranks_between_two_others_never_run_out() -> None:
         assert low < middle < high
         low, high = (middle, high) if turn % 3 else (low, middle)
     assert "" < rank_between("", rank_of(1)) < rank_of(1)
+
+
+async def test_an_import_counts_guests_and_frees_seats_for_who_waits(graph: GraphClient) -> None:
+    """Given a full event with a list, when history says that a family cancelled, then the list moves up."""
+    event = await make_list(graph, capacity=4)
+    family, single, first, second = await make_customers(graph, 4)
+
+    def row(customer: str, status: str, guests: int) -> dict[str, Row]:
+        at = iso(utc_now())
+        key = f"{event}:{customer}"
+        names = {"key": key, "id": key, "customer_id": customer, "event_id": event, "order": f"{event}:{at}:{customer}"}
+        return {key: {**names, "status": status, "guests": guests, "registered_at": at, "attended_at": None}}
+
+    async def put(rows: dict[str, Row]) -> None:
+        await graph.transact(lambda tx: put_registrations(tx, rows, utc_now()), contended="imports")
+
+    await put({**row(family, "REGISTERED", 2), **row(single, "REGISTERED", 0)})
+    assert (await snapshot(graph, event))[0]["registered"] == 4
+    for customer in (first, second):
+        await register(graph, event, customer)
+    check_moment(*await snapshot(graph, event))
+    await put(row(family, "CANCELLED", 2))
+    await put(row(family, "CANCELLED", 2))
+    assert await statuses(graph, event, [family, first, second]) == ["CANCELLED", "REGISTERED", "REGISTERED"]
+    check_moment(*await snapshot(graph, event))
+    # Who waits and is imported as present waits no more.
+    late = (await make_customers(graph, 1))[0]
+    await graph.write(SET, id=event, properties={"capacity": 3})
+    await register(graph, event, late)
+    await put(row(late, "ATTENDED", 0))
+    state, rows = await snapshot(graph, event)
+    assert (state["registered"], state["waiting"]) == (4, 0)
+    assert all("queue" not in found for found in rows)
+
+
+async def test_a_long_list_is_promoted_in_batches_that_are_owed(graph: GraphClient, monkeypatch: Any) -> None:
+    monkeypatch.setattr(waitlist, "BATCH", 2)
+    event = await make_list(graph, capacity=1)
+    customers = await make_customers(graph, 6)
+    for customer in customers:
+        await register(graph, event, customer)
+    await graph.write(SET, id=event, properties={"capacity": None})
+    batches = [await promote_now(graph, event, now=utc_now()) for _ in range(4)]
+    assert [one.customer_id for batch in batches for one in batch] == customers[1:]
+    assert [len(batch) for batch in batches] == [2, 2, 1, 0]
+    owed = [row["key"] for row in await graph.read(OWED, id=event) if row["topic"] == WAITLIST_DUE]
+    assert owed == [f"{WAITLIST_DUE}:{event}:2", f"{WAITLIST_DUE}:{event}:4"]
+
+
+async def test_a_channel_that_is_closed_and_a_party_too_large_hold_up_nobody(graph: GraphClient) -> None:
+    event = await make_list(graph, capacity=3)
+    holder, family, single = await make_customers(graph, 3)
+    await register(graph, event, holder, 2)
+    await register(graph, event, family, 2)
+    await register(graph, event, single)
+    await graph.write(SET, id=event, properties={"capacity": 2})
+    await cancel(graph, event, holder)
+    assert await statuses(graph, event, [family, single]) == ["WAITING", "REGISTERED"]
+    assert await place_of(graph, event, family) == 1
