@@ -186,6 +186,8 @@ def api_command(settings: Settings) -> list[str]:
         *(sys.executable, "-m", "uvicorn", "--factory", "api.app:create_app"),
         *("--host", settings.host, "--port", str(settings.port)),
         *("--no-access-log", "--log-level", "warning", "--timeout-graceful-shutdown", "5"),
+        # A message of a WebSocket is refused before it is read whole; the API itself is as strict as it is with bodies.
+        *("--ws-max-size", str(settings.max_body_bytes)),
     ]
 
 
