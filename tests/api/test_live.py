@@ -136,7 +136,7 @@ async def test_activity_names_what_the_viewer_may_see_and_ends_when_they_are_ban
             await follow(socket, ACTIVITY, id=global_id("Community", community))
         await live.settled(channel, 2)
         await system.edge.ring(channel, {"kind": "EVENT", "id": draft})
-        await system.edge.ring(channel, {"kind": "event_published", "id": event})
+        await system.edge.ring(channel, {"kind": "event.published", "event_id": event})
         await system.edge.ring(channel, {"kind": "MEMBER_JOINED"})
         heard = [await hear(manager) for _ in range(3)], [await hear(member) for _ in range(2)]
         told = [[message["payload"]["data"]["communityActivity"] for message in one] for one in heard]
