@@ -11,7 +11,11 @@ from core.db import Database
 from core.ids import new_id
 from graph.client import GraphClient
 
-PUT_TAGS = "UNWIND $rows AS row MERGE (t:Tag {key: row.key}) SET t.name_zh = row.zh, t.name_en = row.en"
+PUT_TAGS = """
+UNWIND $rows AS row
+MERGE (t:Tag {key: row.key})
+SET t.name_zh = row.zh, t.name_en = row.en, t.family = 'INTEREST'
+"""
 PUT_COMMUNITIES = "UNWIND $rows AS row CREATE (c:Community {id: row.id}) SET c += row.properties"
 PUT_EVENTS = """
 UNWIND $rows AS row
