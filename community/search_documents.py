@@ -10,9 +10,10 @@ from datetime import datetime
 from typing import Any, LiteralString
 
 from community.search_keys import (
-    EVERYTHING,
+    CLOSED,
     FREE,
     ID_BITS,
+    OPEN,
     SearchKind,
     cell_keys,
     community_key,
@@ -46,23 +47,25 @@ UNWIND $ids AS id
 MATCH (n:Community {id: id})
 RETURN n.id AS id, n.created_at AS at, n.archived_at IS NOT NULL AS gone, n.id AS community_id,
        [n.name_zh, n.name_en] AS title, [n.purpose_zh, n.purpose_en, n.description_zh, n.description_en] AS text,
-       [(n)-[:ABOUT]->(t:Tag) | [t.key, t.name_zh, t.name_en]] AS tags
+       [(n)-[:ABOUT]->(t:Tag) | [t.key, t.name_zh, t.name_en]] AS tags, n.visibility = 'PUBLIC' AS is_open
 """
 
 READ_EVENT_TEXTS = """
 UNWIND $ids AS id
-MATCH (n:Event {id: id})
+MATCH (n:Event {id: id})<-[:HOSTS]-(c:Community)
 RETURN n.id AS id, n.starts_at AS at, NOT n.status IN ['PUBLISHED', 'COMPLETED'] AS gone,
        n.community_id AS community_id, [n.title_zh, n.title_en] AS title, [n.description_zh, n.description_en] AS text,
        [(n)-[:ABOUT]->(t:Tag) | [t.key, t.name_zh, t.name_en]] AS tags,
-       n.latitude AS latitude, n.longitude AS longitude, n.price_points AS price
+       n.latitude AS latitude, n.longitude AS longitude, n.price_points AS price,
+       c.visibility = 'PUBLIC' AND c.archived_at IS NULL AS is_open
 """
 
 READ_POST_TEXTS = """
 UNWIND $ids AS id
 MATCH (n:Post {id: id})
+MATCH (c:Community {id: n.community_id})
 RETURN n.id AS id, n.created_at AS at, n.deleted_at IS NOT NULL AS gone, n.community_id AS community_id, [] AS title,
-       [n.text] AS text, [] AS tags
+       [n.text] AS text, [] AS tags, c.visibility = 'PUBLIC' AND c.archived_at IS NULL AS is_open
 """
 
 READ: dict[str, LiteralString] = {
@@ -82,6 +85,8 @@ def entry_of(label: str, row: Row) -> Entry:
         title=frozenset(terms_of("\n".join(filter(None, row["title"])))),
         words=frozenset(terms_of("\n".join(filter(None, [*row["text"], words_of_tags(row)])))),
         keys=frozenset(keys_of(label, row)),
+        latitude=row.get("latitude"),
+        longitude=row.get("longitude"),
     )
 
 
@@ -90,8 +95,9 @@ def words_of_tags(row: Row) -> str:
 
 
 def keys_of(label: str, row: Row) -> list[str]:
-    """By what else it is found: everything of its kind, its community, its tags, where it is, that it costs nothing."""
-    keys = [EVERYTHING, label.lower(), community_key(row["community_id"]), *(tag_key(key) for key, *_ in row["tags"])]
+    """By what else it is found: its kind, its community, its tags, where it is, that it costs nothing."""
+    keys = [label.lower(), OPEN if row["is_open"] else CLOSED, community_key(row["community_id"])]
+    keys += [tag_key(key) for key, *_ in row["tags"]]
     if label == "Event":
         if not row["price"]:
             keys.append(FREE)

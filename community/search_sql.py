@@ -46,6 +46,8 @@ class SearchDocument(Record, table=True):
     label: str
     node_id: str
     terms: str
+    latitude: float | None = None
+    longitude: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,8 @@ class Entry:
     title: frozenset[str] = frozenset()
     words: frozenset[str] = frozenset()
     keys: frozenset[str] = frozenset()
+    latitude: float | None = None
+    longitude: float | None = None
 
     def terms(self) -> str:
         found = self.title | self.words
@@ -69,12 +73,23 @@ class Condition:
     """All of `words` in the text, or in the title where `in_title`; none of them all in the title where not; any of
     each group of `keys`; a place between `after` and `before`, both exclusive."""
 
-    rank: int
+    number: int
     words: Sequence[str]
     in_title: bool | None
     keys: Sequence[Sequence[str]]
     after: int
     before: int
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What meets the condition of this number, as the index knows it."""
+
+    number: int
+    place: int
+    id: str
+    latitude: float | None
+    longitude: float | None
 
 
 async def lock_index(session: Session) -> None:
@@ -100,13 +115,18 @@ async def write_entries(session: Session, label: str, entries: Sequence[Entry]) 
         await connection.execute(FORGET, [{"place": place} for (place,) in old])
     await connection.execute(delete(table).where(mine))
     placed = [(entry, entry.place) for entry in entries if entry.place is not None]
-    rows = [{"place": place, "label": label, "node_id": e.node_id, "terms": e.terms()} for e, place in placed]
+    rows = [row_of(label, entry, place) for entry, place in placed]
     if not rows:
         return
     await give_places(session, rows)
     await connection.execute(insert(table), rows)
     if is_sqlite:
         await connection.execute(LEARN, [{"place": row["place"], "terms": row["terms"]} for row in rows])
+
+
+def row_of(label: str, entry: Entry, place: int) -> dict[str, Any]:
+    row: dict[str, Any] = {"place": place, "label": label, "node_id": entry.node_id, "terms": entry.terms()}
+    return row | {"latitude": entry.latitude, "longitude": entry.longitude}
 
 
 async def give_places(session: Session, rows: list[dict[str, Any]]) -> None:
@@ -121,13 +141,19 @@ async def give_places(session: Session, rows: list[dict[str, Any]]) -> None:
         taken.add(row["place"])
 
 
-async def find_entries(session: Session, conditions: Sequence[Condition], *, limit: int) -> list[tuple[int, int, str]]:
-    """Rank, place and id of the first things that meet each condition, in order of rank and place."""
+async def find_entries(session: Session, conditions: Sequence[Condition], *, limit: int) -> list[Candidate]:
+    """The first candidates of each condition, by place."""
     is_sqlite = session.get_bind().dialect.name == "sqlite"
     parts = [sqlite_part(each, limit) if is_sqlite else postgresql_part(each, limit) for each in conditions]
     statement = union_all(*(select(part.c) for part in parts)) if len(parts) > 1 else select(parts[0].c)
     rows = (await (await session.connection()).execute(statement)).all()
-    return sorted((row.rank, row.place, row.node_id) for row in rows)
+    return [Candidate(row.number, row.place, row.node_id, row.latitude, row.longitude) for row in rows]
+
+
+def columns_of(condition: Condition) -> Any:
+    table = table_of(SearchDocument).c
+    number = literal_column(str(condition.number)).label("number")
+    return select(number, table.place, table.node_id, table.latitude, table.longitude)
 
 
 FTS = """
@@ -145,8 +171,7 @@ def sqlite_part(condition: Condition, limit: int) -> Any:
     # Unique names, because several of these parts stand in one statement.
     bound = [bindparam(name, value, unique=True) for name, value in given.items()]
     places = text(FTS).bindparams(*bound).columns(column("place", BigInteger)).subquery()
-    rank = literal_column(str(condition.rank)).label("rank")
-    return select(rank, table.c.place, table.c.node_id).join(places, table.c.place == places.c.place).subquery()
+    return columns_of(condition).join(places, table.c.place == places.c.place).subquery()
 
 
 def fts_question(condition: Condition) -> str:
@@ -167,8 +192,7 @@ def postgresql_part(condition: Condition, limit: int) -> Any:
     terms = literal_column("string_to_array(search_document.terms, ' ')", postgresql.ARRAY(Text()))
     words = [word.translate(INNER_SIGNS) for word in condition.words]
     titled = [TITLE_MARK + word for word in words]
-    query = select(literal_column(str(condition.rank)).label("rank"), table.c.place, table.c.node_id)
-    query = query.where(table.c.place > condition.after, table.c.place < condition.before)
+    query = columns_of(condition).where(table.c.place > condition.after, table.c.place < condition.before)
     if words:
         query = query.where(terms.contains(titled if condition.in_title else words))
     for group in condition.keys:

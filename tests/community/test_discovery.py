@@ -361,7 +361,7 @@ async def test_many_that_may_not_be_found_end_the_page_and_not_the_search(
 ) -> None:
     """Given 60 hidden events before one that is not, and a limit of 40 tried, then pages are short and end with it."""
     monkeypatch.setattr(discovery, "MOST_CANDIDATES", 40)
-    monkeypatch.setattr(discovery, "MORE_AT_ONCE", 10)
+    monkeypatch.setattr(discovery, "MOST_AT_ONCE", 10)
     hidden, shown = (
         SearchableCommunity(title="A", created_at=NOW, visibility="PRIVATE"),
         SearchableCommunity(title="B", created_at=NOW),

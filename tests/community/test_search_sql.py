@@ -44,7 +44,8 @@ def meets(entry: Entry, condition: Condition) -> bool:
 
 async def find(database: Database, conditions: Sequence[Condition], limit: int = 1_000) -> list[tuple[int, int, str]]:
     async with database.read() as session:
-        return await find_entries(session, conditions, limit=limit)
+        found = await find_entries(session, conditions, limit=limit)
+    return sorted((row.number, row.place, row.id) for row in found)
 
 
 async def write(database: Database, entries: Sequence[Entry]) -> None:
@@ -61,7 +62,7 @@ async def test_conditions_are_met_as_sets_say(database: Database, unique: str) -
     for _ in range(60):
         after, before = sorted(dice.sample(range(-1, 1_000_001), 2))
         condition = Condition(
-            rank=0,
+            number=0,
             words=dice.sample(WORDS, dice.choice([1, 1, 2, 3])),
             in_title=dice.choice([None, True, False]),
             keys=[[world], *dice.choice([[], [["red", "blue"]], [["green"]]])],
@@ -71,7 +72,7 @@ async def test_conditions_are_met_as_sets_say(database: Database, unique: str) -
         expected = sorted((0, e.place, e.node_id) for e in entries if meets(e, condition) and e.place is not None)
         assert await find(database, [condition]) == expected
         assert await find(database, [condition], limit=3) == expected[:3]
-        pair = [condition, replace(condition, rank=1, words=[], in_title=None)]
+        pair = [condition, replace(condition, number=1, words=[], in_title=None)]
         assert (await find(database, pair))[: len(expected)] == expected
 
 
