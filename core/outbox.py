@@ -58,7 +58,7 @@ async def owe(
         "available_at": not_before or now,
         "attempts": 0,
     }
-    if await insert_once(session, Outbox, row, "topic", "key") and (not_before is None or not_before <= now):
+    if await insert_once(session, Outbox, row) and (not_before is None or not_before <= now):
         session.info.setdefault(OWED, []).append(row_id)
 
 
