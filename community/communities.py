@@ -56,7 +56,7 @@ ORDER BY id
 LIMIT $limit
 UNION
 MATCH (me:Customer {id: $viewer_id})-[m:MEMBER_OF]->(c:Community)
-WHERE c.id > $after AND c.visibility <> 'PUBLIC' AND """
+WHERE c.id > $after AND c.visibility <> 'PUBLIC' AND c.archived_at IS NULL AND """
     + IS_MEMBER
     + """
 RETURN c.id AS id
