@@ -28,7 +28,7 @@ from migrations.graph_migrations import upgrade_graph
 from ops.neo4j_server import install_neo4j, start_neo4j
 
 # Small transactions, so that the embedded engine's memory holds them.
-BATCH = 2_000
+BATCH = 500
 
 PUT_CUSTOMERS = "UNWIND $ids AS id CREATE (:Customer {id: id, display_name: 'Test'})"
 PUT_COMMUNITY = """

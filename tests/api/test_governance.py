@@ -1,5 +1,6 @@
 """Governing a community over HTTP: a whole walk, its denials, and its audit trail."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -273,3 +274,28 @@ async def test_bad_input_has_its_code_and_path(
     error = await lin.fail(APPROVE, community=here["community"], customer=here["community"])
     assert error["extensions"]["inputPath"] == ["input", "customerId"]
     assert await state(system) == before
+
+
+async def test_a_ban_that_is_over_is_forgotten_by_the_worker(system: System, unique: str) -> None:
+    """Given bans until a moment ahead and for ever, when it has passed, then one is gone and the trail says so."""
+    lin = await system.customer(f"lin-{unique}")
+    graph = system.edge.graph
+    community = await make_community(graph, owner_id=local_of(f"lin-{unique}"))
+    here = global_id("Community", community)
+    short, long = await make_customers(graph, 2)
+    until = utc_now() + timedelta(seconds=1.5)
+    ban = """
+    mutation($community: ID!, $customer: ID!, $until: DateTime) {
+      banMember(input: {communityId: $community, customerId: $customer, reason: "Rude", until: $until}) { __typename }
+    }
+    """
+    await done(lin, ban, community=here, customer=global_id("Customer", short), until=iso(until))
+    await done(lin, ban, community=here, customer=global_id("Customer", long))
+    await system.work()
+    assert len((await lin.ask(SEEN, id=here))["community"]["bannedMembers"]["edges"]) == 2
+    await asyncio.sleep(1.6)
+    for _ in range(2):
+        await system.work()
+    seen = (await lin.ask(SEEN, id=here))["community"]
+    assert [edge["node"]["id"] for edge in seen["bannedMembers"]["edges"]] == [global_id("Customer", long)]
+    assert [edge["node"]["action"] for edge in seen["auditTrail"]["edges"]].count("BAN_ENDED") == 1
