@@ -38,7 +38,7 @@ MANAGED = """
   auditTrail { edges { node { action actor { displayName } } } }
 } } } } }
 """
-LISTED = "{ communities(first: 20) { edges { node { name viewerMayJoin } } } }"
+LISTED = "{ communities(first: 20) { edges { node { name viewerRole } } } }"
 INVITATIONS = "{ viewer { invitations { edges { node { name } invitedBy { displayName } } } } }"
 
 
