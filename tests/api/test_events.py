@@ -274,7 +274,6 @@ async def test_a_series_over_http(system: System, scene: SetScene) -> None:
         ({"capacity": 0}, "capacity"),
         ({"pricePoints": -1}, "pricePoints"),
         ({"latitude": 1.0}, "longitude"),
-        ({"descriptionZh": "\0"}, "descriptionZh"),
     ],
 )
 async def test_bad_input_names_its_field_and_changes_nothing(
@@ -383,7 +382,7 @@ async def test_attendees_rate_once_and_three_make_an_average(system: System, sce
     before = await state(system)
     refusal = (await one.outsider.ask(FEEDBACK, id=id, rating=5))["submitEventFeedback"]
     assert refusal == {"__typename": "Refusal", "code": "NOT_ATTENDED", "path": ["input", "eventId"]}
-    bad = ((0, None, "rating"), (6, None, "rating"), (5, "x" * 2001, "comment"), (5, "\0", "comment"))
+    bad = ((0, None, "rating"), (6, None, "rating"), (5, "x" * 2001, "comment"))
     for rating, comment, path in bad:
         error = await one.member.fail(FEEDBACK, id=id, rating=rating, comment=comment)
         assert (error["extensions"]["reason"], error["extensions"]["inputPath"]) == ("FEEDBACK_INVALID", [path])
