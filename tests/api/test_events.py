@@ -252,9 +252,13 @@ async def test_a_series_over_http(system: System, scene: SetScene) -> None:
     assert [edge["node"]["title"] for edge in event["series"]["occurrences"]["edges"]] == ["Film club"] * 3
     for viewer in (one.manager, one.member, one.outsider):
         assert (await viewer.ask(NODE, id=series["id"]))["node"]["rule"] == "FREQ=WEEKLY;COUNT=3"
-    endless = one.series(rule="FREQ=WEEKLY", publish=False)
+    hybrid = {"attendanceMode": "HYBRID", "link": "https://meet.example", "minimumTier": "VIP", "linkCapacity": 3}
+    endless = one.series(rule="FREQ=WEEKLY", publish=False, **hybrid)
     drafts = (await one.manager.ask(SERIES, input=endless))["createEventSeries"]["series"]
     assert (await one.member.ask(NODE, id=drafts["id"])) == {"node": None}
+    first = (await one.manager.ask(READ, id=drafts["occurrences"]["edges"][0]["node"]["id"]))["event"]
+    found = {name: first[name] for name in hybrid}
+    assert (found, first["status"], first["series"]) == (hybrid, "DRAFT", {"id": drafts["id"]})
     await system.edge.graph.write("MATCH (s:EventSeries {id: $id}) SET s.extend_at = '2026'", id=local(drafts))
     await extend_due_series(Stores(system.edge.database, system.edge.graph))
     rows = await system.edge.graph.read("MATCH (s:EventSeries {id: $id}) RETURN s.extend_at AS at", id=local(drafts))

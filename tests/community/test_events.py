@@ -113,6 +113,7 @@ async def test_an_event_has_everything_that_its_manager_says(graph: GraphClient)
         ({"language": "Chinese!"}, "language"),
         ({"ends_at": utc_now()}, "endsAt"),
         ({"ends_at": utc_now() + timedelta(days=100)}, "endsAt"),
+        ({"starts_at": utc_now() - timedelta(hours=3)}, "endsAt"),
         ({"time_zone": "Mars/Olympus"}, "timeZone"),
         ({"time_zone": "../etc/passwd"}, "timeZone"),
         ({"registration_closes_at": utc_now() + timedelta(days=9)}, "registrationClosesAt"),
