@@ -1,5 +1,6 @@
 """Registrations over GraphQL: waiting lists, offers, and prices that are charged and given back exactly once."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -423,3 +424,34 @@ async def test_acts_need_a_sign_in_a_profile_and_an_id(system: System, unique: s
     assert await state(system) == before
     bad = await (await system.customer(f"c-{unique}")).fail(document, id="nonsense")
     assert bad["extensions"]["inputPath"][-1] == "eventId"
+
+
+async def test_many_requests_at_once_are_charged_once_and_refunded_once(system: System, unique: str) -> None:
+    people = await crowd(system, unique, "owner", "lin")
+    lin, me = people["lin"], local_of(f"lin-{unique}")
+    await give(system.edge.database, me, 100)
+    event = await make_list(system, f"owner-{unique}", price_points=60)
+    answers = await asyncio.gather(*(register(lin, event) for _ in range(8)))
+    assert {(answer["status"], answer["paid"]) for answer in answers} == {("REGISTERED", True)}
+    assert (await points(system, me), await registered(system.edge.graph, event)) == (40, 1)
+    await asyncio.gather(*(cancel(lin, event) for _ in range(8)))
+    await system.work()
+    assert (await points(system, me), await registered(system.edge.graph, event)) == (100, 0)
+
+
+async def test_points_booked_while_the_event_was_cancelled_go_back(system: System, unique: str) -> None:
+    """Given a debit that is booked after the event was cancelled, when the seat cannot be marked, then it is undone."""
+    await system.customer(f"owner-{unique}")
+    graph, database = system.edge.graph, system.edge.database
+    (customer,) = await make_customers(graph, 1)
+    await give(database, customer, 60)
+    event = await make_list(system, f"owner-{unique}", price_points=60)
+    standing = await register_for_event(graph, event_id=event, customer_id=customer, now=utc_now())
+    assert standing.charge is not None
+    stores = Stores(database, graph)
+    await relay_owed(stores)
+    await settle(stores, derived_id("outbox", REGISTRATION_CHARGE, standing.charge.key))
+    assert await points(system, customer) == 0
+    await graph.write(SET, id=event, properties={"status": "CANCELLED"})
+    await system.work()
+    assert await points(system, customer) == 60

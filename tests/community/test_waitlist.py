@@ -55,6 +55,7 @@ pytestmark = pytest.mark.anyio
 
 SOAK_SECONDS = float(os.environ.get("KINSHIP_SOAK_SECONDS", "5"))
 CAPACITY = 20
+MOMENTS = 10
 
 SET = "MATCH (e:Event {id: $id}) SET e += $properties"
 LOCK = "MATCH (e:Event {id: $id}) SET e.touched_at = $now RETURN properties(e) AS event"
@@ -147,7 +148,9 @@ class Crowd:
     acts: Counter[str] = field(default_factory=Counter[str])
 
     def busy(self) -> bool:
-        return asyncio.get_running_loop().time() < self.until
+        """Until the time is up, and on a slow machine until enough was seen."""
+        late = asyncio.get_running_loop().time() - self.until
+        return late < 0 or (self.acts["moments"] < MOMENTS and late < 60)
 
     async def live(self, customer_id: str, chance: random.Random) -> None:
         while self.busy():
@@ -205,7 +208,7 @@ async def test_a_hundred_customers_come_and_go_at_random(stores: Addresses, offe
         check_moment(event, rows)
         check_order(crowd.promotions)
         assert event.get("promotions", 0) == len(crowd.promotions)
-        assert crowd.acts["moments"] > 3
+        assert crowd.acts["moments"] >= MOMENTS
         assert crowd.promotions
         print(dict(crowd.acts), "promotions", len(crowd.promotions), "tickets", event["next_ticket"])
     finally:
