@@ -186,13 +186,14 @@ class Crowd:
         while self.busy():
             check_moment(*await snapshot(self.watcher, self.event_id))
             self.acts["moments"] += 1
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.2)
 
 
 @pytest.mark.parametrize("offer_hours", [0, 12])
 async def test_a_hundred_customers_come_and_go_at_random(stores: Addresses, offer_hours: int) -> None:
     """Given 20 seats and parties of one to three, when all act at once, then every moment and the order are right."""
-    *clients, watcher = [stores.graph() for _ in range(5)]
+    # The embedded engine lets the first to commit win, so that a long transaction may lose to short ones for a while.
+    *clients, watcher = [stores.graph(timeout=120) for _ in range(5)]
     try:
         event_id = await make_list(clients[0], offer_hours=offer_hours)
         customers = await make_customers(clients[0], 100)
