@@ -152,8 +152,9 @@ async def find_entries(session: Session, conditions: Sequence[Condition], *, lim
 
 def columns_of(condition: Condition) -> Any:
     table = table_of(SearchDocument).c
-    number = literal_column(str(condition.number)).label("number")
-    return select(number, table.place, table.node_id, table.latitude, table.longitude)
+    number: Any = literal_column(str(condition.number)).label("number")
+    columns: list[Any] = [number, table.place, table.node_id, table.latitude, table.longitude]
+    return select(*columns)
 
 
 FTS = """
