@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import LiteralString
 
-from community.access import IS_LISTED, MAY_READ
+from community.access import IS_LISTED, MAY_READ, is_listed
+from community.communities import read_communities
+from community.events import read_events
 from community.search_fulltext import find_nodes
 from community.search_keys import LAST_PLACE, SearchKind
 from community.search_question import LABELS, ORDER, TITLE_RANK, Question, Spot, conditions, rank_and_kind
@@ -30,17 +32,24 @@ MOST_CANDIDATES = 2_000
 MOST_AT_ONCE = 400
 FOR_A_CIRCLE = 4
 
+FOUND_EVENTS = ("PUBLISHED", "COMPLETED")
 SCORES = {TITLE_RANK: 1.0}
 SCORE_OF_TEXT = 0.5
+
+Answer = tuple[Spot, Row]
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One answer: which node, and how well its text fits (1: the title says it; 0.5: the rest of the text does)."""
+    """One answer: which node, and how well its text fits (1: the title says it; 0.5: the rest of the text does).
+
+    `row` is what `read_communities` or `read_events` says of it, so that it need not be read again; of a post its id.
+    """
 
     kind: SearchKind
     id: str
     score: float
+    row: Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,33 +98,7 @@ async def find_events(
     return await hunt.page(page_size(first), after)
 
 
-VISIBLE_COMMUNITIES: LiteralString = (
-    """
-UNWIND $ids AS id
-MATCH (c:Community {id: id})
-OPTIONAL MATCH (:Customer {id: $viewer_id})-[m:MEMBER_OF]->(c)
-WITH c, m
-WHERE c.archived_at IS NULL AND """
-    + IS_LISTED
-    + """
-RETURN c.id AS id
-"""
-)
-
-VISIBLE_EVENTS: LiteralString = (
-    """
-UNWIND $ids AS id
-MATCH (e:Event {id: id})<-[:HOSTS]-(c:Community)
-OPTIONAL MATCH (:Customer {id: $viewer_id})-[m:MEMBER_OF]->(c)
-WITH e, c, m
-WHERE c.archived_at IS NULL AND e.status IN ['PUBLISHED', 'COMPLETED'] AND """
-    + IS_LISTED
-    + """
-RETURN e.id AS id, e.starts_at AS starts_at, e.latitude AS latitude, e.longitude AS longitude, e.price_points AS price
-"""
-)
-
-VISIBLE_POSTS: LiteralString = (
+READ_LISTED_POSTS: LiteralString = (
     """
 UNWIND $ids AS id
 MATCH (p:Post {id: id})
@@ -132,10 +115,33 @@ RETURN p.id AS id
 """
 )
 
-VISIBLE: dict[SearchKind, LiteralString] = {
-    SearchKind.COMMUNITY: VISIBLE_COMMUNITIES,
-    SearchKind.EVENT: VISIBLE_EVENTS,
-    SearchKind.POST: VISIBLE_POSTS,
+
+async def listed_communities(graph: GraphClient, ids: Sequence[str], viewer_id: str | None) -> dict[str, Row]:
+    """Those that the viewer may find, as they are read everywhere."""
+    rows = await read_communities(graph, ids, viewer_id=viewer_id)
+    return {key: row for key, row in rows.items() if may_be_found(row)}
+
+
+def may_be_found(community: Row) -> bool:
+    return community["archived_at"] is None and is_listed(community["visibility"], community["viewer_role"])
+
+
+async def listed_events(graph: GraphClient, ids: Sequence[str], viewer_id: str | None) -> dict[str, Row]:
+    """Likewise; drafts and cancelled events are found by nobody."""
+    rows = await read_events(graph, ids, viewer_id=viewer_id)
+    return {key: row for key, row in rows.items() if row["listed"] and row["status"] in FOUND_EVENTS}
+
+
+async def listed_posts(graph: GraphClient, ids: Sequence[str], viewer_id: str | None) -> dict[str, Row]:
+    """Likewise, by their ids only."""
+    rows = await graph.read(READ_LISTED_POSTS, ids=list(ids), viewer_id=viewer_id or "")
+    return {row["id"]: row for row in rows}
+
+
+READ_LISTED = {
+    SearchKind.COMMUNITY: listed_communities,
+    SearchKind.EVENT: listed_events,
+    SearchKind.POST: listed_posts,
 }
 
 
@@ -155,14 +161,14 @@ class Hunt:
         """A page from the cursor on; shorter than asked only at the end, or where too much was tried in vain."""
         position = start_of(after)
         words = self.question.words()
-        good: list[Spot] = []
+        good: list[Answer] = []
         tried, portion = 0, (size + 1) * (FOR_A_CIRCLE if self.question.near else 1)
         while True:
             candidates, position = await self.candidates(words, position, portion)
-            good += await self.visible(candidates)
+            good += await self.listed(candidates)
             tried += len(candidates)
             if len(good) > size or position is None or tried >= MOST_CANDIDATES:
-                return answer(good, size, position, has_words=bool(words))
+                return page_of(good, size, position, has_words=bool(words))
             portion = min(portion * 2, MOST_AT_ONCE)
 
     async def candidates(
@@ -181,12 +187,11 @@ class Hunt:
         if not asked:
             return []
         if await self.graph.is_embedded():
-            async with self.database.read() as session:
-                return await find_entries(session, [each for _, many in asked for each in many], limit=limit)
+            return await find_entries(self.database, [each for _, many in asked for each in many], limit=limit)
         parts = (find_nodes(self.graph, LABELS[kind], many, limit=limit) for kind, many in asked)
         return [candidate for part in await asyncio.gather(*parts) for candidate in part]
 
-    async def visible(self, candidates: Sequence[Candidate]) -> list[Spot]:
+    async def listed(self, candidates: Sequence[Candidate]) -> list[Answer]:
         """The candidates that the viewer may find and that are what was asked for, in the same order."""
         near = self.question.near
         spots = [
@@ -197,20 +202,19 @@ class Hunt:
         ids: dict[int, list[str]] = defaultdict(list)
         for spot in spots:
             ids[spot.kind].append(spot.id)
-        found = await asyncio.gather(*(self.visible_of(ORDER[kind], ids[kind]) for kind in ids))
-        good = dict(zip(ids, found, strict=True))
-        return [spot for spot in spots if spot.id in good[spot.kind]]
+        found = await asyncio.gather(*(READ_LISTED[ORDER[kind]](self.graph, ids[kind], self.viewer_id) for kind in ids))
+        rows = dict(zip(ids, found, strict=True))
+        answers = ((spot, rows[spot.kind].get(spot.id)) for spot in spots)
+        return [(spot, row) for spot, row in answers if row is not None and self.fits(spot, row)]
 
-    async def visible_of(self, kind: SearchKind, ids: list[str]) -> set[str]:
-        rows = await self.graph.read(VISIBLE[kind], ids=ids, viewer_id=self.viewer_id or "")
-        return {row["id"] for row in rows if kind != SearchKind.EVENT or self.fits(row)}
-
-    def fits(self, event: Row) -> bool:
+    def fits(self, spot: Spot, row: Row) -> bool:
         """Whether an event still is what was asked for, as the graph says; without a time it has not begun."""
-        if self.question.starts_from is None and event["starts_at"] < iso(self.now):
+        if ORDER[spot.kind] != SearchKind.EVENT:
+            return True
+        if self.question.starts_from is None and row["starts_at"] < iso(self.now):
             return False
-        place = {"latitude": event["latitude"], "longitude": event["longitude"]}
-        return self.question.fits(starts_at=event["starts_at"], price=event["price"], **place)
+        place = {"latitude": row["latitude"], "longitude": row["longitude"]}
+        return self.question.fits(starts_at=row["starts_at"], price=row["price_points"], **place)
 
 
 def spot_of(candidate: Candidate) -> Spot:
@@ -239,11 +243,11 @@ def start_of(after: str | None) -> Spot | None:
     return Spot(rank, kind, place)
 
 
-def answer(good: Sequence[Spot], size: int, position: Spot | None, *, has_words: bool) -> FoundPage:
+def page_of(good: Sequence[Answer], size: int, position: Spot | None, *, has_words: bool) -> FoundPage:
     """The page of what was found; `position` is where the search stopped, None at the end of all candidates."""
     kept = good[:size]
-    rows = [Found(ORDER[spot.kind], spot.id, score(spot, has_words)) for spot in kept]
-    cursors = [cursor_of(spot) for spot in kept]
+    rows = [Found(ORDER[spot.kind], spot.id, score(spot, has_words), row) for spot, row in kept]
+    cursors = [cursor_of(spot) for spot, _ in kept]
     if len(good) > size:
         return FoundPage(rows, cursors, cursors[-1], True)
     end = cursors[-1] if cursors else None

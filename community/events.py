@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from community.access import MANAGERS, MAY_READ
+from community.access import IS_LISTED, MANAGERS, MAY_READ
 from core.clock import iso
 from core.errors import BadUserInput, NotFound
 from core.ids import new_id
@@ -99,7 +99,7 @@ async def create_event(graph: GraphClient, event: NewEvent, *, manager_id: str, 
 READ_EVENTS = (
     """
 UNWIND $ids AS id
-MATCH (c:Community)-[:HOSTS]->(e:Event {id: id})
+MATCH (e:Event {id: id})<-[:HOSTS]-(c:Community)
 OPTIONAL MATCH (:Customer {id: $viewer_id})-[m:MEMBER_OF]->(c)
 WITH c, e, m, m.role AS role
 WHERE """
@@ -108,7 +108,10 @@ WHERE """
   AND (e.status <> 'DRAFT' OR role IN ['OWNER', 'MANAGER'])
 RETURN e.id AS id, c.id AS community_id, e.title_zh AS title_zh, e.title_en AS title_en, e.starts_at AS starts_at,
        e.ends_at AS ends_at, e.time_zone AS time_zone, e.venue AS venue, e.capacity AS capacity,
-       e.registered AS registered, e.status AS status
+       e.registered AS registered, e.status AS status, e.latitude AS latitude, e.longitude AS longitude,
+       e.price_points AS price_points, c.archived_at IS NULL AND """
+    + IS_LISTED
+    + """ AS listed
 """
 )
 

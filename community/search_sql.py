@@ -13,8 +13,6 @@ from sqlalchemy import (
     Column,
     Text,
     UniqueConstraint,
-    bindparam,
-    column,
     delete,
     func,
     insert,
@@ -25,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 from sqlmodel import Field, col, select
 
-from core.db import Record, Session, table_of
+from core.db import Database, Record, Session, table_of
 
 # The words of titles once more and the keys, each with a mark of its own that no text holds (private-use characters,
 # which FTS5 takes for letters); and what stands for an apostrophe or a point inside a word, where FTS5 would cut.
@@ -141,38 +139,32 @@ async def give_places(session: Session, rows: list[dict[str, Any]]) -> None:
         taken.add(row["place"])
 
 
-async def find_entries(session: Session, conditions: Sequence[Condition], *, limit: int) -> list[Candidate]:
-    """The first candidates of each condition, by place."""
-    is_sqlite = session.get_bind().dialect.name == "sqlite"
-    parts = [sqlite_part(each, limit) if is_sqlite else postgresql_part(each, limit) for each in conditions]
-    statement = union_all(*(select(part.c) for part in parts)) if len(parts) > 1 else select(parts[0].c)
-    rows = (await (await session.connection()).execute(statement)).all()
+async def find_entries(database: Database, conditions: Sequence[Condition], *, limit: int) -> list[Candidate]:
+    """The first candidates of each condition, by place; all in one statement."""
+    if database.is_sqlite:
+        values: list[Any] = []
+        for each in conditions:
+            values += [each.number, fts_question(each), each.after, each.before, limit]
+        rows = await database.rows_at_once(" UNION ALL ".join([FTS] * len(conditions)), values)
+        return [Candidate(*row) for row in rows]
+    parts = [postgresql_part(condition, limit) for condition in conditions]
+    async with database.read() as session:
+        rows = (await (await session.connection()).execute(union_all(*(select(part.c) for part in parts)))).all()
     return [Candidate(row.number, row.place, row.node_id, row.latitude, row.longitude) for row in rows]
 
 
-def columns_of(condition: Condition) -> Any:
-    table = table_of(SearchDocument).c
-    number: Any = literal_column(str(condition.number)).label("number")
-    columns: list[Any] = [number, table.place, table.node_id, table.latitude, table.longitude]
-    return select(*columns)
-
-
+# The places come out of the index in their order, and no more than are asked for.
 FTS = """
-SELECT rowid AS place
-FROM search_term
-WHERE search_term MATCH :question AND rowid > :after AND rowid < :before
-ORDER BY rowid
-LIMIT :most
+SELECT ?, d.place, d.node_id, d.latitude, d.longitude
+FROM (
+  SELECT rowid AS place
+  FROM search_term
+  WHERE search_term MATCH ? AND rowid > ? AND rowid < ?
+  ORDER BY rowid
+  LIMIT ?
+) AS p
+CROSS JOIN search_document AS d ON d.place = p.place
 """
-
-
-def sqlite_part(condition: Condition, limit: int) -> Any:
-    table = table_of(SearchDocument)
-    given = {"question": fts_question(condition), "after": condition.after, "before": condition.before, "most": limit}
-    # Unique names, because several of these parts stand in one statement.
-    bound = [bindparam(name, value, unique=True) for name, value in given.items()]
-    places = text(FTS).bindparams(*bound).columns(column("place", BigInteger)).subquery()
-    return columns_of(condition).join(places, table.c.place == places.c.place).subquery()
 
 
 def fts_question(condition: Condition) -> str:
@@ -193,7 +185,9 @@ def postgresql_part(condition: Condition, limit: int) -> Any:
     terms = literal_column("string_to_array(search_document.terms, ' ')", postgresql.ARRAY(Text()))
     words = [word.translate(INNER_SIGNS) for word in condition.words]
     titled = [TITLE_MARK + word for word in words]
-    query = columns_of(condition).where(table.c.place > condition.after, table.c.place < condition.before)
+    number: Any = literal_column(str(condition.number)).label("number")
+    columns: list[Any] = [number, *(table.c[name] for name in ("place", "node_id", "latitude", "longitude"))]
+    query = select(*columns).where(table.c.place > condition.after, table.c.place < condition.before)
     if words:
         query = query.where(terms.contains(titled if condition.in_title else words))
     for group in condition.keys:

@@ -43,8 +43,7 @@ def meets(entry: Entry, condition: Condition) -> bool:
 
 
 async def find(database: Database, conditions: Sequence[Condition], limit: int = 1_000) -> list[tuple[int, int, str]]:
-    async with database.read() as session:
-        found = await find_entries(session, conditions, limit=limit)
+    found = await find_entries(database, conditions, limit=limit)
     return sorted((row.number, row.place, row.id) for row in found)
 
 
