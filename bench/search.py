@@ -135,7 +135,7 @@ async def fill(graph: GraphClient, database: Database, events: int) -> Town:
         await graph.write(PUT_ABOUT, rows=about)
         before = time.monotonic()
         async with database.write() as session:
-            await index_nodes(graph, session, "Event", [row["id"] for row in rows])
+            await index_nodes(graph, session, "Event", [row["id"] for row in rows], now=NOW)
         indexed += time.monotonic() - before
     Console().print(f"{events} events in {time.monotonic() - began - indexed:.0f} s, indexed in {indexed:.0f} s")
     return Town(graph, database, viewer, author.chinese)

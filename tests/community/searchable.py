@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from community.search_documents import index_nodes
@@ -131,6 +131,7 @@ def post_properties(post: SearchablePost) -> dict[str, Any]:
     return {
         "community_id": post.community.id,
         "text": post.text,
+        "order": f"{post.community.id}:{iso(post.created_at)}:{post.id}",
         "created_at": iso(post.created_at),
         "deleted_at": iso(post.created_at) if post.deleted else None,
     }
@@ -148,7 +149,7 @@ async def put_memberships(graph: GraphClient, customer_id: str, roles: dict[str,
 async def index(graph: GraphClient, database: Database, label: str, things: Sequence[Thing]) -> None:
     """What the worker does with what these things owe."""
     async with database.write() as session:
-        await index_nodes(graph, session, label, [thing.id for thing in things])
+        await index_nodes(graph, session, label, [thing.id for thing in things], now=datetime.now(UTC))
 
 
 async def put(graph: GraphClient, database: Database, *things: Thing) -> None:

@@ -9,12 +9,14 @@ from itertools import product
 from typing import Any
 
 import pytest
+from sqlmodel import col, select
 
 from community import discovery
 from community.access import MemberRole, Visibility, is_listed
 from community.discovery import FoundPage, Question, find_events, search
 from community.search_documents import SEARCH_INDEX, index_effect, owe_everything
 from community.search_keys import Area, SearchKind, distance, place_of
+from community.search_sql import KEY_MARK, SearchDocument
 from community.search_text import SearchInvalid, terms_of
 from core.db import Database
 from core.ids import new_id
@@ -342,10 +344,10 @@ async def test_pages_do_not_shift_when_others_are_inserted(graph: GraphClient, d
     assert len(found) > 30
 
 
-async def reindex(graph: GraphClient, database: Database, events: Sequence[Thing]) -> None:
+async def reindex(graph: GraphClient, database: Database, things: Sequence[Thing], label: str = "Event") -> None:
     """What a change owes, and the worker that settles it."""
     now = datetime.now(UTC)
-    effect = index_effect("Event", [event.id for event in events], now=now)
+    effect = index_effect(label, [thing.id for thing in things], now=now)
 
     async def work(tx: Transaction) -> None:
         await owe_effects(tx, [effect], now=now)
@@ -403,6 +405,46 @@ async def test_what_is_changed_is_found_as_it_is(graph: GraphClient, database: D
     await graph.write("MATCH (c:Community {id: $id}) SET c.visibility = 'PUBLIC'", id=community.id)
     await graph.write("MATCH (e:Event {id: $id}) SET e.status = 'CANCELLED'", id=event.id)
     assert await found("咖啡") == []
+
+
+async def test_a_community_that_closes_takes_its_own_out_of_what_everybody_is_shown(
+    graph: GraphClient, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a public community with five events and posts, and pages of two, when it becomes private and public
+    again, then the keys of all that is in it follow, page after page."""
+    monkeypatch.setattr("community.search_documents.PAGE", 2)
+    community = SearchableCommunity(title="Club", created_at=NOW)
+    events = [
+        SearchableEvent(title="Walk", community=community, starts_at=NOW + timedelta(minutes=n)) for n in range(5)
+    ]
+    posts = [SearchablePost(text="Hello", community=community, created_at=NOW - timedelta(n)) for n in range(5)]
+    await put(graph, database, community, *events, *posts)
+    everything = [community, *events, *posts]
+    assert await keys_of(graph, database, everything) == {"open"}
+    for visibility, key in (("PRIVATE", "closed"), ("PUBLIC", "open")):
+        query = "MATCH (c:Community {id: $id}) SET c.visibility = $visibility"
+        await graph.write(query, id=community.id, visibility=visibility)
+        await reindex(graph, database, [community], "Community")
+        # What the first effect owes in the graph is found by the next sweep.
+        await sweep_graph(stores := Stores(database, graph))
+        await sweep_outbox(stores)
+        assert await keys_of(graph, database, everything) == {key}
+
+
+async def keys_of(graph: GraphClient, database: Database, things: Sequence[Thing]) -> set[str]:
+    """Which of `open` and `closed` the index says of these things."""
+    ids = [thing.id for thing in things]
+    if await graph.is_embedded():
+        async with database.read() as session:
+            mine = col(SearchDocument.node_id).in_(ids)
+            found = [
+                terms.replace(KEY_MARK, "") for terms in await session.exec(select(SearchDocument.terms).where(mine))
+            ]
+    else:
+        rows = await graph.read("MATCH (n) WHERE n.id IN $ids RETURN n.search_keys AS keys", ids=ids)
+        found = [row["keys"] for row in rows]
+    assert len(found) == len(ids)
+    return {key for keys in found for key in keys.split() if key in ("open", "closed")}
 
 
 async def test_two_workers_at_once_leave_what_the_thing_is(graph: GraphClient, database: Database, unique: str) -> None:
