@@ -5,11 +5,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from community.search_documents import index_nodes
+from community.search_documents import index_effect, index_nodes
 from core.clock import iso
 from core.db import Database
 from core.ids import new_id
-from graph.client import GraphClient
+from graph.client import GraphClient, Transaction
+from graph.owed import owe_effects
+from worker.handlers import Stores
+from worker.sweeps import sweep_graph, sweep_outbox
 
 PUT_TAGS = """
 UNWIND $rows AS row
@@ -163,3 +166,17 @@ async def put(graph: GraphClient, database: Database, *things: Thing) -> None:
     for label, some in (("Community", communities), ("Event", events), ("Post", posts)):
         if some:
             await index(graph, database, label, some)
+
+
+async def reindex(graph: GraphClient, database: Database, things: Sequence[Thing], label: str = "Event") -> None:
+    """What a change owes, and the worker that settles it."""
+    now = datetime.now(UTC)
+    effect = index_effect(label, [thing.id for thing in things], now=now)
+
+    async def work(tx: Transaction) -> None:
+        await owe_effects(tx, [effect], now=now)
+
+    await graph.transact(work, contended=effect.key)
+    stores = Stores(database, graph)
+    await sweep_graph(stores)
+    await sweep_outbox(stores)

@@ -1,6 +1,5 @@
 """Searches against a plain model: what is found, by whom, in which order, on pages that inserts do not shift."""
 
-import asyncio
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,35 +8,29 @@ from itertools import product
 from typing import Any
 
 import pytest
-from sqlmodel import col, select
 
 from community import discovery
 from community.access import MemberRole, Visibility, is_listed
 from community.discovery import FoundPage, Question, find_events, search
-from community.search_documents import SEARCH_INDEX, index_effect, owe_everything
+from community.search_documents import SEARCH_INDEX, index_effect
 from community.search_keys import Area, SearchKind, distance, place_of
-from community.search_sql import KEY_MARK, SearchDocument
 from community.search_text import SearchInvalid, terms_of
 from core.db import Database
 from core.ids import new_id
 from core.paging import PageInvalid
-from graph.client import GraphClient, Transaction
-from graph.owed import owe_effects
+from graph.client import GraphClient
 from tests.community.places import make_customers
 from tests.community.searchable import (
     SearchableCommunity,
     SearchableEvent,
     SearchablePost,
     Thing,
-    index,
     put,
-    put_communities,
     put_events,
     put_memberships,
     put_tags,
+    reindex,
 )
-from worker.handlers import Stores
-from worker.sweeps import sweep_graph, sweep_outbox
 
 pytestmark = pytest.mark.anyio
 
@@ -344,20 +337,6 @@ async def test_pages_do_not_shift_when_others_are_inserted(graph: GraphClient, d
     assert len(found) > 30
 
 
-async def reindex(graph: GraphClient, database: Database, things: Sequence[Thing], label: str = "Event") -> None:
-    """What a change owes, and the worker that settles it."""
-    now = datetime.now(UTC)
-    effect = index_effect(label, [thing.id for thing in things], now=now)
-
-    async def work(tx: Transaction) -> None:
-        await owe_effects(tx, [effect], now=now)
-
-    await graph.transact(work, contended=effect.key)
-    stores = Stores(database, graph)
-    await sweep_graph(stores)
-    await sweep_outbox(stores)
-
-
 async def test_many_that_may_not_be_found_end_the_page_and_not_the_search(
     graph: GraphClient, database: Database, unique: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -384,104 +363,6 @@ async def test_many_that_may_not_be_found_end_the_page_and_not_the_search(
     assert (page.rows, page.cursors, page.has_next) == ([], [], True)
     assert graph.round_trips - before <= 10
     assert await all_pages(graph, database, Question(tags=[unique]), viewer=None, size=5) == [events[60].id]
-
-
-async def test_what_is_changed_is_found_as_it_is(graph: GraphClient, database: Database, unique: str) -> None:
-    """Given an event, when its title, state and community change, then the search follows; the rights at once."""
-    word = "w" + unique.replace("-", "")
-    community = SearchableCommunity(title="Club", created_at=NOW)
-    event = SearchableEvent(title=f"{word} 茶会", community=community, starts_at=NOW + timedelta(hours=1))
-    await put(graph, database, community, event)
-
-    async def found(text: str) -> list[str]:
-        return await all_pages(graph, database, Question(text=f"{word} {text}"), viewer=None)
-
-    assert await found("茶") == [event.id]
-    await graph.write("MATCH (e:Event {id: $id}) SET e.title_zh = $title", id=event.id, title=f"{word} 咖啡")
-    await reindex(graph, database, [event])
-    assert (await found("茶"), await found("咖啡")) == ([], [event.id])
-    await graph.write("MATCH (c:Community {id: $id}) SET c.visibility = 'UNLISTED'", id=community.id)
-    assert await found("咖啡") == []
-    await graph.write("MATCH (c:Community {id: $id}) SET c.visibility = 'PUBLIC'", id=community.id)
-    await graph.write("MATCH (e:Event {id: $id}) SET e.status = 'CANCELLED'", id=event.id)
-    assert await found("咖啡") == []
-
-
-async def test_a_community_that_closes_takes_its_own_out_of_what_everybody_is_shown(
-    graph: GraphClient, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Given a public community with five events and posts, and pages of two, when it becomes private and public
-    again, then the keys of all that is in it follow, page after page."""
-    monkeypatch.setattr("community.search_documents.PAGE", 2)
-    community = SearchableCommunity(title="Club", created_at=NOW)
-    events = [
-        SearchableEvent(title="Walk", community=community, starts_at=NOW + timedelta(minutes=n)) for n in range(5)
-    ]
-    posts = [SearchablePost(text="Hello", community=community, created_at=NOW - timedelta(n)) for n in range(5)]
-    await put(graph, database, community, *events, *posts)
-    everything = [community, *events, *posts]
-    assert await keys_of(graph, database, everything) == {"open"}
-    for visibility, key in (("PRIVATE", "closed"), ("PUBLIC", "open")):
-        query = "MATCH (c:Community {id: $id}) SET c.visibility = $visibility"
-        await graph.write(query, id=community.id, visibility=visibility)
-        await reindex(graph, database, [community], "Community")
-        # What the first effect owes in the graph is found by the next sweep.
-        await sweep_graph(stores := Stores(database, graph))
-        await sweep_outbox(stores)
-        assert await keys_of(graph, database, everything) == {key}
-
-
-async def keys_of(graph: GraphClient, database: Database, things: Sequence[Thing]) -> set[str]:
-    """Which of `open` and `closed` the index says of these things."""
-    ids = [thing.id for thing in things]
-    if await graph.is_embedded():
-        async with database.read() as session:
-            mine = col(SearchDocument.node_id).in_(ids)
-            found = [
-                terms.replace(KEY_MARK, "") for terms in await session.exec(select(SearchDocument.terms).where(mine))
-            ]
-    else:
-        rows = await graph.read("MATCH (n) WHERE n.id IN $ids RETURN n.search_keys AS keys", ids=ids)
-        found = [row["keys"] for row in rows]
-    assert len(found) == len(ids)
-    return {key for keys in found for key in keys.split() if key in ("open", "closed")}
-
-
-async def test_two_workers_at_once_leave_what_the_thing_is(graph: GraphClient, database: Database, unique: str) -> None:
-    """Given an event renamed ten times, each indexed at the same time as the others, then its last name is found."""
-    word = "w" + unique.replace("-", "")
-    community = SearchableCommunity(title="Club", created_at=NOW)
-    event = SearchableEvent(title=word, community=community, starts_at=NOW + timedelta(hours=1))
-    await put(graph, database, community, event)
-
-    async def rename(number: int) -> None:
-        await graph.write("MATCH (e:Event {id: $id}) SET e.title_zh = $title", id=event.id, title=f"{word} n{number}")
-        await index(graph, database, "Event", [event])
-
-    await asyncio.gather(*(rename(number) for number in range(10)))
-    rows = await graph.read("MATCH (e:Event {id: $id}) RETURN e.title_zh AS title", id=event.id)
-    assert await all_pages(graph, database, Question(text=rows[0]["title"]), viewer=None) == [event.id]
-
-
-async def test_everything_is_indexed_anew_by_one_command(
-    graph: GraphClient, database: Database, unique: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Given things that nobody owed to the index, when all is owed, then the worker indexes them page after page."""
-    monkeypatch.setattr("community.search_documents.PAGE", 100)
-    word = "w" + unique.replace("-", "")
-    community = SearchableCommunity(title=word, created_at=NOW)
-    events = [
-        SearchableEvent(title=word, community=community, starts_at=NOW + timedelta(minutes=n)) for n in range(120)
-    ]
-    await put_communities(graph, [community])
-    await put_events(graph, events)
-    kinds = list(SearchKind)
-    assert await all_pages(graph, database, Question(text=word), viewer=None, kinds=kinds) == []
-    async with database.write() as session:
-        await owe_everything(session, now=datetime.now(UTC))
-    await sweep_outbox(Stores(database, graph))
-    found = await all_pages(graph, database, Question(text=word), viewer=None, kinds=kinds)
-    assert found == [community.id, *(event.id for event in events)]
 
 
 async def test_what_cannot_be_asked(graph: GraphClient, database: Database) -> None:
