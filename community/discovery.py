@@ -30,7 +30,7 @@ __all__ = ["LABELS", "Found", "FoundPage", "Question", "find_events", "search"]
 # many at once at most. Cells are larger than the circle that they cover, so that of these more are asked for at first.
 MOST_CANDIDATES = 2_000
 MOST_AT_ONCE = 400
-FOR_A_CIRCLE = 4
+FOR_A_CIRCLE = 2
 
 FOUND_EVENTS = ("PUBLISHED", "COMPLETED")
 SCORES = {TITLE_RANK: 1.0}

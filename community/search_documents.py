@@ -85,6 +85,7 @@ def entry_of(label: str, row: Row) -> Entry:
         title=frozenset(terms_of("\n".join(filter(None, row["title"])))),
         words=frozenset(terms_of("\n".join(filter(None, [*row["text"], words_of_tags(row)])))),
         keys=frozenset(keys_of(label, row)),
+        is_open=bool(row["is_open"]),
         latitude=row.get("latitude"),
         longitude=row.get("longitude"),
     )
@@ -95,9 +96,8 @@ def words_of_tags(row: Row) -> str:
 
 
 def keys_of(label: str, row: Row) -> list[str]:
-    """By what else it is found: its kind, its community, its tags, where it is, that it costs nothing."""
-    keys = [label.lower(), OPEN if row["is_open"] else CLOSED, community_key(row["community_id"])]
-    keys += [tag_key(key) for key, *_ in row["tags"]]
+    """By what else it is found: its community, its tags, where it is, that it costs nothing."""
+    keys = [community_key(row["community_id"]), *(tag_key(key) for key, *_ in row["tags"])]
     if label == "Event":
         if not row["price"]:
             keys.append(FREE)
@@ -187,7 +187,7 @@ def properties_of(label: str, row: Row) -> dict[str, Any]:
     entry = entry_of(label, row)
     if entry.place is None:
         return {"id": row["id"], "place": None, "words": None, "keys": None}
-    keys = [*entry.keys, hour_key((entry.place >> ID_BITS) // 3600)]
+    keys = [*entry.keys, OPEN if entry.is_open else CLOSED, hour_key((entry.place >> ID_BITS) // 3600)]
     return {"id": row["id"], "place": entry.place, "words": words_of_tags(row), "keys": " ".join(keys)}
 
 

@@ -8,7 +8,7 @@ first windows hold few answers or fill the page, and the query stops with the wi
 from collections.abc import Sequence
 from typing import LiteralString
 
-from community.search_keys import windows
+from community.search_keys import CLOSED, OPEN, windows
 from community.search_sql import Candidate, Condition
 from community.search_text import is_single
 from graph.client import GraphClient
@@ -86,7 +86,8 @@ def lucene_question(label: str, condition: Condition) -> str:
     titles = TITLE_FIELDS[label]
     everywhere = (*titles, *TEXT_FIELDS[label])
     parts = [f"+({any_field(titles if condition.in_title else everywhere, word)})" for word in condition.words]
-    parts += [f"+search_keys:({' '.join(group)})" for group in condition.keys]
+    keys = [*condition.keys, [OPEN if condition.is_open else CLOSED]]
+    parts += [f"+search_keys:({' '.join(group)})" for group in keys]
     if condition.in_title is False and titles:
         parts.append("-(" + " ".join(f"+({any_field(titles, word)})" for word in condition.words) + ")")
     return " ".join(parts)

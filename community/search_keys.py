@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from community.search_text import SearchInvalid
 
-ID_BITS = 31
+ID_BITS = 28
 LAST_SECOND = 2**32 - 1
 LAST_PLACE = (LAST_SECOND + 1) * 2**ID_BITS - 1
 

@@ -6,11 +6,9 @@ from datetime import datetime, timedelta
 
 from community.search_documents import KINDS
 from community.search_keys import (
-    CLOSED,
     FREE,
     ID_BITS,
     LAST_PLACE,
-    OPEN,
     Area,
     SearchKind,
     cells_around,
@@ -72,9 +70,9 @@ class Question:
             return False
         return self.near is None or self.near.contains(latitude, longitude)
 
-    def keys(self, kind: SearchKind) -> list[list[str]]:
+    def keys(self) -> list[list[str]]:
         """The keys of which each group must be met."""
-        groups = [[LABELS[kind].lower()]]
+        groups: list[list[str]] = []
         if self.tags:
             groups.append([tag_key(tag) for tag in self.tags])
         if self.community_id is not None:
@@ -136,9 +134,19 @@ def conditions(
             continue
         start = max(low, after.place) if after is not None and (rank, number) == (after.rank, after.kind) else low
         in_title = None if len(ranks(kind, words, by_title)) == 1 else rank == TITLE_RANK
-        for is_open in (True, False):
-            keys = [*question.keys(kind), [OPEN if is_open else CLOSED]]
-            found.append(Condition(number_of(rank, number, is_open=is_open), words, in_title, keys, start, high))
+        found += [
+            Condition(
+                number=number_of(rank, number, is_open=is_open),
+                label=LABELS[kind],
+                is_open=is_open,
+                words=words,
+                in_title=in_title,
+                keys=question.keys(),
+                after=start,
+                before=high,
+            )
+            for is_open in (True, False)
+        ]
     return found
 
 

@@ -10,7 +10,7 @@ from sqlmodel import col, select
 from community.discovery import Question, find_events, search
 from community.search_documents import owe_everything
 from community.search_keys import SearchKind
-from community.search_sql import KEY_MARK, SearchDocument
+from community.search_sql import GROUP_BITS, GROUPS, SearchDocument
 from core.db import Database
 from graph.client import GraphClient
 from tests.community.searchable import (
@@ -72,31 +72,30 @@ async def test_a_community_that_closes_takes_its_own_out_of_what_everybody_is_sh
     posts = [SearchablePost(text="Hello", community=community, created_at=NOW - timedelta(n)) for n in range(5)]
     await put(graph, database, community, *events, *posts)
     everything = [community, *events, *posts]
-    assert await keys_of(graph, database, everything) == {"open"}
-    for visibility, key in (("PRIVATE", "closed"), ("PUBLIC", "open")):
+    assert await openness(graph, database, everything) == {True}
+    for visibility, is_open in (("PRIVATE", False), ("PUBLIC", True)):
         query = "MATCH (c:Community {id: $id}) SET c.visibility = $visibility"
         await graph.write(query, id=community.id, visibility=visibility)
         await reindex(graph, database, [community], "Community")
         # What the first effect owes in the graph is found by the next sweep.
         await sweep_graph(stores := Stores(database, graph))
         await sweep_outbox(stores)
-        assert await keys_of(graph, database, everything) == {key}
+        assert await openness(graph, database, everything) == {is_open}
 
 
-async def keys_of(graph: GraphClient, database: Database, things: Sequence[Thing]) -> set[str]:
-    """Which of `open` and `closed` the index says of these things."""
+async def openness(graph: GraphClient, database: Database, things: Sequence[Thing]) -> set[bool]:
+    """Whether the index takes these things for what everybody may find."""
     ids = [thing.id for thing in things]
     if await graph.is_embedded():
         async with database.read() as session:
             mine = col(SearchDocument.node_id).in_(ids)
-            found = [
-                terms.replace(KEY_MARK, "") for terms in await session.exec(select(SearchDocument.terms).where(mine))
-            ]
+            places = (await session.exec(select(SearchDocument.place).where(mine))).all()
+        found = [GROUPS[place >> GROUP_BITS][1] for place in places]
     else:
         rows = await graph.read("MATCH (n) WHERE n.id IN $ids RETURN n.search_keys AS keys", ids=ids)
-        found = [row["keys"] for row in rows]
+        found = ["open" in row["keys"].split() for row in rows]
     assert len(found) == len(ids)
-    return {key for keys in found for key in keys.split() if key in ("open", "closed")}
+    return set(found)
 
 
 async def test_two_workers_at_once_leave_what_the_thing_is(graph: GraphClient, database: Database, unique: str) -> None:
