@@ -7,8 +7,10 @@ import pytest
 from community.access import MemberRole
 from community.events import events_of, read_events
 from core.clock import iso, utc_now
+from core.ids import new_id
 from graph.client import GraphClient, Row
-from tests.community.happenings import make, make_managed, put_registrations
+from migrations.graph_migrations import read_migrations
+from tests.community.happenings import make, make_managed, put_registrations, stored_event
 from tests.community.places import add_member, make_community, make_customers, make_event
 
 pytestmark = pytest.mark.anyio
@@ -83,3 +85,27 @@ async def test_events_page_by_their_start(graph: GraphClient, alone: bool) -> No
             seen += [row["id"] for row in page.rows]
             cursor, more = page.cursors[-1], page.has_next
         assert seen == [made[day] for day in expected]
+
+
+OLD = """
+MATCH (c:Community {id: $community})
+CREATE (c)-[:HOSTS]->(:Event {id: $id, community_id: $community, starts_at: $starts_at, ends_at: $starts_at,
+  status: $status, registered: 0, created_at: '2026-01-01T00:00:00.000000Z'})
+"""
+
+
+async def test_events_from_before_get_their_place(graph: GraphClient) -> None:
+    """Given events as they were written before, when the migration's statements run, then they have their places."""
+    community = await make_community(graph)
+    starts = iso(utc_now() + timedelta(days=1))
+    ids = {status: new_id() for status in ("PUBLISHED", "DRAFT")}
+    for status, event in ids.items():
+        await graph.write(OLD, community=community, id=event, starts_at=starts, status=status)
+    migration = next(one for one in read_migrations() if one.name == "0006_events")
+    for statement in migration.statements * 2:
+        await graph.write(statement, timeout=60)
+    published, draft = [await stored_event(graph, ids[status]) for status in ("PUBLISHED", "DRAFT")]
+    assert published["order"] == f"{community}:{starts}:{ids['PUBLISHED']}"
+    assert published["feed_order"] == f"{community}:2026-01-01T00:00:00.000000Z:{ids['PUBLISHED']}"
+    assert (draft["order"], draft.get("feed_order")) == (f"{community}:{starts}:{ids['DRAFT']}", None)
+    assert (draft["waiting"], draft["next_ticket"], draft["attendance_mode"]) == (0, 1, "IN_PERSON")
