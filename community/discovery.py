@@ -27,10 +27,12 @@ from graph.client import GraphClient, Row
 __all__ = ["LABELS", "Found", "FoundPage", "Question", "find_events", "search"]
 
 # How many candidates are looked at before the answer is what was found so far, with a cursor to go on from; and how
-# many at once at most. Cells are larger than the circle that they cover, so that of these more are asked for at first.
+# many at once at most. Cells are larger than the circle that they cover, so that the index is asked for more of these;
+# of what is inside the circle a few more than a page are read, in case one of them may not be found.
 MOST_CANDIDATES = 2_000
 MOST_AT_ONCE = 400
-FOR_A_CIRCLE = 2
+FOR_A_CIRCLE = 6
+SPARE = 5
 
 FOUND_EVENTS = ("PUBLISHED", "COMPLETED")
 SCORES = {TITLE_RANK: 1.0}
@@ -162,25 +164,32 @@ class Hunt:
         position = start_of(after)
         words = self.question.words()
         good: list[Answer] = []
-        tried, portion = 0, (size + 1) * (FOR_A_CIRCLE if self.question.near else 1)
+        tried, portion = 0, size + 1
         while True:
-            candidates, position = await self.candidates(words, position, portion)
+            candidates, count, position = await self.candidates(words, position, portion)
             good += await self.listed(candidates)
-            tried += len(candidates)
+            tried += count
             if len(good) > size or position is None or tried >= MOST_CANDIDATES:
                 return page_of(good, size, position, has_words=bool(words))
             portion = min(portion * 2, MOST_AT_ONCE)
 
     async def candidates(
-        self, words: Sequence[str], after: Spot | None, limit: int
-    ) -> tuple[list[Candidate], Spot | None]:
-        """The next candidates, and where to go on after them; None where there are no more."""
+        self, words: Sequence[str], after: Spot | None, portion: int
+    ) -> tuple[list[Candidate], int, Spot | None]:
+        """The next candidates, how many were looked at, and where to go on after them; None where there are no more."""
         asked = [
             (kind, conditions(self.question, words, kind, now=self.now, after=after, by_title=self.by_title))
             for kind in self.kinds
         ]
-        found = await self.find([(kind, each) for kind, each in asked if each], limit)
-        return up_to_frontier(found, limit)
+        near = self.question.near
+        limit = portion if near is None else portion * FOR_A_CIRCLE
+        found, frontier = up_to_frontier(await self.find([(kind, each) for kind, each in asked if each], limit), limit)
+        if near is None:
+            return found, len(found), frontier
+        inside = [each for each in found if near.contains(each.latitude, each.longitude)]
+        # More than a page of them would only be read in vain.
+        kept = inside[: portion + SPARE]
+        return kept, len(found), frontier if len(kept) == len(inside) else spot_of(kept[-1])
 
     async def find(self, asked: Sequence[tuple[SearchKind, list[Condition]]], limit: int) -> list[Candidate]:
         """The first candidates of each condition: in one statement of SQL, or in one query for each kind."""
@@ -193,12 +202,7 @@ class Hunt:
 
     async def listed(self, candidates: Sequence[Candidate]) -> list[Answer]:
         """The candidates that the viewer may find and that are what was asked for, in the same order."""
-        near = self.question.near
-        spots = [
-            spot_of(candidate)
-            for candidate in candidates
-            if near is None or near.contains(candidate.latitude, candidate.longitude)
-        ]
+        spots = [spot_of(candidate) for candidate in candidates]
         ids: dict[int, list[str]] = defaultdict(list)
         for spot in spots:
             ids[spot.kind].append(spot.id)
