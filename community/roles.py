@@ -118,7 +118,7 @@ SET x.touched_at = $now
 WITH x
 OPTIONAL MATCH (x)-[m:MEMBER_OF {role: 'OWNER'}]->(c:Community)
 WHERE c.id <> $community_id AND c.archived_at IS NULL
-RETURN count(c) AS owned
+RETURN x.id AS id, count(c) AS owned
 """
 
 

@@ -28,6 +28,7 @@ Result = TypeVar("Result")
 # fast enough that two hundred writers on one event do not keep the engine busy with conflicts.
 FIRST_WAIT_SECONDS = 0.004
 LONGEST_WAIT_SECONDS = 0.25
+GONE = "Neo.ClientError.Statement.EntityNotFound"
 
 
 class Transaction:
@@ -188,6 +189,9 @@ class GraphClient:
 def is_worth_repeating(error: Neo4jError | DriverError) -> bool:
     """Whether the same statement may succeed a moment later.
 
+    A walk beside a writer can meet what the writer has just deleted: statements of ours name nothing by its record,
+    so that repeated it walks past.
+
     On the embedded engine two `MERGE` of one key at once end with a constraint violation for one of
     them: repeated, it finds the node. A statement of ours never violates a constraint by itself.
     """
@@ -195,4 +199,4 @@ def is_worth_repeating(error: Neo4jError | DriverError) -> bool:
         return False
     if isinstance(error, ConstraintError | ServiceUnavailable | SessionExpired):
         return True
-    return error.is_retryable()
+    return error.is_retryable() or getattr(error, "code", None) == GONE
