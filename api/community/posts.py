@@ -18,6 +18,7 @@ from community.posts import NewPost, PostChange, PostKind, create_post, pin_post
 from community.reactions import ReactionKind
 from community.tallies import COMMENTS
 from core.errors import NotFound
+from core.paging import Page
 from graph.client import Row
 
 if TYPE_CHECKING:
@@ -114,10 +115,10 @@ class Post(Content):
 
     @strawberry.field(description="What it said before, the latest first; nothing of a deleted one.")
     async def edits(self, info: Info, first: int | None = None, after: str | None = None) -> Connection[PostEdit]:
-        page = await info.context.loaders.edits_of(first, after).load(self.local)
         if self.deleted_at is not None:
-            page = type(page)([], [], False)
-        return connection(page, after, edit_of)
+            nothing: Page[Row] = Page([], [], has_next=False)
+            return connection(nothing, after, edit_of)
+        return connection(await info.context.loaders.edits_of(first, after).load(self.local), after, edit_of)
 
 
 def edit_of(row: Row) -> PostEdit:

@@ -124,5 +124,5 @@ async def test_the_cost_of_each_action(system: System, unique: str) -> None:
         "remove reaction": (5, 1),
         "create report": (1, 3),
         "resolve report": (5, 5),
-        "delete post": (6, 1),
+        "delete post": (5, 1),
     }
