@@ -150,7 +150,8 @@ async def activity_of(info: Info, community_id: str, hint: Hint) -> CommunityAct
     kind = activity_kind(str(hint.get("kind", "")))
     subject = None
     if kind in NODES:
-        subject = await load_node(info, NODES[kind], str(hint.get("id", "")))
+        # The writers name it `id`, or by its kind.
+        subject = await load_node(info, NODES[kind], str(hint.get("id") or hint.get(f"{kind.lower()}_id", "")))
         if subject is None:
             return None
     return CommunityActivity(kind=kind, subject=subject, community_local=community_id)

@@ -58,7 +58,8 @@ async def owe(
         "available_at": not_before or now,
         "attempts": 0,
     }
-    if await insert_once(session, Outbox, row, "topic", "key") and (not_before is None or not_before <= now):
+    # By any constraint: a second writer of the same effect may meet either of the two, its id or its key.
+    if await insert_once(session, Outbox, row) and (not_before is None or not_before <= now):
         session.info.setdefault(OWED, []).append(row_id)
 
 
@@ -112,4 +113,4 @@ async def owe_all(session: Session, *, topic: str, payloads: Mapping[str, dict[s
         # In one order everywhere: two workers with the same rows wait for each other and never in a circle.
         for key, payload in sorted(payloads.items())
     ]
-    return await insert_once(session, Outbox, rows, "topic", "key") if rows else 0
+    return await insert_once(session, Outbox, rows) if rows else 0

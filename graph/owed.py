@@ -57,15 +57,19 @@ LIMIT $limit
 
 
 async def owed_effects(graph: GraphClient, *, after: str, limit: int) -> list[Row]:
-    """What is owed, by key from `after` (exclusive) on; `key` is that of the node, `effect` what it stands for."""
+    """What is owed, by key from `after` (exclusive) on; `key` is that of the node, `effect` what it stands for.
+
+    `effect` is None where Neo4j found a node by its index and its properties gone: it was settled in between.
+    """
     rows = await graph.read(OWED, after=after, limit=limit)
     return [{"key": row["key"], "effect": effect_of(row)} for row in rows]
 
 
-def effect_of(row: Row) -> Effect:
-    topic = row["topic"]
-    payload = orjson.loads(row["payload"])
-    return Effect(topic, row["key"].removeprefix(f"{topic}:"), payload, parse_instant(row["due_at"]))
+def effect_of(row: Row) -> Effect | None:
+    topic, payload, due_at = row["topic"], row["payload"], row["due_at"]
+    if topic is None or payload is None or due_at is None:
+        return None
+    return Effect(topic, row["key"].removeprefix(f"{topic}:"), orjson.loads(payload), parse_instant(due_at))
 
 
 SETTLE_OWED = "UNWIND $keys AS key MATCH (o:Owed {key: key}) DELETE o"

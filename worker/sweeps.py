@@ -59,8 +59,9 @@ async def relay_owed(stores: Stores) -> int:
     """Move what the graph owes into the SQL outbox, whose keys make it happen once, and forget it in the graph."""
     moved, after = 0, ""
     while rows := await owed_effects(stores.graph, after=after, limit=BATCH):
+        found = [row for row in rows if row["effect"] is not None]
         async with stores.database.write() as session:
-            for row in rows:
+            for row in found:
                 effect = row["effect"]
                 await outbox.owe(
                     session,
@@ -70,8 +71,8 @@ async def relay_owed(stores: Stores) -> int:
                     now=utc_now(),
                     not_before=effect.due_at,
                 )
-        await settle_effects(stores.graph, [row["key"] for row in rows])
-        moved += len(rows)
+        await settle_effects(stores.graph, [row["key"] for row in found])
+        moved += len(found)
         after = rows[-1]["key"]
     return moved
 

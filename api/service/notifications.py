@@ -28,7 +28,7 @@ from service.notifications import (
 strawberry.enum(NoticeKind, name="NotificationKind", description="What a notice is about.")
 
 # Who did it, and until when something is to be done, by the names that the writers of notices use.
-ACTORS = ("actor_id", "author_id", "inviter_id")
+ACTORS = ("actor_id", "author_id", "inviter_id", "requester_id")
 DEADLINES = ("offer_expires_at", "expires_at", "deadline")
 # What a notice is about: the first of these that it names and that is a node.
 SUBJECTS = {

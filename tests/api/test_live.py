@@ -1,27 +1,19 @@
 """Subscriptions over real sockets: what arrives, for whom, until when, and that nothing is left behind."""
 
-import asyncio
-import json
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator
 from typing import Any
 
-import httpx
 import pytest
-import uvicorn
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
-from websockets.typing import Subprotocol
 
-from api.live import sse, websocket
+from api.live import websocket
 from api.relay import global_id
 from community.access import MemberRole
 from core.clock import utc_now
-from core.processes import free_port
+from core.outbox import owe
 from graph.client import GraphClient
 from service.notifications import NOTICE_OWED
 from tests.api.conftest import System, token
+from tests.api.live import Live, close_code, follow, hear, say, serve, sse_request
 from tests.api.test_way_through import REGISTER, local_of
 from tests.community.places import add_member, make_community, make_event
 
@@ -38,71 +30,10 @@ subscription($id: ID!) { communityActivity(communityId: $id) {
 NOTICES = "subscription { notificationReceived { kind title } }"
 
 
-@dataclass
-class Live:
-    """The application on a real port."""
-
-    system: System
-    port: int
-
-    @asynccontextmanager
-    async def open(
-        self, bearer: str | None, *, protocol: str = "graphql-transport-ws"
-    ) -> AsyncGenerator[ClientConnection, None]:
-        address = f"ws://127.0.0.1:{self.port}/graphql"
-        async with connect(address, subprotocols=[Subprotocol(protocol)], proxy=None) as socket:
-            if bearer is not None:
-                await say(socket, type="connection_init", payload={"Authorization": f"Bearer {bearer}"})
-            yield socket
-
-    @asynccontextmanager
-    async def client(self, bearer: str) -> AsyncGenerator[ClientConnection, None]:
-        """A connection that is acknowledged."""
-        async with self.open(bearer) as socket:
-            assert await hear(socket) == {"type": "connection_ack"}
-            yield socket
-
-    async def settled(self, channel: str, listeners: int) -> None:
-        """Wait until that many listen to a channel."""
-        for _ in range(100):
-            if self.system.app.state.bell.listeners(channel) == listeners:
-                return
-            await asyncio.sleep(0.05)
-        raise AssertionError(f"{self.system.app.state.bell.listeners(channel)} listen to {channel}")
-
-
-async def say(socket: ClientConnection, **message: Any) -> None:
-    await socket.send(json.dumps(message))
-
-
-async def hear(socket: ClientConnection, seconds: float = 10) -> dict[str, Any]:
-    return json.loads(await asyncio.wait_for(socket.recv(), seconds))
-
-
-async def follow(socket: ClientConnection, query: str, name: str = "1", **variables: Any) -> None:
-    await say(socket, id=name, type="subscribe", payload={"query": query, "variables": variables})
-
-
-async def close_code(socket: ClientConnection, seconds: float = 10) -> int | None:
-    """With what the server ends the connection."""
-    with pytest.raises(ConnectionClosed):
-        async with asyncio.timeout(seconds):
-            while True:
-                await socket.recv()
-    return socket.close_code
-
-
 @pytest.fixture
 async def live(system: System) -> AsyncGenerator[Live, None]:
-    port = free_port()
-    config = uvicorn.Config(system.app, port=port, lifespan="off", log_config=None, timeout_graceful_shutdown=1)
-    server = uvicorn.Server(config)
-    serving = asyncio.create_task(server.serve())
-    while not server.started:  # noqa: ASYNC110 - uvicorn has no event to wait for
-        await asyncio.sleep(0.01)
-    yield Live(system, port)
-    server.should_exit = True
-    await serving
+    async with serve(system) as found:
+        yield found
 
 
 async def make_place(system: System, owner: str, visibility: str = "PUBLIC") -> tuple[str, str]:
@@ -205,7 +136,7 @@ async def test_activity_names_what_the_viewer_may_see_and_ends_when_they_are_ban
             await follow(socket, ACTIVITY, id=global_id("Community", community))
         await live.settled(channel, 2)
         await system.edge.ring(channel, {"kind": "EVENT", "id": draft})
-        await system.edge.ring(channel, {"kind": "event_published", "id": event})
+        await system.edge.ring(channel, {"kind": "event.published", "event_id": event})
         await system.edge.ring(channel, {"kind": "MEMBER_JOINED"})
         heard = [await hear(manager) for _ in range(3)], [await hear(member) for _ in range(2)]
         told = [[message["payload"]["data"]["communityActivity"] for message in one] for one in heard]
@@ -225,8 +156,6 @@ async def test_notices_come_to_their_own_customer_each_once_and_none_is_lost_wit
     live: Live, unique: str
 ) -> None:
     """Given two who follow, when three notices are stored and one hint is rung, then one gets three, in order."""
-    from core.outbox import owe
-
     system, lin, wu = live.system, f"lin-{unique}", f"wu-{unique}"
     for name in (lin, wu):
         await system.customer(name)
@@ -375,64 +304,25 @@ async def test_a_subscription_needs_a_transport_that_streams(system: System, uni
     assert answer.json()["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
 
 
-async def sse_request(live: Live, subject: str, query: str, **variables: Any) -> httpx.Response:
-    headers = {"Accept": "text/event-stream", "Authorization": f"Bearer {token(subject)}"}
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{live.port}", headers=headers, trust_env=False) as http:
-        return await http.post("/graphql", json={"query": query, "variables": variables})
-
-
-async def next_event(lines: AsyncIterator[str]) -> tuple[str, Any]:
-    """The next event of a stream, without the comments that keep it open."""
-    async with asyncio.timeout(10):
-        name = ""
-        async for line in lines:
-            if line.startswith("event: "):
-                name = line.removeprefix("event: ")
-            elif line.startswith("data:"):
-                text = line.removeprefix("data:").strip()
-                return name, json.loads(text) if text else None
-    raise AssertionError("the stream has ended")
-
-
-async def test_server_sent_events_bring_the_same(live: Live, unique: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Given a stream, when somebody registers, then `next`; when the client leaves, nobody listens any more."""
-    monkeypatch.setattr(sse, "BREATH_SECONDS", 0.1)
+async def test_what_a_message_costs(live: Live, unique: str) -> None:
+    """Given followers, then a message takes this many round trips to the graph and statements to SQL, for each."""
     system, lin = live.system, f"lin-{unique}"
     await system.customer(lin)
-    _, event = await make_place(system, lin)
-    headers = {"Accept": "text/event-stream", "Authorization": f"Bearer {token(lin)}"}
-    body = {"query": EVENT, "variables": {"id": global_id("Event", event)}}
-    async with (
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{live.port}", trust_env=False) as http,
-        http.stream("POST", "/graphql", json=body, headers=headers) as answer,
-    ):
-        assert answer.status_code == 200
-        assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
-        lines = answer.aiter_lines()
-        assert await anext(lines) == ":"
-        await live.settled(f"event:{event}", 1)
-        await system.edge.ring(f"event:{event}", {})
-        name, data = await next_event(lines)
-        assert (name, data["data"]["eventRegistrationChanged"]["registeredCount"]) == ("next", 0)
-    await live.settled(f"event:{event}", 0)
-
-
-async def test_a_stream_of_events_ends_with_the_token_and_says_what_is_wrong(live: Live, unique: str) -> None:
-    system, lin = live.system, f"lin-{unique}"
-    await system.customer(lin)
-    _, event = await make_place(system, lin)
-    query = await sse_request(live, lin, "{ viewer { subject } }")
-    assert query.text.removeprefix(":\n\n") == (
-        f'event: next\ndata: {{"data":{{"viewer":{{"subject":"{lin}"}}}}}}\n\nevent: complete\ndata:\n\n'
+    community, event = await make_place(system, lin)
+    graph, database = system.edge.graph, system.edge.database
+    costs: dict[str, list[tuple[int, int]]] = {}
+    told = {"kind": "EVENT", "id": event}
+    cases = (
+        ("event", EVENT, f"event:{event}", {"id": global_id("Event", event)}, {}),
+        ("activity", ACTIVITY, f"community:{community}", {"id": global_id("Community", community)}, told),
     )
-    wrong = await sse_request(live, lin, EVENT, id=global_id("Event", unique))
-    assert '"code":"NOT_FOUND"' in wrong.text
-    assert wrong.text.endswith("event: complete\ndata:\n\n")
-    headers = {"Accept": "text/event-stream"}
-    body = {"query": EVENT, "variables": {"id": global_id("Event", event)}}
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{live.port}", trust_env=False, timeout=20) as http:
-        assert (await http.post("/graphql", json=body, headers=headers)).status_code == 401
-        short = {**headers, "Authorization": f"Bearer {token(lin, seconds=1)}"}
-        ended = await http.post("/graphql", json=body, headers=short)
-    assert ended.text.endswith("event: complete\ndata:\n\n")
-    await live.settled(f"event:{event}", 0)
+    for name, query, channel, variables, hint in cases:
+        async with live.client(token(lin)) as socket:
+            await follow(socket, query, **variables)
+            await live.settled(channel, 1)
+            for _ in range(2):
+                before = graph.round_trips, database.statements
+                await system.edge.ring(channel, hint)
+                await hear(socket)
+                costs.setdefault(name, []).append((graph.round_trips - before[0], database.statements - before[1]))
+    assert costs == {"event": [(2, 0)] * 2, "activity": [(3, 0)] * 2}

@@ -12,10 +12,10 @@ from sqlmodel import col, select
 from core.audit import ACT_AUDITED, AuditEntry, act
 from core.clock import utc_now
 from core.db import Database
-from core.outbox import Outbox
+from core.outbox import Outbox, owe
 from core.processes import REPOSITORY, start_leashed
 from graph.client import GraphClient, Transaction
-from graph.owed import Effect, owe_effects, owed_effects
+from graph.owed import Effect, owe_effects, owed_effects, settle_effects
 from service.notifications import NOTICE_OWED, Notification
 from tests.conftest import Addresses
 from worker import sweeps
@@ -148,3 +148,40 @@ async def test_an_effect_that_was_not_committed_is_not_owed(graph: GraphClient, 
     with pytest.raises(LookupError):
         await graph.transact(work, contended=unique)
     assert await still_owed(graph, unique) == 0
+
+
+async def test_what_several_forget_at_once_is_forgotten(stores: Addresses, graph: GraphClient, unique: str) -> None:
+    """Given effects that six workers read before any of them settles, when all settle them, then none of them fails."""
+    await owe_notices(graph, unique, 30)
+    keys = [row["key"] for row in await owed_effects(graph, after="", limit=1_000) if unique in row["key"]]
+    clients = [stores.graph() for _ in range(6)]
+    try:
+        await asyncio.gather(*(settle_effects(client, keys) for client in clients))
+    finally:
+        for client in clients:
+            await client.close()
+    assert await still_owed(graph, unique) == 0
+
+
+async def test_one_effect_owed_by_several_transactions_at_once_is_owed_once(
+    stores: Addresses, database: Database, unique: str
+) -> None:
+    """Given twenty effects, when six transactions owe them all at the same time, then none of them fails."""
+    pools = [stores.database() for _ in range(6)]
+
+    async def owe_them(pool: Database) -> None:
+        for number in range(20):
+            async with pool.write() as session:
+                await owe(session, topic=NOTICE_OWED, key=f"{unique}:{number}", payload={}, now=utc_now())
+
+    try:
+        await asyncio.gather(*(owe_them(pool) for pool in pools))
+    finally:
+        for pool in pools:
+            await pool.close()
+    statement = select(Outbox).where(col(Outbox.key).startswith(unique))
+    async with database.write() as session:
+        rows = (await session.exec(statement)).all()
+        assert len(rows) == 20
+        for row in rows:
+            await session.delete(row)
