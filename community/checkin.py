@@ -77,13 +77,11 @@ WHERE x.id = e.id
 WITH e, m.role AS role, count(h) > 0 AS hosts
 WHERE role IN ['OWNER', 'MANAGER'] OR (hosts AND coalesce(role, '') <> 'BANNED')
 SET e.touched_at = $now
-RETURN e.status AS status, e.starts_at AS starts_at, e.ends_at AS ends_at, role, hosts
-"""
-
-REGISTRATIONS = """
+WITH e, role, hosts
 UNWIND $rows AS row
-MATCH (:Customer {id: row.customer_id})-[r:REGISTERED_FOR {key: row.key}]->(:Event)
-RETURN row.customer_id AS customer_id, properties(r) AS registration
+OPTIONAL MATCH (:Customer {id: row.customer_id})-[r:REGISTERED_FOR {key: row.key}]->(:Event)
+RETURN e.status AS status, e.starts_at AS starts_at, e.ends_at AS ends_at, role, hosts,
+       row.customer_id AS customer_id, properties(r) AS registration
 """
 
 # `settled` is false until the worker has recorded the fact of this attendance.
@@ -127,12 +125,11 @@ async def check_in_all(
     """
 
     async def work(tx: Transaction) -> list[CheckInOutcome]:
-        locked = await tx.run(LOCK_RUNNING, event_id=event_id, manager_id=manager_id, now=iso(now))
+        names = [{"customer_id": one, "key": registration_key(event_id, one)} for one in distinct(scans)]
+        locked = await tx.run(LOCK_RUNNING, event_id=event_id, manager_id=manager_id, rows=names, now=iso(now))
         if not locked or not runs_event(locked[0]["role"], hosts=locked[0]["hosts"]):
             return [CheckInOutcome.NOT_FOUND] * len(scans)
-        names = [{"customer_id": one, "key": registration_key(event_id, one)} for one in distinct(scans)]
-        rows = await tx.run(REGISTRATIONS, rows=names)
-        known = {row["customer_id"]: row["registration"] for row in rows}
+        known = {row["customer_id"]: row["registration"] for row in locked if row["registration"]}
         outcomes = [judge(locked[0], known, scan, now) for scan in scans]
         present = [one for one in known if known[one].get("fresh")]
         if present:

@@ -33,8 +33,13 @@ class Choice:
     overtaken: dict[str, int] = field(default_factory=dict[str, int])
 
 
-def choose_promotions(free: int | None, capacity: int | None, queue: Sequence[Party]) -> Choice:
-    """Apply the rule to the parties in their order; `free` and `capacity` count seats, None means no limit."""
+def choose_promotions(
+    free: int | None, capacity: int | None, queue: Sequence[Party], *, most: int | None = None
+) -> Choice:
+    """Apply the rule to the parties in their order, and stop after `most` promotions.
+
+    `free` and `capacity` count seats; None means no limit.
+    """
     choice = Choice()
     left = free
     passed: list[Party] = []
@@ -46,7 +51,7 @@ def choose_promotions(free: int | None, capacity: int | None, queue: Sequence[Pa
                 choice.overtaken[other.customer_id] = choice.overtaken.get(other.customer_id, 0) + 1
         elif capacity is None or party.seats <= capacity:
             passed.append(party)
-        if is_over(left, passed, choice):
+        if is_over(left, passed, choice) or len(choice.promoted) == most:
             break
     return choice
 

@@ -111,7 +111,7 @@ async def promote_channel(
         limit = (BATCH if free is None else min(free, BATCH)) + LOOK_AHEAD
         queue = {row["customer_id"]: row["registration"] for row in await queue_head(tx, event["id"], channel, limit)}
         parties = [Party(key, party_of(row), row.get("overtaken") or 0) for key, row in queue.items()]
-        choice = choose_promotions(free, event.get(CAPACITY[channel]), parties)
+        choice = choose_promotions(free, event.get(CAPACITY[channel]), parties, most=BATCH)
         barred = await barred_among(tx, event, choice.promoted)
         if barred:
             # Somebody who was banned while waiting makes way, and the rest is decided anew.
@@ -214,7 +214,7 @@ def effects_of(event_id: str, change: Change, *, present: bool, now: datetime) -
     cause = f"{event_id}:{registration['ticket']}"
     if registration["status"] == RegistrationStatus.OFFERED:
         expires_at = registration["offer_expires_at"]
-        told = notice(PLACE_OFFERED_NOTICE, change.customer_id, cause, event_id=event_id, expires_at=expires_at)
+        told = notice(PLACE_OFFERED_NOTICE, change.customer_id, cause, event_id=event_id, offer_expires_at=expires_at)
         end = {"event_id": event_id}
         return [told, Effect(OFFER_EXPIRED, f"{cause}:{change.customer_id}", end, parse_instant(expires_at))]
     owed = charges_owed(event_id, change, now=now, at_once=not present)

@@ -189,7 +189,9 @@ async def test_every_handler_run_twice_does_its_effect_once(graph: GraphClient, 
     lots = select(LedgerLot.id).where(col(LedgerLot.customer_id).in_([lin, wu]))
     async with database.read() as session:
         mine = {wu, *(await session.exec(rewards)).all(), *(await session.exec(lots)).all()}
-        rows = [row for row in (await session.exec(select(Outbox))).all() if not mine.isdisjoint(row.payload.values())]
+        everything = (await session.exec(select(Outbox))).all()
+    # Payloads of other tests hold more than ids.
+    rows = [row for row in everything if any(value in mine for value in row.payload.values() if isinstance(value, str))]
     assert {row.topic for row in rows} == {FACT_RECORDED, REFERRAL_CLAIMED, REWARD_APPROVED, POINTS_RELEASE}
     for row in rows * 2:
         async with database.write() as session:
