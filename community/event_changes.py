@@ -265,8 +265,8 @@ SET s.exdates = coalesce(s.exdates, []) + [$recurrence_id]
 
 def check_reason(reason: str) -> str:
     text = reason.strip()
-    if not 1 <= len(text) <= 500:
-        raise EventInvalid(path=("reason",), detail="1 to 500 characters")
+    if not 1 <= len(text) <= 500 or "\0" in text:
+        raise EventInvalid(path=("reason",), detail="1 to 500 characters, none of them NUL")
     return text
 
 

@@ -92,6 +92,9 @@ def check_words(details: EventDetails) -> Iterator[Finding]:
         yield name, 1 <= len(getattr(details, name).strip()) <= 200, "1 to 200 characters"
     for name in ("description_zh", "description_en"):
         yield name, len(getattr(details, name)) <= 10_000, "at most 10000 characters"
+    # No SQL engine in which notices, the audit and the search are kept takes this character.
+    for name in ("title_zh", "title_en", "description_zh", "description_en", "venue"):
+        yield name, "\0" not in (getattr(details, name) or ""), "no NUL characters"
     known = details.language is None or LANGUAGE.fullmatch(details.language) is not None
     yield "language", known, "a language tag such as zh or en-GB"
 

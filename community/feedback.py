@@ -83,8 +83,8 @@ class EventRating(Record, table=True):
 def check_feedback(rating: int, comment: str | None) -> None:
     if rating not in STARS:
         raise FeedbackInvalid(path=("rating",), detail="1 to 5")
-    if comment is not None and len(comment) > LONGEST_COMMENT:
-        raise FeedbackInvalid(path=("comment",), detail=f"at most {LONGEST_COMMENT} characters")
+    if comment is not None and (len(comment) > LONGEST_COMMENT or "\0" in comment):
+        raise FeedbackInvalid(path=("comment",), detail=f"at most {LONGEST_COMMENT} characters, none of them NUL")
 
 
 ATTENDANCE = """

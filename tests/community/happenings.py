@@ -6,6 +6,7 @@ from typing import Any
 from community.access import MemberRole
 from community.event_details import EventDetails
 from community.event_series import SeriesDetails, describe_series
+from community.events import create_event
 from core.clock import utc_now
 from graph.client import GraphClient, Row
 from tests.community.places import add_member, make_community, make_customers
@@ -39,6 +40,13 @@ async def make_managed(graph: GraphClient, **more: Any) -> tuple[str, str, str]:
     community = await make_community(graph, owner_id=manager, role=MemberRole.MANAGER, **more)
     await add_member(graph, community, member, MemberRole.MEMBER)
     return community, manager, member
+
+
+async def make(graph: GraphClient, community: str, manager: str, *, publish: bool = True, **more: Any) -> str:
+    """An event of tomorrow; returns its id."""
+    return await create_event(
+        graph, describe(**more), community_id=community, manager_id=manager, publish=publish, now=utc_now()
+    )
 
 
 PUT_REGISTRATIONS = """
