@@ -8,76 +8,50 @@ by the graph with every answer. See ADR 8 for what this costs and where it ends.
 import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
 from typing import LiteralString
 
-from community.access import IS_LISTED, MAY_READ
-from community.search_documents import KINDS
+from community.access import IS_LISTED, MAY_READ, is_listed
+from community.communities import read_communities
+from community.events import read_events
 from community.search_fulltext import find_nodes
-from community.search_keys import (
-    FREE,
-    ID_BITS,
-    LAST_PLACE,
-    Area,
-    SearchKind,
-    cells_around,
-    community_key,
-    seconds_of,
-    tag_key,
-)
-from community.search_sql import Condition, find_entries
-from community.search_text import SearchInvalid, asked_terms
+from community.search_keys import LAST_PLACE, SearchKind
+from community.search_question import LABELS, ORDER, TITLE_RANK, Question, Spot, conditions, rank_and_kind
+from community.search_sql import Candidate, Condition, find_entries
 from core.clock import iso
 from core.db import Database
 from core.paging import PageInvalid, decode_cursor, encode_cursor, page_size
 from graph.client import GraphClient, Row
 
-LABELS = {kind: label for label, kind in KINDS.items()}
-# How many candidates beyond a page are looked at before the answer is what was found so far, with a cursor to go on
-# from; and how many at once, first and then.
+__all__ = ["LABELS", "Found", "FoundPage", "Question", "find_events", "search"]
+
+# How many candidates are looked at before the answer is what was found so far, with a cursor to go on from; and how
+# many at once at most. Cells are larger than the circle that they cover, so that the index is asked for more of these;
+# of what is inside the circle a few more than a page are read, in case one of them may not be found.
 MOST_CANDIDATES = 2_000
-MORE_AT_ONCE = 400
-MOST_TAGS = 20
+MOST_AT_ONCE = 400
+FOR_A_CIRCLE = 6
+SPARE = 5
 
-# All words in the title, or elsewhere in the text.
-TITLE_RANK, TEXT_RANK = 0, 1
-SCORES = {TITLE_RANK: 1.0, TEXT_RANK: 0.5}
+FOUND_EVENTS = ("PUBLISHED", "COMPLETED")
+SCORES = {TITLE_RANK: 1.0}
+SCORE_OF_TEXT = 0.5
 
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What is asked for; instants are those of an event's start, `starts_to` is exclusive."""
-
-    text: str | None = None
-    tags: Sequence[str] = ()
-    community_id: str | None = None
-    near: Area | None = None
-    starts_from: datetime | None = None
-    starts_to: datetime | None = None
-    free_only: bool = False
-
-    def check(self) -> None:
-        """Raise SearchInvalid with the path of the first thing that cannot be asked."""
-        if self.near is not None:
-            self.near.check()
-        if len(self.tags) > MOST_TAGS:
-            raise SearchInvalid(path=("tags",), detail=f"at most {MOST_TAGS}")
-        if self.starts_from and self.starts_to and self.starts_to <= self.starts_from:
-            raise SearchInvalid(path=("to",), detail="after from")
-
-    def is_about_events(self) -> bool:
-        """Whether only an event can be an answer: nothing else has a time, a place or a price."""
-        return bool(self.near or self.starts_from or self.starts_to or self.free_only)
+Answer = tuple[Spot, Row]
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One answer: which node, and how well its text fits (1: the title says it; 0.5: the rest of the text does)."""
+    """One answer: which node, and how well its text fits (1: the title says it; 0.5: the rest of the text does).
+
+    `row` is what `read_communities` or `read_events` says of it, so that it need not be read again; of a post its id.
+    """
 
     kind: SearchKind
     id: str
     score: float
+    row: Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,19 +62,6 @@ class FoundPage:
     cursors: list[str]
     end: str | None
     has_next: bool
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Spot:
-    """Where a candidate stands among all answers: by rank, then by kind, then by place."""
-
-    rank: int
-    kind: int
-    place: int
-    id: str = ""
-
-
-ORDER = list(SearchKind)
 
 
 async def search(
@@ -119,7 +80,7 @@ async def search(
     Events that have not begun, unless a time is given; communities and posts, the newest first, only for a question
     without time, place and price, and posts only for one without tags. Raises SearchInvalid, PageInvalid.
     """
-    asked = [kind for kind in ORDER if kind in kinds and can_be(kind, question)]
+    asked = [kind for kind in ORDER if kind in kinds and question.may_be(kind)]
     hunt = Hunt(graph, database, question, asked, viewer_id, now)
     return await hunt.page(page_size(first), after)
 
@@ -139,40 +100,7 @@ async def find_events(
     return await hunt.page(page_size(first), after)
 
 
-def can_be(kind: SearchKind, question: Question) -> bool:
-    """Whether something of this kind can be an answer."""
-    if kind == SearchKind.EVENT:
-        return True
-    return not question.is_about_events() and not (kind == SearchKind.POST and question.tags)
-
-
-VISIBLE_COMMUNITIES: LiteralString = (
-    """
-UNWIND $ids AS id
-MATCH (c:Community {id: id})
-OPTIONAL MATCH (:Customer {id: $viewer_id})-[m:MEMBER_OF]->(c)
-WITH c, m
-WHERE c.archived_at IS NULL AND """
-    + IS_LISTED
-    + """
-RETURN c.id AS id
-"""
-)
-
-VISIBLE_EVENTS: LiteralString = (
-    """
-UNWIND $ids AS id
-MATCH (e:Event {id: id})<-[:HOSTS]-(c:Community)
-OPTIONAL MATCH (:Customer {id: $viewer_id})-[m:MEMBER_OF]->(c)
-WITH e, c, m
-WHERE c.archived_at IS NULL AND e.status IN ['PUBLISHED', 'COMPLETED'] AND """
-    + IS_LISTED
-    + """
-RETURN e.id AS id, e.starts_at AS starts_at, e.latitude AS latitude, e.longitude AS longitude, e.price_points AS price
-"""
-)
-
-VISIBLE_POSTS: LiteralString = (
+READ_LISTED_POSTS: LiteralString = (
     """
 UNWIND $ids AS id
 MATCH (p:Post {id: id})
@@ -189,10 +117,33 @@ RETURN p.id AS id
 """
 )
 
-VISIBLE: dict[SearchKind, LiteralString] = {
-    SearchKind.COMMUNITY: VISIBLE_COMMUNITIES,
-    SearchKind.EVENT: VISIBLE_EVENTS,
-    SearchKind.POST: VISIBLE_POSTS,
+
+async def listed_communities(graph: GraphClient, ids: Sequence[str], viewer_id: str | None) -> dict[str, Row]:
+    """Those that the viewer may find, as they are read everywhere."""
+    rows = await read_communities(graph, ids, viewer_id=viewer_id)
+    return {key: row for key, row in rows.items() if may_be_found(row)}
+
+
+def may_be_found(community: Row) -> bool:
+    return community["archived_at"] is None and is_listed(community["visibility"], community["viewer_role"])
+
+
+async def listed_events(graph: GraphClient, ids: Sequence[str], viewer_id: str | None) -> dict[str, Row]:
+    """Likewise; drafts and cancelled events are found by nobody."""
+    rows = await read_events(graph, ids, viewer_id=viewer_id)
+    return {key: row for key, row in rows.items() if row["listed"] and row["status"] in FOUND_EVENTS}
+
+
+async def listed_posts(graph: GraphClient, ids: Sequence[str], viewer_id: str | None) -> dict[str, Row]:
+    """Likewise, by their ids only."""
+    rows = await graph.read(READ_LISTED_POSTS, ids=list(ids), viewer_id=viewer_id or "")
+    return {row["id"]: row for row in rows}
+
+
+READ_LISTED = {
+    SearchKind.COMMUNITY: listed_communities,
+    SearchKind.EVENT: listed_events,
+    SearchKind.POST: listed_posts,
 }
 
 
@@ -210,142 +161,105 @@ class Hunt:
 
     async def page(self, size: int, after: str | None) -> FoundPage:
         """A page from the cursor on; shorter than asked only at the end, or where too much was tried in vain."""
-        start = self.start(after)
-        self.question.check()
-        words = asked_terms(self.question.text) if self.question.text is not None else []
-        good: list[Spot] = []
-        position, tried, portion = start, 0, size + 1
-        while self.kinds:
-            spots = await self.candidates(words, position, portion)
-            good += await self.visible(spots)
-            tried += len(spots)
-            position = spots[-1] if spots else position
-            ended = len(spots) < portion
-            if len(good) > size or ended or tried >= MOST_CANDIDATES:
-                return self.answer(good, size, None if ended else position)
-            portion = MORE_AT_ONCE
-        return FoundPage([], [], None, False)
+        position = start_of(after)
+        words = self.question.words()
+        good: list[Answer] = []
+        tried, portion = 0, size + 1
+        while True:
+            candidates, count, position = await self.candidates(words, position, portion)
+            good += await self.listed(candidates)
+            tried += count
+            if len(good) > size or position is None or tried >= MOST_CANDIDATES:
+                return page_of(good, size, position, has_words=bool(words))
+            portion = min(portion * 2, MOST_AT_ONCE)
 
-    def start(self, after: str | None) -> Spot | None:
-        """Where the page begins: behind the cursor."""
-        position = decode_cursor(after, int, int, int)
-        if position is None:
-            return None
-        rank, kind, place = (int(part) for part in position)
-        if not 0 <= place <= LAST_PLACE:
-            raise PageInvalid(path=("after",), detail="not a cursor of this list")
-        return Spot(rank, kind, place)
+    async def candidates(
+        self, words: Sequence[str], after: Spot | None, portion: int
+    ) -> tuple[list[Candidate], int, Spot | None]:
+        """The next candidates, how many were looked at, and where to go on after them; None where there are no more."""
+        asked = [
+            (kind, conditions(self.question, words, kind, now=self.now, after=after, by_title=self.by_title))
+            for kind in self.kinds
+        ]
+        near = self.question.near
+        limit = portion if near is None else portion * FOR_A_CIRCLE
+        found, frontier = up_to_frontier(await self.find([(kind, each) for kind, each in asked if each], limit), limit)
+        if near is None:
+            return found, len(found), frontier
+        inside = [each for each in found if near.contains(each.latitude, each.longitude)]
+        # More than a page of them would only be read in vain.
+        kept = inside[: portion + SPARE]
+        return kept, len(found), frontier if len(kept) == len(inside) else spot_of(kept[-1])
 
-    def answer(self, good: list[Spot], size: int, position: Spot | None) -> FoundPage:
-        """The page of what was found; `position` is where the search stopped, None at the end of all candidates."""
-        kept = good[:size]
-        rows = [Found(ORDER[spot.kind], spot.id, self.score(spot)) for spot in kept]
-        cursors = [cursor_of(spot) for spot in kept]
-        if len(good) > size:
-            return FoundPage(rows, cursors, cursors[-1], True)
-        end = cursors[-1] if cursors else None
-        return FoundPage(rows, cursors, cursor_of(position) if position else end, position is not None)
-
-    def score(self, spot: Spot) -> float:
-        return SCORES[spot.rank] if self.question.text else 1.0
-
-    async def candidates(self, words: Sequence[str], after: Spot | None, limit: int) -> list[Spot]:
-        """The next candidates of all kinds, in order."""
-        asked = [(kind, self.conditions(kind, words, after)) for kind in self.kinds]
+    async def find(self, asked: Sequence[tuple[SearchKind, list[Condition]]], limit: int) -> list[Candidate]:
+        """The first candidates of each condition: in one statement of SQL, or in one query for each kind."""
+        if not asked:
+            return []
         if await self.graph.is_embedded():
-            found = await self.by_sql(asked, limit)
-        else:
-            parts = await asyncio.gather(*(self.by_fulltext(kind, each, limit) for kind, each in asked))
-            found = [spot for part in parts for spot in part]
-        return sorted(found)[:limit]
+            return await find_entries(self.database, [each for _, many in asked for each in many], limit=limit)
+        parts = (find_nodes(self.graph, LABELS[kind], many, limit=limit) for kind, many in asked)
+        return [candidate for part in await asyncio.gather(*parts) for candidate in part]
 
-    async def by_sql(self, asked: Sequence[tuple[SearchKind, list[Condition]]], limit: int) -> list[Spot]:
-        """By the index beside the embedded engine, in one statement; the rank there is that of rank and kind."""
-        one = [replace(each, rank=each.rank * len(ORDER) + ORDER.index(kind)) for kind, many in asked for each in many]
-        if not one:
-            return []
-        async with self.database.read() as session:
-            rows = await find_entries(session, one, limit=limit)
-        return [Spot(*divmod(rank, len(ORDER)), place, node_id) for rank, place, node_id in rows]
-
-    async def by_fulltext(self, kind: SearchKind, conditions: list[Condition], limit: int) -> list[Spot]:
-        """By Neo4j's index of this kind."""
-        if not conditions:
-            return []
-        rows = await find_nodes(self.graph, LABELS[kind], conditions, limit=limit)
-        return [Spot(rank, ORDER.index(kind), place, node_id) for rank, place, node_id in rows]
-
-    def conditions(self, kind: SearchKind, words: Sequence[str], after: Spot | None) -> list[Condition]:
-        found = (self.condition(kind, rank, words, after) for rank in self.ranks(kind, words))
-        return [condition for condition in found if condition is not None]
-
-    def ranks(self, kind: SearchKind, words: Sequence[str]) -> list[int]:
-        if not words or not self.by_title:
-            return [TITLE_RANK]
-        return [TEXT_RANK] if kind == SearchKind.POST else [TITLE_RANK, TEXT_RANK]
-
-    def condition(self, kind: SearchKind, rank: int, words: Sequence[str], after: Spot | None) -> Condition | None:
-        """What the index is asked for; None where everything of this rank and kind is behind us."""
-        low, high = self.bounds(kind)
-        if after is not None:
-            here = (rank, ORDER.index(kind))
-            if here < (after.rank, after.kind):
-                return None
-            if here == (after.rank, after.kind):
-                low = max(low, after.place)
-        in_title = None if not words or not self.by_title or kind == SearchKind.POST else rank == TITLE_RANK
-        return Condition(rank, words, in_title, self.keys(kind), low, high)
-
-    def bounds(self, kind: SearchKind) -> tuple[int, int]:
-        """The places between which answers stand, both exclusive; what is exact is decided by the graph."""
-        if kind != SearchKind.EVENT:
-            # A second or so ahead of us another machine may already have made something.
-            return (seconds_of(kind, self.now + timedelta(minutes=5)) << ID_BITS) - 1, LAST_PLACE
-        low = (seconds_of(kind, self.starts_from()) << ID_BITS) - 1
-        if self.question.starts_to is None:
-            return low, LAST_PLACE
-        return low, min((seconds_of(kind, self.question.starts_to) + 1) << ID_BITS, LAST_PLACE)
-
-    def starts_from(self) -> datetime:
-        return self.question.starts_from or self.now
-
-    def keys(self, kind: SearchKind) -> list[list[str]]:
-        """The keys of which each group must be met."""
-        question = self.question
-        groups = [[LABELS[kind].lower()]]
-        if question.tags:
-            groups.append([tag_key(tag) for tag in question.tags])
-        if question.community_id is not None:
-            groups.append([community_key(question.community_id)])
-        if question.free_only:
-            groups.append([FREE])
-        if question.near is not None:
-            groups.append(cells_around(question.near))
-        return groups
-
-    async def visible(self, spots: Sequence[Spot]) -> list[Spot]:
+    async def listed(self, candidates: Sequence[Candidate]) -> list[Answer]:
         """The candidates that the viewer may find and that are what was asked for, in the same order."""
+        spots = [spot_of(candidate) for candidate in candidates]
         ids: dict[int, list[str]] = defaultdict(list)
         for spot in spots:
             ids[spot.kind].append(spot.id)
-        found = await asyncio.gather(*(self.visible_of(ORDER[kind], ids[kind]) for kind in ids))
-        good = dict(zip(ids, found, strict=True))
-        return [spot for spot in spots if spot.id in good[spot.kind]]
+        found = await asyncio.gather(*(READ_LISTED[ORDER[kind]](self.graph, ids[kind], self.viewer_id) for kind in ids))
+        rows = dict(zip(ids, found, strict=True))
+        answers = ((spot, rows[spot.kind].get(spot.id)) for spot in spots)
+        return [(spot, row) for spot, row in answers if row is not None and self.fits(spot, row)]
 
-    async def visible_of(self, kind: SearchKind, ids: list[str]) -> set[str]:
-        rows = await self.graph.read(VISIBLE[kind], ids=ids, viewer_id=self.viewer_id or "")
-        return {row["id"] for row in rows if kind != SearchKind.EVENT or self.fits(row)}
+    def fits(self, spot: Spot, row: Row) -> bool:
+        """Whether an event still is what was asked for, as the graph says; without a time it has not begun."""
+        if ORDER[spot.kind] != SearchKind.EVENT:
+            return True
+        if self.question.starts_from is None and row["starts_at"] < iso(self.now):
+            return False
+        place = {"latitude": row["latitude"], "longitude": row["longitude"]}
+        return self.question.fits(starts_at=row["starts_at"], price=row["price_points"], **place)
 
-    def fits(self, event: Row) -> bool:
-        """Whether an event is when, where and for what it is asked to be, exactly."""
-        question = self.question
-        if event["starts_at"] < iso(self.starts_from()):
-            return False
-        if question.starts_to is not None and event["starts_at"] >= iso(question.starts_to):
-            return False
-        if question.free_only and event["price"]:
-            return False
-        return question.near is None or question.near.contains(event["latitude"], event["longitude"])
+
+def spot_of(candidate: Candidate) -> Spot:
+    rank, kind = rank_and_kind(candidate.number)
+    return Spot(rank, kind, candidate.place, candidate.id)
+
+
+def up_to_frontier(found: Sequence[Candidate], limit: int) -> tuple[list[Candidate], Spot | None]:
+    """Candidates in order, up to the first place beyond which a condition may have more of them; and that place."""
+    answers: dict[int, list[Spot]] = defaultdict(list)
+    for candidate in found:
+        answers[candidate.number].append(spot_of(candidate))
+    frontier = min((max(spots) for spots in answers.values() if len(spots) >= limit), default=None)
+    known = (candidate for candidate in found if frontier is None or spot_of(candidate) <= frontier)
+    return sorted(known, key=spot_of), frontier
+
+
+def start_of(after: str | None) -> Spot | None:
+    """Where the page begins: behind the cursor."""
+    position = decode_cursor(after, int, int, int)
+    if position is None:
+        return None
+    rank, kind, place = (int(part) for part in position)
+    if not 0 <= place <= LAST_PLACE:
+        raise PageInvalid(path=("after",), detail="not a cursor of this list")
+    return Spot(rank, kind, place)
+
+
+def page_of(good: Sequence[Answer], size: int, position: Spot | None, *, has_words: bool) -> FoundPage:
+    """The page of what was found; `position` is where the search stopped, None at the end of all candidates."""
+    kept = good[:size]
+    rows = [Found(ORDER[spot.kind], spot.id, score(spot, has_words), row) for spot, row in kept]
+    cursors = [cursor_of(spot) for spot, _ in kept]
+    if len(good) > size:
+        return FoundPage(rows, cursors, cursors[-1], True)
+    end = cursors[-1] if cursors else None
+    return FoundPage(rows, cursors, cursor_of(position) if position else end, position is not None)
+
+
+def score(spot: Spot, has_words: bool) -> float:
+    return SCORES.get(spot.rank, SCORE_OF_TEXT) if has_words else 1.0
 
 
 def cursor_of(spot: Spot) -> str:

@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from community.access import IS_MEMBER, MANAGERS, MAY_READ, MEMBERS
+from community.access import IS_LISTED, IS_MEMBER, MANAGERS, MAY_READ, MEMBERS
 from community.event_details import LONGEST_EVENT, EventDetails, EventInvalid, camel, check_details, stored
 from community.standing import CommunityArchived
 from core.audit import ACT_AUDITED, act
@@ -248,7 +248,9 @@ RETURN e.id AS id, c.id AS community_id, e.title_zh AS title_zh, e.title_en AS t
        coalesce(e.version, 1) AS version, CASE WHEN """
     + SEES_LINK
     + """ THEN e.link END AS link,
-       coalesce(m.role, '') IN ['OWNER', 'MANAGER'] AS viewer_manages
+       coalesce(m.role, '') IN ['OWNER', 'MANAGER'] AS viewer_manages, c.archived_at IS NULL AND """
+    + IS_LISTED
+    + """ AS listed
 """
 )
 

@@ -10,9 +10,10 @@ from datetime import datetime
 from typing import Any, LiteralString
 
 from community.search_keys import (
-    EVERYTHING,
+    CLOSED,
     FREE,
     ID_BITS,
+    OPEN,
     SearchKind,
     cell_keys,
     community_key,
@@ -26,7 +27,7 @@ from core import outbox
 from core.clock import iso, parse_instant
 from core.db import Session
 from graph.client import GraphClient, Row, Transaction
-from graph.owed import Effect
+from graph.owed import Effect, owe_effects
 
 SEARCH_INDEX = "search.index"
 PAGE = 500
@@ -46,23 +47,25 @@ UNWIND $ids AS id
 MATCH (n:Community {id: id})
 RETURN n.id AS id, n.created_at AS at, n.archived_at IS NOT NULL AS gone, n.id AS community_id,
        [n.name_zh, n.name_en] AS title, [n.purpose_zh, n.purpose_en, n.description_zh, n.description_en] AS text,
-       [(n)-[:ABOUT]->(t:Tag) | [t.key, t.name_zh, t.name_en]] AS tags
+       [(n)-[:ABOUT]->(t:Tag) | [t.key, t.name_zh, t.name_en]] AS tags, n.visibility = 'PUBLIC' AS is_open
 """
 
 READ_EVENT_TEXTS = """
 UNWIND $ids AS id
-MATCH (n:Event {id: id})
+MATCH (n:Event {id: id})<-[:HOSTS]-(c:Community)
 RETURN n.id AS id, n.starts_at AS at, NOT n.status IN ['PUBLISHED', 'COMPLETED'] AS gone,
        n.community_id AS community_id, [n.title_zh, n.title_en] AS title, [n.description_zh, n.description_en] AS text,
        [(n)-[:ABOUT]->(t:Tag) | [t.key, t.name_zh, t.name_en]] AS tags,
-       n.latitude AS latitude, n.longitude AS longitude, n.price_points AS price
+       n.latitude AS latitude, n.longitude AS longitude, n.price_points AS price,
+       c.visibility = 'PUBLIC' AND c.archived_at IS NULL AS is_open
 """
 
 READ_POST_TEXTS = """
 UNWIND $ids AS id
 MATCH (n:Post {id: id})
+MATCH (c:Community {id: n.community_id})
 RETURN n.id AS id, n.created_at AS at, n.deleted_at IS NOT NULL AS gone, n.community_id AS community_id, [] AS title,
-       [n.text] AS text, [] AS tags
+       [n.text] AS text, [] AS tags, c.visibility = 'PUBLIC' AND c.archived_at IS NULL AS is_open
 """
 
 READ: dict[str, LiteralString] = {
@@ -82,6 +85,9 @@ def entry_of(label: str, row: Row) -> Entry:
         title=frozenset(terms_of("\n".join(filter(None, row["title"])))),
         words=frozenset(terms_of("\n".join(filter(None, [*row["text"], words_of_tags(row)])))),
         keys=frozenset(keys_of(label, row)),
+        is_open=bool(row["is_open"]),
+        latitude=row.get("latitude"),
+        longitude=row.get("longitude"),
     )
 
 
@@ -90,8 +96,8 @@ def words_of_tags(row: Row) -> str:
 
 
 def keys_of(label: str, row: Row) -> list[str]:
-    """By what else it is found: everything of its kind, its community, its tags, where it is, that it costs nothing."""
-    keys = [EVERYTHING, label.lower(), community_key(row["community_id"]), *(tag_key(key) for key, *_ in row["tags"])]
+    """By what else it is found: its community, its tags, where it is, that it costs nothing."""
+    keys = [community_key(row["community_id"]), *(tag_key(key) for key, *_ in row["tags"])]
     if label == "Event":
         if not row["price"]:
             keys.append(FREE)
@@ -100,14 +106,47 @@ def keys_of(label: str, row: Row) -> list[str]:
     return keys
 
 
-async def index_nodes(graph: GraphClient, session: Session, label: str, ids: Sequence[str]) -> None:
+async def index_nodes(graph: GraphClient, session: Session, label: str, ids: Sequence[str], *, now: datetime) -> None:
     """Write what the search is to know of these nodes as they are now; the session is one that writes."""
     if await graph.is_embedded():
         await lock_index(session)
         rows = await graph.read(READ[label], timeout=TIMEOUT_SECONDS, ids=list(ids))
         await write_entries(session, label, complete(label, ids, rows))
     else:
-        await write_properties(graph, label, ids)
+        rows = await write_properties(graph, label, ids)
+    if label == "Community":
+        await open_or_close(graph, rows, now=now)
+
+
+OPEN_OR_CLOSE = """
+UNWIND $rows AS row
+MATCH (n:Community {id: row.id})
+WITH n, row, n.search_open AS before
+SET n.search_open = row.is_open
+WITH row, before
+WHERE before <> row.is_open
+RETURN row.id AS id
+"""
+
+
+async def open_or_close(graph: GraphClient, communities: Sequence[Row], *, now: datetime) -> None:
+    """Owe the index of all that is in a community that everybody finds now, or nobody but its members."""
+    rows = [{"id": row["id"], "is_open": bool(row["is_open"] and not row["gone"])} for row in communities]
+
+    async def work(tx: Transaction) -> None:
+        changed = await tx.run(OPEN_OR_CLOSE, rows=rows)
+        effects = [
+            Effect(
+                SEARCH_INDEX,
+                f"{label}:of:{row['id']}:{iso(now)}",
+                {"label": label, "community": row["id"], "after": ""},
+            )
+            for row in changed
+            for label in OF_COMMUNITY
+        ]
+        await owe_effects(tx, effects, now=now)
+
+    await graph.transact(work, contended="search index", timeout=TIMEOUT_SECONDS)
 
 
 def complete(label: str, ids: Sequence[str], rows: Sequence[Row]) -> list[Entry]:
@@ -130,43 +169,62 @@ WRITE: dict[str, LiteralString] = {
 }
 
 
-async def write_properties(graph: GraphClient, label: str, ids: Sequence[str]) -> None:
+async def write_properties(graph: GraphClient, label: str, ids: Sequence[str]) -> list[Row]:
     """On Neo4j: the place, the words of tags and the keys; texts are indexed as they stand on the node."""
     # In one order everywhere, so that two batches wait for each other and do not lock each other out.
     ordered = sorted(set(ids))
 
-    async def work(tx: Transaction) -> None:
+    async def work(tx: Transaction) -> list[Row]:
         await tx.run(LOCK[label], ids=ordered)
         rows = await tx.run(READ[label], ids=ordered)
         await tx.run(WRITE[label], rows=[properties_of(label, row) for row in rows])
+        return rows
 
-    await graph.transact(work, contended="search index", timeout=TIMEOUT_SECONDS)
+    return await graph.transact(work, contended="search index", timeout=TIMEOUT_SECONDS)
 
 
 def properties_of(label: str, row: Row) -> dict[str, Any]:
     entry = entry_of(label, row)
     if entry.place is None:
         return {"id": row["id"], "place": None, "words": None, "keys": None}
-    keys = [*entry.keys, hour_key((entry.place >> ID_BITS) // 3600)]
+    keys = [*entry.keys, OPEN if entry.is_open else CLOSED, hour_key((entry.place >> ID_BITS) // 3600)]
     return {"id": row["id"], "place": entry.place, "words": words_of_tags(row), "keys": " ".join(keys)}
 
 
-IDS: dict[str, LiteralString] = {
-    label: "MATCH (n:" + label + ") WHERE n.id > $after RETURN n.id AS id ORDER BY n.id LIMIT $limit"
+# All nodes of a kind, page after page; `at` is where the next page begins.
+ALL: dict[str, LiteralString] = {
+    label: "MATCH (n:" + label + ") WHERE n.id > $after RETURN n.id AS id, n.id AS at ORDER BY at LIMIT $limit"
     for label in ("Community", "Event", "Post")
+}
+# All of one community; posts are there by their order, `{community}:{time}:{id}`.
+OF_COMMUNITY: dict[str, LiteralString] = {
+    "Event": """
+MATCH (:Community {id: $community})-[:HOSTS]->(n:Event)
+WHERE n.id > $after
+RETURN n.id AS id, n.id AS at
+ORDER BY at
+LIMIT $limit
+""",
+    "Post": """
+MATCH (n:Post)
+WHERE n.order > $community + ':' AND n.order < $community + ';' AND n.order > $after
+RETURN n.id AS id, n.order AS at
+ORDER BY at
+LIMIT $limit
+""",
 }
 
 
-async def index_page(graph: GraphClient, session: Session, label: str, *, after: str, key: str, now: datetime) -> None:
-    """Index the next nodes of a kind, and owe those that follow: so a whole graph is indexed in small transactions."""
-    rows = await graph.read(IDS[label], timeout=TIMEOUT_SECONDS, after=after, limit=PAGE)
-    ids = [row["id"] for row in rows]
-    if ids:
-        await index_nodes(graph, session, label, ids)
-    if len(ids) == PAGE:
-        root = key.split(">")[0]
-        payload = {"label": label, "after": ids[-1]}
-        await outbox.owe(session, topic=SEARCH_INDEX, key=f"{root}>{ids[-1]}", payload=payload, now=now)
+async def index_page(graph: GraphClient, session: Session, key: str, payload: dict[str, Any], *, now: datetime) -> None:
+    """Index the next nodes, and owe those that follow: so however many there are, each transaction is small."""
+    label, community = payload["label"], payload.get("community", "")
+    query = OF_COMMUNITY[label] if community else ALL[label]
+    rows = await graph.read(query, timeout=TIMEOUT_SECONDS, after=payload["after"], community=community, limit=PAGE)
+    if rows:
+        await index_nodes(graph, session, label, [row["id"] for row in rows], now=now)
+    if len(rows) == PAGE:
+        rest = {**payload, "after": rows[-1]["at"]}
+        await outbox.owe(session, topic=SEARCH_INDEX, key=f"{key.split('>')[0]}>{rest['after']}", payload=rest, now=now)
 
 
 async def settle_index(
@@ -174,9 +232,9 @@ async def settle_index(
 ) -> None:
     """Do what a change, or a command for everything, has owed."""
     if "ids" in payload:
-        await index_nodes(graph, session, payload["label"], payload["ids"])
+        await index_nodes(graph, session, payload["label"], payload["ids"], now=now)
     else:
-        await index_page(graph, session, payload["label"], after=payload["after"], key=key, now=now)
+        await index_page(graph, session, key, payload, now=now)
 
 
 async def owe_everything(session: Session, *, now: datetime) -> None:

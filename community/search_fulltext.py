@@ -8,8 +8,8 @@ first windows hold few answers or fill the page, and the query stops with the wi
 from collections.abc import Sequence
 from typing import LiteralString
 
-from community.search_keys import windows
-from community.search_sql import Condition
+from community.search_keys import CLOSED, OPEN, windows
+from community.search_sql import Candidate, Condition
 from community.search_text import is_single
 from graph.client import GraphClient
 
@@ -39,8 +39,8 @@ CALL (condition, found) {
   UNWIND found AS node
   WITH condition, node
   WHERE node.search_place > condition.after AND node.search_place < condition.before
-  RETURN node.search_place AS place, node.id AS id
-  ORDER BY place
+  RETURN node
+  ORDER BY node.search_place
   LIMIT $limit
 UNION ALL
   WITH condition, found
@@ -49,25 +49,23 @@ UNION ALL
   CALL (condition, question) {
     CALL db.index.fulltext.queryNodes($index, question) YIELD node
     WHERE node.search_place > condition.after AND node.search_place < condition.before
-    RETURN node.search_place AS place, node.id AS id
-    ORDER BY place
+    RETURN node
+    ORDER BY node.search_place
     LIMIT $limit
   }
-  RETURN place, id
+  RETURN node
   LIMIT $limit
 }
-RETURN condition.rank AS rank, place, id
-ORDER BY rank, place
+RETURN condition.number AS number, node.search_place AS place, node.id AS id, node.latitude AS latitude,
+       node.longitude AS longitude
 """
 
 
-async def find_nodes(
-    graph: GraphClient, label: str, conditions: Sequence[Condition], *, limit: int
-) -> list[tuple[int, int, str]]:
-    """Rank, place and id of the first nodes that meet each condition, in order of rank and place."""
+async def find_nodes(graph: GraphClient, label: str, conditions: Sequence[Condition], *, limit: int) -> list[Candidate]:
+    """The first nodes that meet each condition, by place."""
     asked = [
         {
-            "rank": condition.rank,
+            "number": condition.number,
             "after": condition.after,
             "before": condition.before,
             "question": (question := lucene_question(label, condition)),
@@ -80,7 +78,7 @@ async def find_nodes(
     ]
     index = f"search_{label.lower()}"
     rows = await graph.read(FIND, index=index, conditions=asked, most=MOST_SORTED, limit=limit)
-    return [(row["rank"], row["place"], row["id"]) for row in rows]
+    return [Candidate(**row) for row in rows]
 
 
 def lucene_question(label: str, condition: Condition) -> str:
@@ -88,7 +86,8 @@ def lucene_question(label: str, condition: Condition) -> str:
     titles = TITLE_FIELDS[label]
     everywhere = (*titles, *TEXT_FIELDS[label])
     parts = [f"+({any_field(titles if condition.in_title else everywhere, word)})" for word in condition.words]
-    parts += [f"+search_keys:({' '.join(group)})" for group in condition.keys]
+    keys = [*condition.keys, [OPEN if condition.is_open else CLOSED]]
+    parts += [f"+search_keys:({' '.join(group)})" for group in keys]
     if condition.in_title is False and titles:
         parts.append("-(" + " ".join(f"+({any_field(titles, word)})" for word in condition.words) + ")")
     return " ".join(parts)

@@ -14,12 +14,13 @@ from enum import StrEnum
 
 from community.search_text import SearchInvalid
 
-ID_BITS = 31
+ID_BITS = 28
 LAST_SECOND = 2**32 - 1
 LAST_PLACE = (LAST_SECOND + 1) * 2**ID_BITS - 1
 
-EVERYTHING = "all"
 FREE = "free"
+# Whether everybody finds it, or members of its community only; it spares trying in vain and decides nothing.
+OPEN, CLOSED = "open", "closed"
 
 # Sides of the cells in degrees, the finest first; an area is asked for by the finest that covers it in few cells.
 CELL_SIDES = (0.1, 1.0, 10.0)

@@ -11,9 +11,8 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     Column,
+    Text,
     UniqueConstraint,
-    bindparam,
-    column,
     delete,
     func,
     insert,
@@ -24,20 +23,27 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 from sqlmodel import Field, col, select
 
-from core.db import Record, Session, table_of
+from core.db import Database, Record, Session, table_of
 
-# The words of titles once more and the keys, each with a mark of its own that no text holds (private-use characters,
-# which FTS5 takes for letters); and what stands for an apostrophe or a point inside a word, where FTS5 would cut.
+# Words of the title, words of the rest of the text only, and keys, each with a mark that no text holds (private-use
+# characters, which FTS5 takes for letters); and what stands for an apostrophe or a point in a word, where it would cut.
 TITLE_MARK = "\ue000"
-KEY_MARK = "\ue001"
+REST_MARK = "\ue001"
+KEY_MARK = "\ue004"
 INNER_SIGNS = str.maketrans({"'": "\ue002", "’": "\ue002", ".": "\ue003"})
 
 # Any number does, as long as nothing else in the database takes the same advisory lock.
 ADVISORY_LOCK = 7_226_150_032
 
 
+# Above the place: what kind of thing it is, and whether everybody may find it. So no word is needed for these, whose
+# list would be as long as the index and would be walked with every question.
+GROUP_BITS = 60
+GROUPS = [(label, is_open) for label in ("Community", "Event", "Post") for is_open in (True, False)]
+
+
 class SearchDocument(Record, table=True):
-    """A thing that can be found; `place` is its place in the order of answers, `terms` its words and keys."""
+    """A thing that can be found; `place` is its group and place in the order of answers, `terms` its words and keys."""
 
     __table_args__ = (UniqueConstraint("label", "node_id"),)
 
@@ -45,6 +51,8 @@ class SearchDocument(Record, table=True):
     label: str
     node_id: str
     terms: str
+    latitude: float | None = None
+    longitude: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,24 +64,51 @@ class Entry:
     title: frozenset[str] = frozenset()
     words: frozenset[str] = frozenset()
     keys: frozenset[str] = frozenset()
+    is_open: bool = True
+    latitude: float | None = None
+    longitude: float | None = None
 
     def terms(self) -> str:
-        found = self.title | self.words
-        marked = {TITLE_MARK + word for word in self.title} | {KEY_MARK + key for key in self.keys}
-        return " ".join(sorted(word.translate(INNER_SIGNS) for word in found | marked))
+        marked = {TITLE_MARK + word for word in self.title} | {REST_MARK + word for word in self.words - self.title}
+        return " ".join(sorted(term.translate(INNER_SIGNS) for term in marked | {KEY_MARK + key for key in self.keys}))
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """All of `words` in the text, or in the title where `in_title`; none of them all in the title where not; any of
-    each group of `keys`; a place between `after` and `before`, both exclusive."""
+    """What is asked of things of one label that everybody may find, or members only; `number` names the answers.
 
-    rank: int
+    All of `words` in the title (`in_title` is True), in the whole text but not in the title (False), or anywhere
+    (None); any of each group of `keys`; a place between `after` and `before`, both exclusive.
+    """
+
+    number: int
+    label: str
+    is_open: bool
     words: Sequence[str]
     in_title: bool | None
     keys: Sequence[Sequence[str]]
     after: int
     before: int
+
+    def bounds(self) -> tuple[int, int]:
+        """The same places in the table, both exclusive."""
+        base = base_of(self.label, is_open=self.is_open)
+        return base + self.after, base + self.before
+
+
+def base_of(label: str, *, is_open: bool) -> int:
+    return GROUPS.index((label, is_open)) << GROUP_BITS
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What meets the condition of this number, as the index knows it."""
+
+    number: int
+    place: int
+    id: str
+    latitude: float | None
+    longitude: float | None
 
 
 async def lock_index(session: Session) -> None:
@@ -99,13 +134,19 @@ async def write_entries(session: Session, label: str, entries: Sequence[Entry]) 
         await connection.execute(FORGET, [{"place": place} for (place,) in old])
     await connection.execute(delete(table).where(mine))
     placed = [(entry, entry.place) for entry in entries if entry.place is not None]
-    rows = [{"place": place, "label": label, "node_id": e.node_id, "terms": e.terms()} for e, place in placed]
+    rows = [row_of(label, entry, place) for entry, place in placed]
     if not rows:
         return
     await give_places(session, rows)
     await connection.execute(insert(table), rows)
     if is_sqlite:
         await connection.execute(LEARN, [{"place": row["place"], "terms": row["terms"]} for row in rows])
+
+
+def row_of(label: str, entry: Entry, place: int) -> dict[str, Any]:
+    place += base_of(label, is_open=entry.is_open)
+    row: dict[str, Any] = {"place": place, "label": label, "node_id": entry.node_id, "terms": entry.terms()}
+    return row | {"latitude": entry.latitude, "longitude": entry.longitude}
 
 
 async def give_places(session: Session, rows: list[dict[str, Any]]) -> None:
@@ -120,57 +161,73 @@ async def give_places(session: Session, rows: list[dict[str, Any]]) -> None:
         taken.add(row["place"])
 
 
-async def find_entries(session: Session, conditions: Sequence[Condition], *, limit: int) -> list[tuple[int, int, str]]:
-    """Rank, place and id of the first things that meet each condition, in order of rank and place."""
-    is_sqlite = session.get_bind().dialect.name == "sqlite"
-    parts = [sqlite_part(each, limit) if is_sqlite else postgresql_part(each, limit) for each in conditions]
-    statement = union_all(*(select(part.c) for part in parts)) if len(parts) > 1 else select(parts[0].c)
-    rows = (await (await session.connection()).execute(statement)).all()
-    return sorted((row.rank, row.place, row.node_id) for row in rows)
+async def find_entries(database: Database, conditions: Sequence[Condition], *, limit: int) -> list[Candidate]:
+    """The first candidates of each condition, by place; all in one statement."""
+    if database.is_sqlite:
+        parts = [sqlite_part(condition, limit) for condition in conditions]
+        values = [value for _, given in parts for value in given]
+        rows = await database.rows_at_once(" UNION ALL ".join(part for part, _ in parts), values)
+    else:
+        selects = [postgresql_part(condition, limit) for condition in conditions]
+        statement = union_all(*(select(part.c) for part in selects))
+        async with database.read() as session:
+            rows = [tuple(row) for row in (await (await session.connection()).execute(statement)).all()]
+    return [Candidate(row[0], row[1] & ((1 << GROUP_BITS) - 1), *row[2:]) for row in rows]
 
 
+# The places come out of the index in their order, and no more than are asked for.
 FTS = """
-SELECT rowid AS place
-FROM search_term
-WHERE search_term MATCH :question AND rowid > :after AND rowid < :before
-ORDER BY rowid
-LIMIT :most
+SELECT ?, d.place, d.node_id, d.latitude, d.longitude
+FROM (
+  SELECT rowid AS place
+  FROM search_term
+  WHERE search_term MATCH ? AND rowid > ? AND rowid < ?
+  ORDER BY rowid
+  LIMIT ?
+) AS p
+CROSS JOIN search_document AS d ON d.place = p.place
+"""
+WITHOUT_WORDS = """
+SELECT *
+FROM (
+  SELECT ?, place, node_id, latitude, longitude
+  FROM search_document
+  WHERE place > ? AND place < ?
+  ORDER BY place
+  LIMIT ?
+)
 """
 
 
-def sqlite_part(condition: Condition, limit: int) -> Any:
-    table = table_of(SearchDocument)
-    given = {"question": fts_question(condition), "after": condition.after, "before": condition.before, "most": limit}
-    # Unique names, because several of these parts stand in one statement.
-    bound = [bindparam(name, value, unique=True) for name, value in given.items()]
-    places = text(FTS).bindparams(*bound).columns(column("place", BigInteger)).subquery()
-    rank = literal_column(str(condition.rank)).label("rank")
-    return select(rank, table.c.place, table.c.node_id).join(places, table.c.place == places.c.place).subquery()
+def sqlite_part(condition: Condition, limit: int) -> tuple[str, list[Any]]:
+    question = fts_question(condition)
+    if question:
+        return FTS, [condition.number, question, *condition.bounds(), limit]
+    return WITHOUT_WORDS, [condition.number, *condition.bounds(), limit]
+
+
+def groups_of(condition: Condition) -> list[list[str]]:
+    """The condition as groups of marked terms, of each of which one must be there."""
+    words = [word.translate(INNER_SIGNS) for word in condition.words]
+    groups = [[TITLE_MARK + word] + ([] if condition.in_title else [REST_MARK + word]) for word in words]
+    if condition.in_title is False:
+        groups.append([REST_MARK + word for word in words])
+    return groups + [[KEY_MARK + key for key in group] for group in condition.keys]
 
 
 def fts_question(condition: Condition) -> str:
-    """The condition in the language of FTS5; each word is quoted and holds no quote."""
-    words = [word.translate(INNER_SIGNS) for word in condition.words]
-    titled = [TITLE_MARK + word for word in words]
-    parts = [f'"{word}"' for word in (titled if condition.in_title else words)]
-    parts += ["(" + " OR ".join(f'"{KEY_MARK}{key}"' for key in group) + ")" for group in condition.keys]
-    question = " AND ".join(parts)
-    if condition.in_title is False:
-        question = f"({question}) NOT (" + " AND ".join(f'"{word}"' for word in titled) + ")"
-    return question
+    """The condition in the language of FTS5; each term is quoted and holds no quote."""
+    return " AND ".join("(" + " OR ".join(f'"{term}"' for term in group) + ")" for group in groups_of(condition))
 
 
 def postgresql_part(condition: Condition, limit: int) -> Any:
     table = table_of(SearchDocument)
-    terms = func.string_to_array(table.c.terms, " ", type_=postgresql.ARRAY(table.c.terms.type))
-    words = [word.translate(INNER_SIGNS) for word in condition.words]
-    titled = [TITLE_MARK + word for word in words]
-    query = select(literal_column(str(condition.rank)).label("rank"), table.c.place, table.c.node_id)
-    query = query.where(table.c.place > condition.after, table.c.place < condition.before)
-    if words:
-        query = query.where(terms.contains(titled if condition.in_title else words))
-    for group in condition.keys:
-        query = query.where(terms.overlap([KEY_MARK + key for key in group]))
-    if condition.in_title is False:
-        query = query.where(~terms.contains(titled))
+    # As the index says it (migration 0008), with the blank as a literal: only so the index is used.
+    terms = literal_column("string_to_array(search_document.terms, ' ')", postgresql.ARRAY(Text()))
+    number: Any = literal_column(str(condition.number)).label("number")
+    columns: list[Any] = [number, *(table.c[name] for name in ("place", "node_id", "latitude", "longitude"))]
+    after, before = condition.bounds()
+    query = select(*columns).where(table.c.place > after, table.c.place < before)
+    for group in groups_of(condition):
+        query = query.where(terms.overlap(group))
     return query.order_by(table.c.place).limit(limit).subquery()

@@ -64,6 +64,15 @@ def page_info_of(page: FoundPage, after: str | None) -> PageInfo:
     )
 
 
+def keep(info: Info, page: FoundPage) -> None:
+    """Hand what was read while it was found to the loaders, so that nothing is read twice."""
+    for found in page.rows:
+        if found.kind == SearchKind.EVENT:
+            info.context.loaders.events.prime(found.id, found.row)
+        elif found.kind == SearchKind.COMMUNITY:
+            info.context.loaders.communities.prime(found.id, found.row)
+
+
 async def node_of(info: Info, found: Found) -> Node | None:
     """What was found, under the rules of its own kind; None when it has gone from view since."""
     load = LOADERS.get(LABELS[found.kind])
@@ -102,6 +111,7 @@ class DiscoveryQueries:
             first=first,
             after=after,
         )
+        keep(info, page)
         nodes = await asyncio.gather(*(node_of(info, row) for row in page.rows))
         edges = [
             SearchEdge(cursor=cursor, node=node, score=row.score)
@@ -140,10 +150,10 @@ class DiscoveryQueries:
             first=first,
             after=after,
         )
-        rows = await context.loaders.events.load_many([row.id for row in page.rows])
+        keep(info, page)
         edges = [
             Edge[Event](cursor=cursor, node=event)
-            for cursor, row in zip(page.cursors, rows, strict=True)
-            if (event := event_of(row, info)) is not None
+            for cursor, found in zip(page.cursors, page.rows, strict=True)
+            if (event := event_of(found.row, info)) is not None
         ]
         return Connection[Event](edges=edges, page_info=page_info_of(page, after))

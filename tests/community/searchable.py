@@ -2,16 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
-from community.search_documents import index_nodes
+from community.search_documents import index_effect, index_nodes
 from core.clock import iso
 from core.db import Database
 from core.ids import new_id
-from graph.client import GraphClient
+from graph.client import GraphClient, Transaction
+from graph.owed import owe_effects
+from worker.handlers import Stores
+from worker.sweeps import sweep_graph, sweep_outbox
 
-PUT_TAGS = "UNWIND $rows AS row MERGE (t:Tag {key: row.key}) SET t.name_zh = row.zh, t.name_en = row.en"
+PUT_TAGS = """
+UNWIND $rows AS row
+MERGE (t:Tag {key: row.key})
+SET t.name_zh = row.zh, t.name_en = row.en, t.family = 'INTEREST'
+"""
 PUT_COMMUNITIES = "UNWIND $rows AS row CREATE (c:Community {id: row.id}) SET c += row.properties"
 PUT_EVENTS = """
 UNWIND $rows AS row
@@ -127,6 +134,7 @@ def post_properties(post: SearchablePost) -> dict[str, Any]:
     return {
         "community_id": post.community.id,
         "text": post.text,
+        "order": f"{post.community.id}:{iso(post.created_at)}:{post.id}",
         "created_at": iso(post.created_at),
         "deleted_at": iso(post.created_at) if post.deleted else None,
     }
@@ -144,7 +152,7 @@ async def put_memberships(graph: GraphClient, customer_id: str, roles: dict[str,
 async def index(graph: GraphClient, database: Database, label: str, things: Sequence[Thing]) -> None:
     """What the worker does with what these things owe."""
     async with database.write() as session:
-        await index_nodes(graph, session, label, [thing.id for thing in things])
+        await index_nodes(graph, session, label, [thing.id for thing in things], now=datetime.now(UTC))
 
 
 async def put(graph: GraphClient, database: Database, *things: Thing) -> None:
@@ -158,3 +166,17 @@ async def put(graph: GraphClient, database: Database, *things: Thing) -> None:
     for label, some in (("Community", communities), ("Event", events), ("Post", posts)):
         if some:
             await index(graph, database, label, some)
+
+
+async def reindex(graph: GraphClient, database: Database, things: Sequence[Thing], label: str = "Event") -> None:
+    """What a change owes, and the worker that settles it."""
+    now = datetime.now(UTC)
+    effect = index_effect(label, [thing.id for thing in things], now=now)
+
+    async def work(tx: Transaction) -> None:
+        await owe_effects(tx, [effect], now=now)
+
+    await graph.transact(work, contended=effect.key)
+    stores = Stores(database, graph)
+    await sweep_graph(stores)
+    await sweep_outbox(stores)

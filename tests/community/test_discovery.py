@@ -1,6 +1,5 @@
 """Searches against a plain model: what is found, by whom, in which order, on pages that inserts do not shift."""
 
-import asyncio
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,29 +12,25 @@ import pytest
 from community import discovery
 from community.access import MemberRole, Visibility, is_listed
 from community.discovery import FoundPage, Question, find_events, search
-from community.search_documents import SEARCH_INDEX, index_effect, owe_everything
+from community.search_documents import SEARCH_INDEX, index_effect
 from community.search_keys import Area, SearchKind, distance, place_of
 from community.search_text import SearchInvalid, terms_of
 from core.db import Database
 from core.ids import new_id
 from core.paging import PageInvalid
-from graph.client import GraphClient, Transaction
-from graph.owed import owe_effects
+from graph.client import GraphClient
 from tests.community.places import make_customers
 from tests.community.searchable import (
     SearchableCommunity,
     SearchableEvent,
     SearchablePost,
     Thing,
-    index,
     put,
-    put_communities,
     put_events,
     put_memberships,
     put_tags,
+    reindex,
 )
-from worker.handlers import Stores
-from worker.sweeps import sweep_graph, sweep_outbox
 
 pytestmark = pytest.mark.anyio
 
@@ -342,26 +337,12 @@ async def test_pages_do_not_shift_when_others_are_inserted(graph: GraphClient, d
     assert len(found) > 30
 
 
-async def reindex(graph: GraphClient, database: Database, events: Sequence[Thing]) -> None:
-    """What a change owes, and the worker that settles it."""
-    now = datetime.now(UTC)
-    effect = index_effect("Event", [event.id for event in events], now=now)
-
-    async def work(tx: Transaction) -> None:
-        await owe_effects(tx, [effect], now=now)
-
-    await graph.transact(work, contended=effect.key)
-    stores = Stores(database, graph)
-    await sweep_graph(stores)
-    await sweep_outbox(stores)
-
-
 async def test_many_that_may_not_be_found_end_the_page_and_not_the_search(
     graph: GraphClient, database: Database, unique: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Given 60 hidden events before one that is not, and a limit of 40 tried, then pages are short and end with it."""
     monkeypatch.setattr(discovery, "MOST_CANDIDATES", 40)
-    monkeypatch.setattr(discovery, "MORE_AT_ONCE", 10)
+    monkeypatch.setattr(discovery, "MOST_AT_ONCE", 10)
     hidden, shown = (
         SearchableCommunity(title="A", created_at=NOW, visibility="PRIVATE"),
         SearchableCommunity(title="B", created_at=NOW),
@@ -382,64 +363,6 @@ async def test_many_that_may_not_be_found_end_the_page_and_not_the_search(
     assert (page.rows, page.cursors, page.has_next) == ([], [], True)
     assert graph.round_trips - before <= 10
     assert await all_pages(graph, database, Question(tags=[unique]), viewer=None, size=5) == [events[60].id]
-
-
-async def test_what_is_changed_is_found_as_it_is(graph: GraphClient, database: Database, unique: str) -> None:
-    """Given an event, when its title, state and community change, then the search follows; the rights at once."""
-    word = "w" + unique.replace("-", "")
-    community = SearchableCommunity(title="Club", created_at=NOW)
-    event = SearchableEvent(title=f"{word} 茶会", community=community, starts_at=NOW + timedelta(hours=1))
-    await put(graph, database, community, event)
-
-    async def found(text: str) -> list[str]:
-        return await all_pages(graph, database, Question(text=f"{word} {text}"), viewer=None)
-
-    assert await found("茶") == [event.id]
-    await graph.write("MATCH (e:Event {id: $id}) SET e.title_zh = $title", id=event.id, title=f"{word} 咖啡")
-    await reindex(graph, database, [event])
-    assert (await found("茶"), await found("咖啡")) == ([], [event.id])
-    await graph.write("MATCH (c:Community {id: $id}) SET c.visibility = 'UNLISTED'", id=community.id)
-    assert await found("咖啡") == []
-    await graph.write("MATCH (c:Community {id: $id}) SET c.visibility = 'PUBLIC'", id=community.id)
-    await graph.write("MATCH (e:Event {id: $id}) SET e.status = 'CANCELLED'", id=event.id)
-    assert await found("咖啡") == []
-
-
-async def test_two_workers_at_once_leave_what_the_thing_is(graph: GraphClient, database: Database, unique: str) -> None:
-    """Given an event renamed ten times, each indexed at the same time as the others, then its last name is found."""
-    word = "w" + unique.replace("-", "")
-    community = SearchableCommunity(title="Club", created_at=NOW)
-    event = SearchableEvent(title=word, community=community, starts_at=NOW + timedelta(hours=1))
-    await put(graph, database, community, event)
-
-    async def rename(number: int) -> None:
-        await graph.write("MATCH (e:Event {id: $id}) SET e.title_zh = $title", id=event.id, title=f"{word} n{number}")
-        await index(graph, database, "Event", [event])
-
-    await asyncio.gather(*(rename(number) for number in range(10)))
-    rows = await graph.read("MATCH (e:Event {id: $id}) RETURN e.title_zh AS title", id=event.id)
-    assert await all_pages(graph, database, Question(text=rows[0]["title"]), viewer=None) == [event.id]
-
-
-async def test_everything_is_indexed_anew_by_one_command(
-    graph: GraphClient, database: Database, unique: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Given things that nobody owed to the index, when all is owed, then the worker indexes them page after page."""
-    monkeypatch.setattr("community.search_documents.PAGE", 100)
-    word = "w" + unique.replace("-", "")
-    community = SearchableCommunity(title=word, created_at=NOW)
-    events = [
-        SearchableEvent(title=word, community=community, starts_at=NOW + timedelta(minutes=n)) for n in range(120)
-    ]
-    await put_communities(graph, [community])
-    await put_events(graph, events)
-    kinds = list(SearchKind)
-    assert await all_pages(graph, database, Question(text=word), viewer=None, kinds=kinds) == []
-    async with database.write() as session:
-        await owe_everything(session, now=datetime.now(UTC))
-    await sweep_outbox(Stores(database, graph))
-    found = await all_pages(graph, database, Question(text=word), viewer=None, kinds=kinds)
-    assert found == [community.id, *(event.id for event in events)]
 
 
 async def test_what_cannot_be_asked(graph: GraphClient, database: Database) -> None:

@@ -25,13 +25,18 @@ def random_entry(dice: random.Random, world: str) -> Entry:
         title=frozenset(dice.sample(WORDS, 2)),
         words=frozenset(dice.sample(WORDS, 3)),
         keys=frozenset({world, *dice.sample(KEYS, 1)}),
+        is_open=dice.random() < 0.8,
     )
 
 
 def meets(entry: Entry, condition: Condition) -> bool:
     """The plain model of a condition."""
     words = set(condition.words)
-    if entry.place is None or not condition.after < entry.place < condition.before:
+    if (
+        entry.place is None
+        or entry.is_open != condition.is_open
+        or not condition.after < entry.place < condition.before
+    ):
         return False
     if not all(entry.keys & set(group) for group in condition.keys):
         return False
@@ -43,8 +48,8 @@ def meets(entry: Entry, condition: Condition) -> bool:
 
 
 async def find(database: Database, conditions: Sequence[Condition], limit: int = 1_000) -> list[tuple[int, int, str]]:
-    async with database.read() as session:
-        return await find_entries(session, conditions, limit=limit)
+    found = await find_entries(database, conditions, limit=limit)
+    return sorted((row.number, row.place, row.id) for row in found)
 
 
 async def write(database: Database, entries: Sequence[Entry]) -> None:
@@ -61,7 +66,9 @@ async def test_conditions_are_met_as_sets_say(database: Database, unique: str) -
     for _ in range(60):
         after, before = sorted(dice.sample(range(-1, 1_000_001), 2))
         condition = Condition(
-            rank=0,
+            number=0,
+            label="Event",
+            is_open=True,
             words=dice.sample(WORDS, dice.choice([1, 1, 2, 3])),
             in_title=dice.choice([None, True, False]),
             keys=[[world], *dice.choice([[], [["red", "blue"]], [["green"]]])],
@@ -71,14 +78,14 @@ async def test_conditions_are_met_as_sets_say(database: Database, unique: str) -
         expected = sorted((0, e.place, e.node_id) for e in entries if meets(e, condition) and e.place is not None)
         assert await find(database, [condition]) == expected
         assert await find(database, [condition], limit=3) == expected[:3]
-        pair = [condition, replace(condition, rank=1, words=[], in_title=None)]
+        pair = [condition, replace(condition, number=1, words=[], in_title=None)]
         assert (await find(database, pair))[: len(expected)] == expected
 
 
 async def test_what_changed_is_found_by_what_it_is_now(database: Database, unique: str) -> None:
     world = "w" + unique.replace("-", "")
     entry = Entry(new_id(), 7_000_000, frozenset({"photo"}), frozenset({"茶"}), frozenset({world}))
-    asked = Condition(0, ["photo"], None, [[world]], -1, LAST_PLACE)
+    asked = Condition(0, "Event", True, ["photo"], None, [[world]], -1, LAST_PLACE)
     await write(database, [entry])
     assert [row[2] for row in await find(database, [asked])] == [entry.node_id]
     await write(database, [replace(entry, title=frozenset({"wine"}))])
@@ -94,7 +101,7 @@ async def test_things_that_want_one_place_stand_behind_each_other(database: Data
     entries = [Entry(new_id(), 8_000_000, words=frozenset({"茶"}), keys=frozenset({world})) for _ in range(10)]
     for part in (entries[:5], entries[5:], entries[2:7]):
         await write(database, part)
-    found = await find(database, [Condition(0, ["茶"], None, [[world]], -1, LAST_PLACE)])
+    found = await find(database, [Condition(0, "Event", True, ["茶"], None, [[world]], -1, LAST_PLACE)])
     assert sorted(row[2] for row in found) == sorted(entry.node_id for entry in entries)
     assert len({row[1] for row in found}) == 10
     async with database.read() as session:
