@@ -267,6 +267,7 @@ class Loaders:
 
         return DataLoader(load_fn=load)
 
+    @cached_property
     def event_tags(self) -> DataLoader[str, list[Row]]:
         async def load(ids: Sequence[str]) -> list[Row]:
             return await tags_of_events(self._graph, ids)

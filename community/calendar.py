@@ -32,7 +32,8 @@ FEED_EVENTS = (
 MATCH (:Customer {id: $customer_id})-[r:REGISTERED_FOR]->(e:Event)
 WHERE r.status IN ['REGISTERED', 'OFFERED', 'ATTENDED'] AND e.ends_at >= $ends_from AND e.status <> 'DRAFT'
 MATCH (c:Community)-[:HOSTS]->(e)
-OPTIONAL MATCH (:Customer {id: $customer_id})-[m:MEMBER_OF]->(c)
+OPTIONAL MATCH (me:Customer {id: $customer_id})
+OPTIONAL MATCH (me)-[m:MEMBER_OF]->(c)
 WITH c, e, m, r
 WHERE """
     + MAY_READ

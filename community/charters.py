@@ -8,6 +8,7 @@ from community.access import MANAGERS, MemberRole, Visibility
 from community.acts import audited
 from community.communities import JoinPolicy
 from community.roles import check_owns_few
+from community.search_documents import index_effect
 from community.standing import check_open, lock_standing, marks_of
 from core.clock import iso
 from core.errors import BadUserInput, NotFound, Refusal
@@ -125,7 +126,8 @@ async def create_community(graph: GraphClient, fields: Mapping[str, Any], *, own
         await tx.run(CREATE_COMMUNITY, properties=properties, membership=membership, **names)
         await set_tags(tx, community_id, charter["tags"])
         subject = f"Community:{community_id}"
-        await owe_effects(tx, [audited(community_id, "CREATED", actor=owner_id, subject=subject, now=now)], now=now)
+        entry = audited(community_id, "CREATED", actor=owner_id, subject=subject, now=now)
+        await owe_effects(tx, [entry, index_effect("Community", [community_id])], now=now)
 
     await graph.transact(work, contended=owner_id)
     return community_id
@@ -176,7 +178,7 @@ async def update_community(
         details = {name: changes[name] for name in sorted(changes.keys() & {*OWNERS_FIELDS, "tags"})}
         subject, names = f"Community:{community_id}", sorted(camel(name) for name in changes)
         entry = audited(community_id, "UPDATED", actor=manager_id, subject=subject, now=now, fields=names, **details)
-        await owe_effects(tx, [entry], now=now)
+        await owe_effects(tx, [entry, index_effect("Community", [community_id])], now=now)
 
     if changes:
         await graph.transact(work, contended=community_id)
@@ -202,6 +204,6 @@ async def archive_community(graph: GraphClient, *, community_id: str, owner_id: 
         await tx.run(ARCHIVE_COMMUNITY, id=community_id, now=iso(now))
         subject = f"Community:{community_id}"
         entry = audited(community_id, "ARCHIVED", actor=owner_id, subject=subject, now=now)
-        await owe_effects(tx, [entry], now=now)
+        await owe_effects(tx, [entry, index_effect("Community", [community_id])], now=now)
 
     await graph.transact(work, contended=community_id)

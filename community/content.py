@@ -11,6 +11,7 @@ import orjson
 
 from community.access import MAY_READ, MODERATORS, is_member, may_read
 from community.notices import notice
+from community.search_documents import index_effect
 from community.standing import CommunityArchived
 from community.tallies import COMMENTS, TAKE_TALLY, tally_key
 from core.audit import ACT_AUDITED, act
@@ -115,12 +116,14 @@ def is_https(url: str) -> bool:
 # Who asks, and where: every action on content begins by reading this row.
 COMMUNITY_PLACE = """
 MATCH (c:Community {id: $community_id})
-OPTIONAL MATCH (:Customer {id: $customer_id})-[m:MEMBER_OF]->(c)
+OPTIONAL MATCH (me:Customer {id: $customer_id})
+OPTIONAL MATCH (me)-[m:MEMBER_OF]->(c)
 RETURN c.id AS community_id, c.visibility AS visibility, c.archived_at AS archived_at, m.role AS role
 """
 PLACE_COLUMNS: LiteralString = """
 MATCH (c:Community {id: x.community_id})
-OPTIONAL MATCH (:Customer {id: $customer_id})-[m:MEMBER_OF]->(c)
+OPTIONAL MATCH (me:Customer {id: $customer_id})
+OPTIONAL MATCH (me)-[m:MEMBER_OF]->(c)
 RETURN x.id AS id, x.author_id AS author_id, x.deleted_at AS deleted_at, x.post_id AS post_id,
        x.parent_id AS parent_id, x.pinned_at AS pinned_at, x.kind AS kind, x.version AS version, x.text AS text,
        x.language AS language, x.attachments AS attachments, x.mentions AS mentions,
@@ -247,8 +250,10 @@ async def delete_content(
             return str(place["community_id"])
         about = {"deleted_by": "AUTHOR" if own else "MODERATOR", "reason": given, "now": instant}
         await remove(tx, kind, place, about)
-        if not own:
-            await owe_effects(tx, removal_effects(kind, place, actor_id, given, now), now=now)
+        effects = [] if own else removal_effects(kind, place, actor_id, given, now)
+        if kind == "Post":
+            effects.append(index_effect("Post", [target_id]))
+        await owe_effects(tx, effects, now=now)
         return str(place["community_id"])
 
     return await graph.transact(work, contended=target_id)
@@ -299,7 +304,8 @@ ABOUT: LiteralString = """COLLECT {
   MATCH (c:Community {id: x.community_id})
   OPTIONAL MATCH (a:Customer {id: x.author_id})
   OPTIONAL MATCH (a)-[am:MEMBER_OF]->(c)
-  OPTIONAL MATCH (:Customer {id: $viewer_id})-[m:MEMBER_OF]->(c)
+  OPTIONAL MATCH (me:Customer {id: $viewer_id})
+  OPTIONAL MATCH (me)-[m:MEMBER_OF]->(c)
   RETURN {author_name: a.display_name, author_role: am.role, visibility: c.visibility, viewer_role: m.role}
 }[0] AS about"""
 

@@ -106,7 +106,8 @@ UNWIND $ids AS id
 MATCH (p:Post {id: id})
 WHERE p.deleted_at IS NULL
 MATCH (c:Community {id: p.community_id})
-OPTIONAL MATCH (:Customer {id: $viewer_id})-[m:MEMBER_OF]->(c)
+OPTIONAL MATCH (me:Customer {id: $viewer_id})
+OPTIONAL MATCH (me)-[m:MEMBER_OF]->(c)
 WITH p, c, m
 WHERE c.archived_at IS NULL AND """
     + IS_LISTED

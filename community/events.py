@@ -7,6 +7,7 @@ from typing import Any
 
 from community.access import IS_LISTED, IS_MEMBER, MANAGERS, MAY_READ, MEMBERS
 from community.event_details import LONGEST_EVENT, EventDetails, EventInvalid, camel, check_details, stored
+from community.search_documents import index_effect
 from community.standing import CommunityArchived
 from core.audit import ACT_AUDITED, act
 from core.clock import iso
@@ -206,7 +207,7 @@ def audited(
 
 async def owe_for_events(tx: Transaction, ids: Sequence[str], effects: Sequence[Effect], *, now: datetime) -> None:
     """Owe what a change of these events causes: the one way by which everything that writes events goes."""
-    await owe_effects(tx, effects, now=now)
+    await owe_effects(tx, [*effects, index_effect("Event", ids)] if ids else effects, now=now)
 
 
 # Who sees the link: managers, hosts who are members, and who has a place by the link. In a hybrid event a place at

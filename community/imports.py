@@ -129,7 +129,7 @@ async def put_communities(
     """Write the communities and what they are about, and owe their place in the search; returns the tags written."""
     await tx.run(PUT_COMMUNITIES, rows=rows)
     written = await tx.run(PUT_COMMUNITY_TAGS, rows=tagged) if tagged else []
-    await owe_effects(tx, [index_effect("Community", [row["id"] for row in rows], now=now)], now=now)
+    await owe_effects(tx, [index_effect("Community", [row["id"] for row in rows])], now=now)
     return {(row["line"], row["tag"]) for row in written}
 
 
@@ -167,7 +167,7 @@ async def put_events(tx: Transaction, rows: Sequence[Row], now: datetime) -> set
     if missing:
         await tx.run(HOST_EVENTS, rows=list(missing.values()))
     if written:
-        await owe_effects(tx, [index_effect("Event", [row["id"] for row in written], now=now)], now=now)
+        await owe_effects(tx, [index_effect("Event", [row["id"] for row in written])], now=now)
     return {row["line"] for row in written}
 
 

@@ -7,7 +7,8 @@ from graph.client import GraphClient, Row
 SEATS_OF_EVENT = (
     """
 MATCH (e:Event {id: $event_id})<-[:HOSTS]-(c:Community)
-OPTIONAL MATCH (:Customer {id: $viewer_id})-[m:MEMBER_OF]->(c)
+OPTIONAL MATCH (me:Customer {id: $viewer_id})
+OPTIONAL MATCH (me)-[m:MEMBER_OF]->(c)
 WITH c, e, m, m.role AS role
 WHERE """
     + MAY_READ
@@ -28,7 +29,8 @@ async def seats_of_event(graph: GraphClient, event_id: str, *, viewer_id: str | 
 IS_READER = (
     """
 MATCH (c:Community {id: $community_id})
-OPTIONAL MATCH (:Customer {id: $viewer_id})-[m:MEMBER_OF]->(c)
+OPTIONAL MATCH (me:Customer {id: $viewer_id})
+OPTIONAL MATCH (me)-[m:MEMBER_OF]->(c)
 WITH c, m
 WHERE """
     + MAY_READ

@@ -22,6 +22,7 @@ from community.content import (
     seen,
     writable,
 )
+from community.search_documents import index_effect
 from core.audit import ACT_AUDITED, act
 from core.clock import iso
 from core.errors import NotFound, Refusal
@@ -96,7 +97,8 @@ async def create_post(graph: GraphClient, post: NewPost, *, author_id: str, now:
         await check_mentions(tx, post.mentions, community_id=post.community_id)
         await tx.run(CREATE_POST, id=post_id, author_id=author_id, properties=properties)
         ids = {"post_id": post_id, "community_id": post.community_id}
-        await owe_effects(tx, mention_notices(post.mentions, post_id, author_id=author_id, **ids), now=now)
+        notices = mention_notices(post.mentions, post_id, author_id=author_id, **ids)
+        await owe_effects(tx, [*notices, index_effect("Post", [post_id])], now=now)
 
     await graph.transact(work, contended=author_id)
     return post_id
@@ -141,7 +143,8 @@ async def update_post(graph: GraphClient, post_id: str, change: PostChange, *, a
             await tx.run(CHANGE_POST, post_id=post_id, edit_order=edit_order, changes=changes, now=instant)
             ids = {"post_id": post_id, "community_id": community_id}
             fresh = [customer for customer in change.mentions or () if customer not in post["mentions"]]
-            await owe_effects(tx, mention_notices(fresh, post_id, author_id=author_id, **ids), now=now)
+            notices = mention_notices(fresh, post_id, author_id=author_id, **ids)
+            await owe_effects(tx, [*notices, index_effect("Post", [post_id])], now=now)
         return community_id
 
     return await graph.transact(work, contended=post_id)

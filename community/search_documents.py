@@ -26,6 +26,7 @@ from community.search_text import terms_of
 from core import outbox
 from core.clock import iso, parse_instant
 from core.db import Session
+from core.ids import new_id
 from graph.client import GraphClient, Row, Transaction
 from graph.owed import Effect, owe_effects
 
@@ -36,9 +37,12 @@ TIMEOUT_SECONDS = 60.0
 KINDS = {"Community": SearchKind.COMMUNITY, "Event": SearchKind.EVENT, "Post": SearchKind.POST}
 
 
-def index_effect(label: str, ids: Sequence[str], *, now: datetime) -> Effect:
-    """Owed by whatever makes or changes these communities, events or posts, together with its other effects."""
-    return Effect(SEARCH_INDEX, f"{label}:{ids[0]}:{len(ids)}:{iso(now)}", {"label": label, "ids": list(ids)})
+def index_effect(label: str, ids: Sequence[str]) -> Effect:
+    """Owed by whatever makes or changes these communities, events or posts, together with its other effects.
+
+    Each has a key of its own, because an earlier one may have read what is there before this change.
+    """
+    return Effect(SEARCH_INDEX, f"{label}:{new_id()}", {"label": label, "ids": list(ids)})
 
 
 # Each reads the texts of its nodes by id. `at` decides the place; a row with `gone` is found no more.

@@ -10,20 +10,20 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from community.access import MANAGERS
+from community.event_details import AttendanceMode
 from community.recurrence import wall_of
+from community.seats import CAPACITY, SEATS, Channel
+from community.seats import RegistrationStatus as Status
 from core.clock import iso, parse_instant
 from core.errors import NotFound
 from graph.client import GraphClient, Row
-
-STATUSES = ("REGISTERED", "WAITING", "OFFERED", "OFFER_EXPIRED", "CANCELLED", "ATTENDED", "NO_SHOW")
-CHANNELS = ("PLACE", "LINK")
 
 
 @dataclass(frozen=True, slots=True)
 class ChannelFigures:
     """One way of taking part: registrations by their status, seats held, and how many there are."""
 
-    channel: str
+    channel: Channel
     statuses: Counter[str]
     seats: int
     capacity: int | None
@@ -49,17 +49,17 @@ class EventFigures:
     @property
     def attendance_rate(self) -> float | None:
         """Of those who had a place, the part that came; from the start on."""
-        came, had = self.statuses["ATTENDED"], self._with_place
+        came, had = self.statuses[Status.ATTENDED], self._with_place
         return came / had if self.started and had else None
 
     @property
     def no_show_rate(self) -> float | None:
         """Of those who had a place, the part that did not come; known when the event is completed."""
-        return self.statuses["NO_SHOW"] / self._with_place if self.completed and self._with_place else None
+        return self.statuses[Status.NO_SHOW] / self._with_place if self.completed and self._with_place else None
 
     @property
     def _with_place(self) -> int:
-        return sum(self.statuses[status] for status in ("REGISTERED", "ATTENDED", "NO_SHOW"))
+        return sum(self.statuses[status] for status in (Status.REGISTERED, Status.ATTENDED, Status.NO_SHOW))
 
 
 MANAGED_EVENT = """
@@ -86,23 +86,22 @@ async def event_statistics(graph: GraphClient, *, event_id: str, manager_id: str
         raise NotFound(path=("eventId",))
     event = events[0]
     rows = await graph.read(FIGURES, event_id=event_id)
-    only = "LINK" if event["attendance_mode"] == "ONLINE" else "PLACE"
+    only = Channel.LINK if event["attendance_mode"] == AttendanceMode.ONLINE else Channel.PLACE
     return EventFigures(
-        channels=[channel_figures(channel, rows, event, only) for channel in CHANNELS],
+        channels=[channel_figures(channel, rows, event, only) for channel in Channel],
         days=registrations_per_day(rows, event["time_zone"]),
         started=event["starts_at"] <= iso(now),
         completed=event["status"] == "COMPLETED",
     )
 
 
-def channel_figures(channel: str, rows: Iterable[Row], event: Row, only: str) -> ChannelFigures:
+def channel_figures(channel: Channel, rows: Iterable[Row], event: Row, only: Channel) -> ChannelFigures:
     """The figures of one channel; an old registration names none, and then it is the event's only one."""
     statuses: Counter[str] = Counter()
     for row in rows:
         if (row["channel"] or only) == channel:
             statuses[row["status"]] += row["registrations"]
-    prefix = "link_" if channel == "LINK" else ""
-    return ChannelFigures(channel, statuses, event[f"{prefix}registered"], event[f"{prefix}capacity"])
+    return ChannelFigures(channel, statuses, event[SEATS[channel]], event[CAPACITY[channel]])
 
 
 def registrations_per_day(rows: Iterable[Row], zone: str) -> list[tuple[date, int]]:

@@ -11,7 +11,6 @@ from community.eligibility import Tier
 from community.event_details import WALKED, AttendanceMode, EventDetails, EventInvalid, camel
 
 strawberry.enum(AttendanceMode, name="AttendanceMode", description="Where people take part.")
-strawberry.enum(Tier, name="Tier", description="How closely the bank looks after a customer.")
 
 UNSET: Any = strawberry.UNSET
 

@@ -1,21 +1,16 @@
 """An event's figures, for its managers."""
 
 from datetime import date
-from enum import StrEnum
 
 import strawberry
 
 from api.context import Info
 from api.relay import local_id
 from community.feedback import ratings_of
+from community.seats import Channel
+from community.seats import RegistrationStatus as Status
 from community.statistics import ChannelFigures, EventFigures, event_statistics
 from core.errors import NotFound
-
-
-@strawberry.enum(description="How one takes part.")
-class AttendanceChannel(StrEnum):
-    PLACE = "PLACE"
-    LINK = "LINK"
 
 
 @strawberry.type(description="Registrations by what has become of them; views are not counted.")
@@ -32,7 +27,7 @@ class EventFunnel:
 
 @strawberry.type(description="One way of taking part in an event.")
 class EventChannelStatistics:
-    channel: AttendanceChannel = strawberry.field(description="Which.")
+    channel: Channel = strawberry.field(description="Which.")
     funnel: EventFunnel = strawberry.field(description="Its registrations.")
     seats: int = strawberry.field(description="Seats held, guests included.")
     capacity: int | None = strawberry.field(description="Seats there are; null: without limit.")
@@ -65,19 +60,19 @@ def funnel_of(figures: ChannelFigures | EventFigures) -> EventFunnel:
     counts = figures.statuses
     return EventFunnel(
         total=counts.total(),
-        registered=counts["REGISTERED"],
-        waiting=counts["WAITING"],
-        offered=counts["OFFERED"],
-        offer_expired=counts["OFFER_EXPIRED"],
-        cancelled=counts["CANCELLED"],
-        attended=counts["ATTENDED"],
-        no_show=counts["NO_SHOW"],
+        registered=counts[Status.REGISTERED],
+        waiting=counts[Status.WAITING],
+        offered=counts[Status.OFFERED],
+        offer_expired=counts[Status.OFFER_EXPIRED],
+        cancelled=counts[Status.CANCELLED],
+        attended=counts[Status.ATTENDED],
+        no_show=counts[Status.NO_SHOW],
     )
 
 
 def channel_of(figures: ChannelFigures) -> EventChannelStatistics:
     return EventChannelStatistics(
-        channel=AttendanceChannel(figures.channel),
+        channel=figures.channel,
         funnel=funnel_of(figures),
         seats=figures.seats,
         capacity=figures.capacity,
