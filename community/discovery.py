@@ -18,7 +18,7 @@ from community.events import read_events
 from community.search_fulltext import find_nodes
 from community.search_keys import LAST_PLACE, SearchKind
 from community.search_question import LABELS, ORDER, TITLE_RANK, Question, Spot, conditions, rank_and_kind
-from community.search_sql import Candidate, Condition, find_entries
+from community.search_sql import Answers, Condition, find_entries
 from core.clock import iso
 from core.db import Database
 from core.paging import PageInvalid, decode_cursor, encode_cursor, page_size
@@ -27,12 +27,11 @@ from graph.client import GraphClient, Row
 __all__ = ["LABELS", "Found", "FoundPage", "Question", "find_events", "search"]
 
 # How many candidates are looked at before the answer is what was found so far, with a cursor to go on from; and how
-# many at once at most. Cells are larger than the circle that they cover, so that the index is asked for more of these;
-# of what is inside the circle a few more than a page are read, in case one of them may not be found.
+# many of each kind at once at most.
 MOST_CANDIDATES = 2_000
 MOST_AT_ONCE = 400
-FOR_A_CIRCLE = 6
-SPARE = 5
+# Behind every id, which are of hexadecimal digits and hyphens.
+LAST_ID = "g"
 
 FOUND_EVENTS = ("PUBLISHED", "COMPLETED")
 SCORES = {TITLE_RANK: 1.0}
@@ -175,35 +174,28 @@ class Hunt:
             portion = min(portion * 2, MOST_AT_ONCE)
 
     async def candidates(
-        self, words: Sequence[str], after: Spot | None, portion: int
-    ) -> tuple[list[Candidate], int, Spot | None]:
+        self, words: Sequence[str], after: Spot | None, limit: int
+    ) -> tuple[list[Spot], int, Spot | None]:
         """The next candidates, how many were looked at, and where to go on after them; None where there are no more."""
         asked = [
             (kind, conditions(self.question, words, kind, now=self.now, after=after, by_title=self.by_title))
             for kind in self.kinds
         ]
-        near = self.question.near
-        limit = portion if near is None else portion * FOR_A_CIRCLE
-        found, frontier = up_to_frontier(await self.find([(kind, each) for kind, each in asked if each], limit), limit)
-        if near is None:
-            return found, len(found), frontier
-        inside = [each for each in found if near.contains(each.latitude, each.longitude)]
-        # More than a page of them would only be read in vain.
-        kept = inside[: portion + SPARE]
-        return kept, len(found), frontier if len(kept) == len(inside) else spot_of(kept[-1])
+        answers = await self.find([(kind, each) for kind, each in asked if each], limit)
+        spots, frontier = up_to_frontier(answers)
+        return spots, sum(each.tried for each in answers), frontier
 
-    async def find(self, asked: Sequence[tuple[SearchKind, list[Condition]]], limit: int) -> list[Candidate]:
-        """The first candidates of each condition: in one statement of SQL, or in one query for each kind."""
+    async def find(self, asked: Sequence[tuple[SearchKind, list[Condition]]], limit: int) -> list[Answers]:
+        """The first answers to each condition: in one statement of SQL, or in one query for each kind."""
         if not asked:
             return []
         if await self.graph.is_embedded():
             return await find_entries(self.database, [each for _, many in asked for each in many], limit=limit)
         parts = (find_nodes(self.graph, LABELS[kind], many, limit=limit) for kind, many in asked)
-        return [candidate for part in await asyncio.gather(*parts) for candidate in part]
+        return [answers for part in await asyncio.gather(*parts) for answers in part]
 
-    async def listed(self, candidates: Sequence[Candidate]) -> list[Answer]:
+    async def listed(self, spots: Sequence[Spot]) -> list[Answer]:
         """The candidates that the viewer may find and that are what was asked for, in the same order."""
-        spots = [spot_of(candidate) for candidate in candidates]
         ids: dict[int, list[str]] = defaultdict(list)
         for spot in spots:
             ids[spot.kind].append(spot.id)
@@ -222,19 +214,12 @@ class Hunt:
         return self.question.fits(starts_at=row["starts_at"], price=row["price_points"], **place)
 
 
-def spot_of(candidate: Candidate) -> Spot:
-    rank, kind = rank_and_kind(candidate.number)
-    return Spot(rank, kind, candidate.place, candidate.id)
-
-
-def up_to_frontier(found: Sequence[Candidate], limit: int) -> tuple[list[Candidate], Spot | None]:
+def up_to_frontier(answers: Sequence[Answers]) -> tuple[list[Spot], Spot | None]:
     """Candidates in order, up to the first place beyond which a condition may have more of them; and that place."""
-    answers: dict[int, list[Spot]] = defaultdict(list)
-    for candidate in found:
-        answers[candidate.number].append(spot_of(candidate))
-    frontier = min((max(spots) for spots in answers.values() if len(spots) >= limit), default=None)
-    known = (candidate for candidate in found if frontier is None or spot_of(candidate) <= frontier)
-    return sorted(known, key=spot_of), frontier
+    ends = [Spot(*rank_and_kind(each.number), each.end, LAST_ID) for each in answers if each.end is not None]
+    frontier = min(ends, default=None)
+    spots = [Spot(*rank_and_kind(each.number), place, node_id) for each in answers for place, node_id in each.found]
+    return sorted(spot for spot in spots if frontier is None or spot <= frontier), frontier
 
 
 def start_of(after: str | None) -> Spot | None:

@@ -18,9 +18,12 @@ ID_BITS = 28
 LAST_SECOND = 2**32 - 1
 LAST_PLACE = (LAST_SECOND + 1) * 2**ID_BITS - 1
 
+SECONDS_A_DAY = 86_400
+# Days of the first window, and how much longer each is than the one before.
+FIRST_WINDOW = 2
+LONGER = 8
+
 FREE = "free"
-# Whether everybody finds it, or members of its community only; it spares trying in vain and decides nothing.
-OPEN, CLOSED = "open", "closed"
 
 # Sides of the cells in degrees, the finest first; an area is asked for by the finest that covers it in few cells.
 CELL_SIDES = (0.1, 1.0, 10.0)
@@ -65,9 +68,22 @@ def community_key(community_id: str) -> str:
     return named("c", community_id)
 
 
-def hour_key(hour: int) -> str:
-    """The key of an hour in the order of answers; these sort as texts."""
-    return f"h{hour:07}"
+def sign_key(sign: str, *, in_title: bool) -> str:
+    """The key of a single Chinese character, which Lucene's analyzer keeps inside pairs only."""
+    return f"{'u' if in_title else 'v'}{ord(sign):x}"
+
+
+def day_key(day: int, *, is_open: bool) -> str:
+    """The key of a day in the order of answers, apart for what everybody may find; these sort as texts."""
+    return f"{'d' if is_open else 'e'}{day:05}"
+
+
+def day_of(place: int) -> int:
+    return (place >> ID_BITS) // SECONDS_A_DAY
+
+
+def first_place_of(day: int) -> int:
+    return day * SECONDS_A_DAY << ID_BITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +162,10 @@ def columns_between(side: float, west: float, east: float) -> Sequence[int]:
     return [column % around for column in range(first, min(last, first + around - 1) + 1)]
 
 
-def windows(first_place: int, last_place: int) -> Iterator[tuple[str, str]]:
-    """First and last hour of windows that cover these places in order, each twice as long as the one before."""
-    start, end = (first_place >> ID_BITS) // 3600, (last_place >> ID_BITS) // 3600
-    length = 1
-    while start <= end:
-        yield hour_key(start), hour_key(min(start + length - 1, end))
-        start += length
-        length *= 2
+def windows(first_place: int, last_place: int) -> Iterator[tuple[int, int]]:
+    """First and last day of windows that cover these places in order, each much longer than the one before."""
+    day, last_day, length = day_of(first_place), day_of(last_place), FIRST_WINDOW
+    while day <= last_day:
+        yield day, min(day + length - 1, last_day)
+        day += length
+        length *= LONGER

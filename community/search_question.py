@@ -144,6 +144,7 @@ def conditions(
                 keys=question.keys(),
                 after=start,
                 before=high,
+                near=question.near,
             )
             for is_open in (True, False)
         ]

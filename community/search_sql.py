@@ -23,6 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 from sqlmodel import Field, col, select
 
+from community.search_keys import Area
 from core.db import Database, Record, Session, table_of
 
 # Words of the title, words of the rest of the text only, and keys, each with a mark that no text holds (private-use
@@ -31,6 +32,8 @@ TITLE_MARK = "\ue000"
 REST_MARK = "\ue001"
 KEY_MARK = "\ue004"
 INNER_SIGNS = str.maketrans({"'": "\ue002", "’": "\ue002", ".": "\ue003"})
+
+FOR_A_CIRCLE = 6
 
 # Any number does, as long as nothing else in the database takes the same advisory lock.
 ADVISORY_LOCK = 7_226_150_032
@@ -89,11 +92,16 @@ class Condition:
     keys: Sequence[Sequence[str]]
     after: int
     before: int
+    near: Area | None = None
 
     def bounds(self) -> tuple[int, int]:
-        """The same places in the table, both exclusive."""
+        """The same places below their group, both exclusive."""
         base = base_of(self.label, is_open=self.is_open)
         return base + self.after, base + self.before
+
+
+def without_group(place: int) -> int:
+    return place & ((1 << GROUP_BITS) - 1)
 
 
 def base_of(label: str, *, is_open: bool) -> int:
@@ -101,14 +109,17 @@ def base_of(label: str, *, is_open: bool) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
-    """What meets the condition of this number, as the index knows it."""
+class Answers:
+    """Places and ids that meet the condition of this number, in order; `end` is up to where all of them are known.
+
+    None for an end: there are no more. `tried` are those that were looked at, more than there are where a circle is
+    asked for.
+    """
 
     number: int
-    place: int
-    id: str
-    latitude: float | None
-    longitude: float | None
+    found: list[tuple[int, str]]
+    end: int | None
+    tried: int
 
 
 async def lock_index(session: Session) -> None:
@@ -161,18 +172,32 @@ async def give_places(session: Session, rows: list[dict[str, Any]]) -> None:
         taken.add(row["place"])
 
 
-async def find_entries(database: Database, conditions: Sequence[Condition], *, limit: int) -> list[Candidate]:
-    """The first candidates of each condition, by place; all in one statement."""
+async def find_entries(database: Database, conditions: Sequence[Condition], *, limit: int) -> list[Answers]:
+    """The first answers to each condition, by place; all in one statement."""
+    near = conditions[0].near
+    # Cells are larger than the circle that they cover.
+    most = limit if near is None else limit * FOR_A_CIRCLE
     if database.is_sqlite:
-        parts = [sqlite_part(condition, limit) for condition in conditions]
+        parts = [sqlite_part(condition, most) for condition in conditions]
         values = [value for _, given in parts for value in given]
         rows = await database.rows_at_once(" UNION ALL ".join(part for part, _ in parts), values)
     else:
-        selects = [postgresql_part(condition, limit) for condition in conditions]
+        selects = [postgresql_part(condition, most) for condition in conditions]
         statement = union_all(*(select(part.c) for part in selects))
         async with database.read() as session:
             rows = [tuple(row) for row in (await (await session.connection()).execute(statement)).all()]
-    return [Candidate(row[0], row[1] & ((1 << GROUP_BITS) - 1), *row[2:]) for row in rows]
+    return [answers_of(condition, rows, most, limit) for condition in conditions]
+
+
+def answers_of(condition: Condition, rows: Sequence[tuple[Any, ...]], most: int, limit: int) -> Answers:
+    """What a statement for several conditions says of one of them."""
+    mine = sorted(row[1:] for row in rows if row[0] == condition.number)
+    end = without_group(mine[-1][0]) if len(mine) >= most else None
+    near = condition.near
+    found = [(without_group(row[0]), row[1]) for row in mine if near is None or near.contains(row[2], row[3])]
+    if len(found) > limit:
+        found, end = found[:limit], found[limit - 1][0]
+    return Answers(condition.number, found, end, len(mine))
 
 
 # The places come out of the index in their order, and no more than are asked for.

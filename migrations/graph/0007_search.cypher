@@ -8,6 +8,10 @@ NEO4J CREATE FULLTEXT INDEX search_community IF NOT EXISTS FOR (n:Community)
 NEO4J CREATE FULLTEXT INDEX search_post IF NOT EXISTS FOR (n:Post)
   ON EACH [n.text, n.search_words, n.search_keys]
   OPTIONS {indexConfig: {`fulltext.analyzer`: 'cjk', `fulltext.eventually_consistent`: false}};
+// The order of answers, for questions without words.
+NEO4J CREATE INDEX search_event_place IF NOT EXISTS FOR (n:Event) ON (n.search_place);
+NEO4J CREATE INDEX search_community_place IF NOT EXISTS FOR (n:Community) ON (n.search_place);
+NEO4J CREATE INDEX search_post_place IF NOT EXISTS FOR (n:Post) ON (n.search_place);
 // What was there before is indexed by the worker, page after page; where there is nothing, nothing is owed.
 MATCH (n:Community)
 WITH n LIMIT 1

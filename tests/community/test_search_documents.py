@@ -89,13 +89,12 @@ async def openness(graph: GraphClient, database: Database, things: Sequence[Thin
     if await graph.is_embedded():
         async with database.read() as session:
             mine = col(SearchDocument.node_id).in_(ids)
-            places = (await session.exec(select(SearchDocument.place).where(mine))).all()
-        found = [GROUPS[place >> GROUP_BITS][1] for place in places]
+            found = list((await session.exec(select(SearchDocument.place).where(mine))).all())
     else:
-        rows = await graph.read("MATCH (n) WHERE n.id IN $ids RETURN n.search_keys AS keys", ids=ids)
-        found = ["open" in row["keys"].split() for row in rows]
+        rows = await graph.read("MATCH (n) WHERE n.id IN $ids RETURN n.search_place AS place", ids=ids)
+        found = [row["place"] for row in rows]
     assert len(found) == len(ids)
-    return set(found)
+    return {GROUPS[place >> GROUP_BITS][1] for place in found}
 
 
 async def test_two_workers_at_once_leave_what_the_thing_is(graph: GraphClient, database: Database, unique: str) -> None:

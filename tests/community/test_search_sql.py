@@ -49,7 +49,7 @@ def meets(entry: Entry, condition: Condition) -> bool:
 
 async def find(database: Database, conditions: Sequence[Condition], limit: int = 1_000) -> list[tuple[int, int, str]]:
     found = await find_entries(database, conditions, limit=limit)
-    return sorted((row.number, row.place, row.id) for row in found)
+    return sorted((each.number, place, node_id) for each in found for place, node_id in each.found)
 
 
 async def write(database: Database, entries: Sequence[Entry]) -> None:

@@ -16,8 +16,10 @@ from community.search_keys import (
     SearchKind,
     cell_keys,
     cells_around,
+    day_key,
+    day_of,
     distance,
-    hour_key,
+    first_place_of,
     place_of,
     windows,
 )
@@ -68,15 +70,16 @@ def test_places_follow_time_and_are_told_apart_by_the_id() -> None:
     assert place_of(SearchKind.EVENT, datetime(2200, 1, 1, tzinfo=UTC), ids[0]) <= LAST_PLACE
 
 
-def test_windows_cover_every_hour_once() -> None:
-    start = place_of(SearchKind.EVENT, NOW, new_id())
-    found = list(windows(start, LAST_PLACE))
-    first = (start >> ID_BITS) // 3600
-    assert found[0] == (hour_key(first), hour_key(first))
-    for (_, end), (begin, _) in itertools.pairwise(found):
-        assert int(begin[1:]) == int(end[1:]) + 1
-    assert found[-1][1] == hour_key((LAST_PLACE >> ID_BITS) // 3600)
-    assert len(found) < 22
+@given(st.integers(0, LAST_PLACE), st.integers(0, LAST_PLACE))
+def test_windows_cover_every_day_once(one: int, other: int) -> None:
+    """Given any two places, then the windows between them are neighbours, few, and hold every day."""
+    first, last = min(one, other), max(one, other)
+    found = list(windows(first, last))
+    assert (found[0][0], found[-1][1]) == (day_of(first), day_of(last))
+    assert first_place_of(found[0][0]) <= first
+    assert all(end + 1 == begin for (_, end), (begin, _) in itertools.pairwise(found))
+    assert len(found) <= 6
+    assert day_key(9, is_open=True) < day_key(10, is_open=True)
 
 
 latitudes = st.one_of(st.floats(-90, 90), st.sampled_from([-90.0, 90.0, 0.0, 89.99, 45.0]))
