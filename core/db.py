@@ -178,7 +178,8 @@ async def insert_once(
 ) -> int:
     """Insert what is not there yet by the unique columns `keys` (none: by any); returns how many rows were new.
 
-    On PostgreSQL a second writer of one key waits for the first and then finds its row.
+    On PostgreSQL a second writer of one key waits for the first and then finds its row. Where the id is computed
+    from the key, name no columns: two writers at once may clash on the id first, which a named key would not cover.
     """
     build = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
     statement = build(table_of(model)).values(values if isinstance(values, Mapping) else list(values))

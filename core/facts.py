@@ -83,7 +83,7 @@ async def record_facts(session: Session, facts: Sequence[NewFact], *, now: datet
     fresh = {fact.id: fact for fact in facts if fact.id not in known}
     recorded: list[str] = []
     for fact in fresh.values():
-        if await insert_once(session, Fact, row_of(fact, now), "source", "key"):
+        if await insert_once(session, Fact, row_of(fact, now)):
             recorded.append(fact.id)
             payload = {"fact_id": fact.id, "customer_id": fact.customer_id}
             await owe(session, topic=FACT_RECORDED, key=fact.id, payload=payload, now=now)

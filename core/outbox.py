@@ -4,7 +4,7 @@ The queue only wakes a worker up. A row stays owed until its effect has committe
 transaction as its `settled_at`, so that a lost message delays an effect and never loses it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -58,7 +58,6 @@ async def owe(
         "available_at": not_before or now,
         "attempts": 0,
     }
-    # By any constraint: a second writer of the same effect may meet either of the two, its id or its key.
     if await insert_once(session, Outbox, row) and (not_before is None or not_before <= now):
         session.info.setdefault(OWED, []).append(row_id)
 
@@ -93,24 +92,3 @@ async def postpone(session: Session, row_id: str, *, failure: str, now: datetime
         session,
         statement.values(attempts=col(Outbox.attempts) + 1, failure=failure[:500], available_at=now + pause),
     )
-
-
-async def owe_all(session: Session, *, topic: str, payloads: Mapping[str, dict[str, Any]], now: datetime) -> int:
-    """Owe many effects by their keys, each once; the sweep finds them, so nobody is woken for each.
-
-    Returns how many are new.
-    """
-    rows = [
-        {
-            "id": derived_id("outbox", topic, key),
-            "topic": topic,
-            "key": key,
-            "payload": payload,
-            "created_at": now,
-            "available_at": now,
-            "attempts": 0,
-        }
-        # In one order everywhere: two workers with the same rows wait for each other and never in a circle.
-        for key, payload in sorted(payloads.items())
-    ]
-    return await insert_once(session, Outbox, rows) if rows else 0

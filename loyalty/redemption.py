@@ -99,7 +99,7 @@ async def reserve(
         "status": RedemptionStatus.RESERVED,
         "redeemed_at": now,
     }
-    await insert_once(session, Redemption, row, "id")
+    await insert_once(session, Redemption, row)
     redemption = await session.get_one(Redemption, row["id"])
     if redemption.reward_id != reward_id:
         raise IdempotencyKeyReused(path=("idempotencyKey",))

@@ -221,7 +221,7 @@ async def record_referral(session: Session, edge: Row, *, now: datetime) -> str:
         "attributed_from": edge["attributed_from"],
         "claimed_at": edge["at"],
     }
-    if await insert_once(session, Referral, row, "program_id", "referee_id"):
+    if await insert_once(session, Referral, row):
         payload = {"customer_id": row["referee_id"]}
         await owe(session, topic=REFERRAL_CLAIMED, key=str(row["id"]), payload=payload, now=now)
     return str(row["id"])

@@ -149,7 +149,7 @@ async def make_reward(
         reason = "CAP_REACHED"
     status = RewardStatus.CANCELLED if reason else RewardStatus.APPROVED
     row = {**reward, "status": status, "reason": reason}
-    if await insert_once(session, ReferralReward, row, "key") and reason is None:
+    if await insert_once(session, ReferralReward, row) and reason is None:
         payload = {"reward_id": reward["id"]}
         await owe(session, topic=REWARD_APPROVED, key=reward["key"], payload=payload, now=now)
 
