@@ -116,7 +116,7 @@ async def give_feedback(
         "comment": text,
         "created_at": now,
     }
-    if not await insert_once(session, EventFeedback, row, "event_id", "customer_id"):
+    if not await insert_once(session, EventFeedback, row):
         given = await session.get_one(EventFeedback, row["id"])
         if (given.rating, given.comment) != (rating, text):
             raise FeedbackGiven(path=("eventId",))

@@ -171,7 +171,7 @@ async def put(graph: GraphClient, database: Database, *things: Thing) -> None:
 async def reindex(graph: GraphClient, database: Database, things: Sequence[Thing], label: str = "Event") -> None:
     """What a change owes, and the worker that settles it."""
     now = datetime.now(UTC)
-    effect = index_effect(label, [thing.id for thing in things], now=now)
+    effect = index_effect(label, [thing.id for thing in things])
 
     async def work(tx: Transaction) -> None:
         await owe_effects(tx, [effect], now=now)
