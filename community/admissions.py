@@ -17,6 +17,7 @@ from community.standing import (
 )
 from core.clock import iso
 from core.errors import BadUserInput, NotFound, Refusal
+from core.notices import NoticeKind
 from graph.client import GraphClient, Transaction
 from graph.owed import Effect, owe_effects
 
@@ -69,7 +70,7 @@ def checked_reason(reason: str) -> str:
     return text
 
 
-def told(standing: Standing, kind: str, now: datetime, **ids: str) -> Effect:
+def told(standing: Standing, kind: NoticeKind, now: datetime, **ids: str) -> Effect:
     """A notice to the customer of what has become of them in the community."""
     cause = f"{standing.community_id}:{iso(now)}"
     return notice(kind, standing.customer_id, cause, community_id=standing.community_id, **ids)
@@ -105,7 +106,10 @@ async def approve_member(
         check_open(standing)
         check_eligible(standing, "customerId")
         await put_membership(tx, standing, MemberRole.MEMBER, now=now)
-        effects = [by_manager(standing, "APPROVED", manager_id, now), told(standing, "MEMBERSHIP_APPROVED", now)]
+        effects = [
+            by_manager(standing, "APPROVED", manager_id, now),
+            told(standing, NoticeKind.MEMBERSHIP_APPROVED, now),
+        ]
         await owe_effects(tx, effects, now=now)
 
     await graph.transact(work, contended=community_id)
@@ -127,7 +131,10 @@ async def reject_member(
         standing = await lock_for_manager(tx, community_id, customer_id, actor_id=manager_id, now=now)
         check_is_pending(standing)
         await drop_membership(tx, standing)
-        effects = [by_manager(standing, "REJECTED", manager_id, now, text), told(standing, "MEMBERSHIP_REJECTED", now)]
+        effects = [
+            by_manager(standing, "REJECTED", manager_id, now, text),
+            told(standing, NoticeKind.MEMBERSHIP_REJECTED, now),
+        ]
         await owe_effects(tx, effects, now=now)
 
     await graph.transact(work, contended=community_id)
@@ -152,7 +159,10 @@ async def invite_member(
         if len(waiting) >= MOST_INVITATIONS:
             raise TooManyInvitations
         await put_membership(tx, standing, MemberRole.INVITED, now=now, invited_by=manager_id)
-        effects = [by_manager(standing, "INVITED", manager_id, now), told(standing, "INVITED", now, by=manager_id)]
+        effects = [
+            by_manager(standing, "INVITED", manager_id, now),
+            told(standing, NoticeKind.INVITED, now, by=manager_id),
+        ]
         await owe_effects(tx, effects, now=now)
 
     await graph.transact(work, contended=community_id)

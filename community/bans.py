@@ -15,6 +15,7 @@ from community.standing import (
 )
 from core.clock import iso
 from core.errors import BadUserInput, NotFound
+from core.notices import NoticeKind
 from graph.client import GraphClient, Transaction
 from graph.owed import Effect, owe_effects
 
@@ -62,7 +63,7 @@ async def remove_member(
         await drop_membership(tx, standing)
         effects = [by_manager(standing, "REMOVED", moderator_id, now, text, role=standing.role)]
         if is_member(standing.role):
-            effects.append(told(standing, "REMOVED", now))
+            effects.append(told(standing, NoticeKind.REMOVED, now))
         await owe_effects(tx, effects, now=now)
 
     await graph.transact(work, contended=community_id)
@@ -105,7 +106,7 @@ def consequences(standing: Standing, until: datetime | None, now: datetime) -> l
     effects: list[Effect] = []
     knows = may_see(standing.visibility, standing.role) or standing.role == MemberRole.PENDING
     if knows:
-        effects.append(told(standing, "BANNED", now, **({"until": iso(until)} if until else {})))
+        effects.append(told(standing, NoticeKind.BANNED, now, **({"until": iso(until)} if until else {})))
     if until is not None:
         ids = {"community_id": standing.community_id, "customer_id": standing.customer_id}
         effects.append(Effect(BAN_ENDED, f"{standing.key}:{iso(until)}", ids, due_at=until))

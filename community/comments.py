@@ -26,6 +26,7 @@ from core.audit import ACT_AUDITED, act
 from core.clock import iso
 from core.errors import NotFound, Refusal
 from core.ids import new_id
+from core.notices import NoticeKind
 from core.paging import Page, cut_each, decode_cursor, page_size
 from graph.client import GraphClient, Row, Transaction
 from graph.owed import Effect, owe_effects
@@ -144,10 +145,10 @@ def notices_of(post: Row, answered: Row | None, comment: NewComment, comment_id:
     found = mention_notices(comment.mentions, comment_id, author_id=author_id, **ids)
     told = {author_id, *comment.mentions}
     if answered is not None and answered["author_id"] not in told:
-        found.append(notice("REPLIED", answered["author_id"], comment_id, actor_id=author_id, **ids))
+        found.append(notice(NoticeKind.REPLIED, answered["author_id"], comment_id, actor_id=author_id, **ids))
         told.add(answered["author_id"])
     if post["author_id"] not in told:
-        found.append(notice("COMMENTED", post["author_id"], comment_id, actor_id=author_id, **ids))
+        found.append(notice(NoticeKind.COMMENTED, post["author_id"], comment_id, actor_id=author_id, **ids))
     return found
 
 
@@ -218,7 +219,7 @@ def acceptance_effects(post: Row, answer: Row, actor_id: str, now: datetime) -> 
         fact = {**ids, "customer_id": answer["author_id"], "accepted_at": iso(now)}
         found.append(Effect(ANSWER_ACCEPTED, post["id"], fact))
     if answer["author_id"] != actor_id:
-        found.append(notice("ANSWER_ACCEPTED", answer["author_id"], answer["id"], **ids))
+        found.append(notice(NoticeKind.ANSWER_ACCEPTED, answer["author_id"], answer["id"], **ids))
     if post["author_id"] != actor_id:
         area, subject = f"community:{post['community_id']}", f"comment:{answer['id']}"
         audited = act(area=area, actor=actor_id, action="ANSWER_ACCEPTED", subject=subject, at=now)

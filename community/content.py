@@ -17,6 +17,7 @@ from community.tallies import COMMENTS, TAKE_TALLY, tally_key
 from core.audit import ACT_AUDITED, act
 from core.clock import iso
 from core.errors import BadUserInput, NotFound, Refusal
+from core.notices import NoticeKind
 from graph.client import GraphClient, Row, Transaction
 from graph.owed import Effect, owe_effects
 
@@ -200,7 +201,7 @@ async def check_mentions(tx: Transaction, mentions: Sequence[str], *, community_
 def mention_notices(mentions: Sequence[str], target_id: str, *, author_id: str, **ids: str) -> list[Effect]:
     """Who is mentioned is told once per post or comment, however often it is edited; nobody is told of themselves."""
     told = [customer for customer in dict.fromkeys(mentions) if customer != author_id]
-    return [notice("MENTIONED", customer, target_id, actor_id=author_id, **ids) for customer in told]
+    return [notice(NoticeKind.MENTIONED, customer, target_id, actor_id=author_id, **ids) for customer in told]
 
 
 DELETE_POST = """
@@ -289,7 +290,11 @@ def removal_effects(kind: Target, place: Row, actor_id: str, reason: str | None,
         at=now,
     )
     told = notice(
-        "CONTENT_REMOVED", place["author_id"], target_id, community_id=community_id, **{f"{name}_id": target_id}
+        NoticeKind.CONTENT_REMOVED,
+        place["author_id"],
+        target_id,
+        community_id=community_id,
+        **{f"{name}_id": target_id},
     )
     closed = {"target_id": target_id, "actor_id": actor_id, "reason": reason}
     return [

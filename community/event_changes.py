@@ -31,6 +31,7 @@ from community.events import (
 from core.clock import iso
 from core.errors import Conflict, NotFound, Refusal
 from core.ids import new_id
+from core.notices import NoticeKind
 from graph.client import GraphClient, Row, Transaction
 from graph.owed import Effect
 
@@ -220,7 +221,7 @@ def consequences(event: Row, wanted: EventDetails, changed: Collection[str], *, 
     effects: list[Effect] = []
     told = [camel(name) for name in TOLD if name in changed]
     if told and event["status"] == EventStatus.PUBLISHED:
-        effects.append(telling("EVENT_CHANGED", event, change_id, changed=told))
+        effects.append(telling(NoticeKind.EVENT_CHANGED, event, change_id, changed=told))
     for name, counter in (("capacity", "waiting"), ("link_capacity", "link_waiting")):
         old, new = getattr(event["details"], name), getattr(wanted, name)
         if name in changed and event.get(counter) and old is not None and (new is None or new > old):
@@ -229,7 +230,7 @@ def consequences(event: Row, wanted: EventDetails, changed: Collection[str], *, 
     return effects
 
 
-def telling(kind: str, event: Row, change_id: str, **data: Any) -> Effect:
+def telling(kind: NoticeKind, event: Row, change_id: str, **data: Any) -> Effect:
     """Tell everybody who is registered; `change_id` names the change, of which each customer is told once."""
     about = {"event_id": event["id"], "community_id": event["community_id"], **data}
     payload = {"kind": kind, "event_id": event["id"], "change_id": change_id, "data": about}
@@ -302,7 +303,7 @@ async def call_off(tx: Transaction, event: Row, reason: str, actor: str, now: da
     await tx.run(SET_EVENT, event_id=event_id, properties=properties)
     effects = [
         audited(community_id, actor, "EVENT_CANCELLED", event_id, key=event_id, now=now, reason=reason),
-        telling("EVENT_CANCELLED", event, "cancelled", reason=reason),
+        telling(NoticeKind.EVENT_CANCELLED, event, "cancelled", reason=reason),
         Effect(EVENT_CANCELLED, event_id, {"event_id": event_id}),
     ]
     await owe_for_events(tx, [event_id], effects, now=now)

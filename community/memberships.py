@@ -18,6 +18,7 @@ from community.standing import (
 )
 from core.clock import iso
 from core.errors import BadUserInput, NotFound, Refusal
+from core.notices import NoticeKind
 from graph.client import GraphClient, Transaction
 from graph.owed import Effect, owe_effects
 
@@ -115,7 +116,9 @@ async def request_membership(tx: Transaction, standing: Standing, message: str |
     managers = await customers_in(tx, standing.community_id, MANAGERS, limit=MOST_TOLD)
     cause = f"{standing.key}:{iso(now)}"
     ids = {"community_id": standing.community_id, "requester_id": standing.customer_id}
-    await owe_effects(tx, [notice("MEMBERSHIP_REQUESTED", manager, cause, **ids) for manager in managers], now=now)
+    await owe_effects(
+        tx, [notice(NoticeKind.MEMBERSHIP_REQUESTED, manager, cause, **ids) for manager in managers], now=now
+    )
 
 
 async def leave_community(graph: GraphClient, *, community_id: str, customer_id: str, now: datetime) -> None:

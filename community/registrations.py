@@ -27,11 +27,10 @@ from community.seats import (
 from community.waitlist import Promotion, promote_waitlist, queue_of, rank_of, seat_of
 from core.clock import iso
 from core.errors import BadUserInput, NotFound, Refusal
+from core.notices import NoticeKind
 from core.paging import Page, cut, decode_cursor, page_size
 from graph.client import GraphClient, Row, Transaction
 from graph.owed import owe_effects
-
-PAYMENT_FAILED_NOTICE = "PAYMENT_FAILED"
 
 KEPT = (RegistrationStatus.REGISTERED, RegistrationStatus.WAITING, RegistrationStatus.OFFERED)
 OVER = (RegistrationStatus.ATTENDED, RegistrationStatus.NO_SHOW)
@@ -349,7 +348,7 @@ async def release_seat(graph: GraphClient, charge: Charge, *, now: datetime, tel
         change = Change(customer_id, registration, cancelled(registration, now))
         if tell:
             cause = f"{event_id}:{charge.sequence}"
-            await owe_effects(tx, [notice(PAYMENT_FAILED_NOTICE, customer_id, cause, event_id=event_id)], now=now)
+            await owe_effects(tx, [notice(NoticeKind.PAYMENT_FAILED, customer_id, cause, event_id=event_id)], now=now)
         return await give_back(tx, found, change, now=now)
 
     return await graph.transact(work, contended=event_id)

@@ -9,10 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from core.clock import iso
+from core.notices import NoticeKind
 from graph.client import GraphClient, Row
-
-EVENT_REMINDER = "EVENT_REMINDER"
-FEEDBACK_ASKED = "FEEDBACK_ASKED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +18,7 @@ class Round:
     """One telling: of events whose start (or end) lies between two distances from now, to those with a status."""
 
     name: str
-    kind: str
+    kind: NoticeKind
     nearest: timedelta
     farthest: timedelta
     status: str
@@ -36,10 +34,10 @@ class Round:
 NOTHING, HOUR, DAY = timedelta(), timedelta(hours=1), timedelta(days=1)
 # Whoever is checked in after the end (a list from a phone that was offline) is asked by the second round.
 ROUNDS = (
-    Round("24h", EVENT_REMINDER, HOUR, DAY, "REGISTERED"),
-    Round("1h", EVENT_REMINDER, NOTHING, HOUR, "REGISTERED"),
-    Round("feedback", FEEDBACK_ASKED, -DAY, NOTHING, "ATTENDED", by_end=True),
-    Round("late-feedback", FEEDBACK_ASKED, -2 * DAY, -DAY, "ATTENDED", by_end=True),
+    Round("24h", NoticeKind.EVENT_REMINDER, HOUR, DAY, "REGISTERED"),
+    Round("1h", NoticeKind.EVENT_REMINDER, NOTHING, HOUR, "REGISTERED"),
+    Round("feedback", NoticeKind.FEEDBACK_ASKED, -DAY, NOTHING, "ATTENDED", by_end=True),
+    Round("late-feedback", NoticeKind.FEEDBACK_ASKED, -2 * DAY, -DAY, "ATTENDED", by_end=True),
 )
 
 STARTING = """

@@ -19,12 +19,13 @@ from community.content import (
     not_deleted,
     readable,
 )
-from community.notices import NOTICE_OWED, notice
+from community.notices import notice
 from core.audit import act, record_act
 from core.clock import iso, parse_instant
 from core.db import Record, Session, changed_rows, insert_once, instant
 from core.errors import NotFound, Refusal
 from core.ids import derived_id
+from core.notices import NOTICE_OWED, NoticeKind
 from core.outbox import owe
 from core.paging import Page, PageInvalid, cut, decode_cursor, page_size
 from graph.client import GraphClient, Row
@@ -223,7 +224,7 @@ async def tell_reporters(session: Session, payload: dict[str, Any], *, now: date
     ids = {f"{found.kind.lower()}_id": target_id, "community_id": found.community_id}
     for row in rows:
         if row.reporter_id != payload["resolved_by"]:
-            effect = notice("REPORT_RESOLVED", row.reporter_id, f"{target_id}:{resolved_at}", **ids)
+            effect = notice(NoticeKind.REPORT_RESOLVED, row.reporter_id, f"{target_id}:{resolved_at}", **ids)
             await owe(session, topic=NOTICE_OWED, key=effect.key, payload=effect.payload, now=now)
     if len(rows) == MOST_TOLD:
         more = {**payload, "after": rows[-1].id}

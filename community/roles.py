@@ -7,6 +7,7 @@ from community.admissions import by_manager, told
 from community.standing import Standing, check_not_last_owner, customers_in, lock_for_manager, put_membership
 from core.clock import iso
 from core.errors import BadUserInput, NotFound, Refusal
+from core.notices import NoticeKind
 from graph.client import GraphClient, Transaction
 from graph.owed import owe_effects
 
@@ -95,7 +96,7 @@ async def update_membership_role(
         details = {"from": standing.role, "to": role}
         effects = [by_manager(standing, "ROLE_CHANGED", manager_id, now, **details)]
         if manager_id != customer_id:
-            effects.append(told(standing, "ROLE_CHANGED", now, role=role))
+            effects.append(told(standing, NoticeKind.ROLE_CHANGED, now, role=role))
         await owe_effects(tx, effects, now=now)
 
     await graph.transact(work, contended=community_id)

@@ -28,15 +28,13 @@ from community.seats import (
     waiting_parties,
 )
 from core.clock import iso, parse_instant
+from core.notices import NoticeKind
 from graph.client import GraphClient, Row, Transaction
 from graph.owed import Effect, owe_effects
 
 OFFER_EXPIRED = "offer.expired"
 WAITLIST_DUE = "waitlist.due"
 
-PLACE_OFFERED_NOTICE = "PLACE_OFFERED"
-PLACE_GIVEN_NOTICE = "PLACE_GIVEN"
-OFFER_EXPIRED_NOTICE = "OFFER_EXPIRED"
 
 # So many are promoted, or lose their offers, in one transaction; the rest is owed and follows at once.
 BATCH = 200
@@ -214,11 +212,13 @@ def effects_of(event_id: str, change: Change, *, present: bool, now: datetime) -
     cause = f"{event_id}:{registration['ticket']}"
     if registration["status"] == RegistrationStatus.OFFERED:
         expires_at = registration["offer_expires_at"]
-        told = notice(PLACE_OFFERED_NOTICE, change.customer_id, cause, event_id=event_id, offer_expires_at=expires_at)
+        told = notice(
+            NoticeKind.PLACE_OFFERED, change.customer_id, cause, event_id=event_id, offer_expires_at=expires_at
+        )
         end = {"event_id": event_id}
         return [told, Effect(OFFER_EXPIRED, f"{cause}:{change.customer_id}", end, parse_instant(expires_at))]
     owed = charges_owed(event_id, change, now=now, at_once=not present)
-    return owed if present else [*owed, notice(PLACE_GIVEN_NOTICE, change.customer_id, cause, event_id=event_id)]
+    return owed if present else [*owed, notice(NoticeKind.PLACE_GIVEN, change.customer_id, cause, event_id=event_id)]
 
 
 LOCK = """
@@ -281,7 +281,7 @@ EXPIRED: dict[str, Any] = {**NOT_WAITING, "status": RegistrationStatus.OFFER_EXP
 
 def expiry_notice(event_id: str, change: Change) -> Effect:
     cause = f"{event_id}:{(change.before or {})['ticket']}"
-    return notice(OFFER_EXPIRED_NOTICE, change.customer_id, cause, event_id=event_id)
+    return notice(NoticeKind.OFFER_EXPIRED, change.customer_id, cause, event_id=event_id)
 
 
 OVERDUE = """

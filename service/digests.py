@@ -10,7 +10,7 @@ from sqlmodel import Field, col, select
 
 from core.clock import as_utc
 from core.db import Record, Session, changed_rows, insert_once, instant
-from service.notice_words import NoticeKind
+from core.notices import NoticeKind
 from service.notifications import NotificationPreference
 
 # The bank's own week; a digest is sent in the morning of its first day.

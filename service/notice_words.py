@@ -5,39 +5,8 @@ from view. Kinds that this table does not know are shown with general words.
 """
 
 from dataclasses import dataclass
-from enum import StrEnum
 
-
-class NoticeKind(StrEnum):
-    """What a customer can be told of."""
-
-    MEMBERSHIP_REQUESTED = "MEMBERSHIP_REQUESTED"
-    MEMBERSHIP_APPROVED = "MEMBERSHIP_APPROVED"
-    MEMBERSHIP_REJECTED = "MEMBERSHIP_REJECTED"
-    INVITED = "INVITED"
-    REMOVED = "REMOVED"
-    BANNED = "BANNED"
-    ROLE_CHANGED = "ROLE_CHANGED"
-    MENTIONED = "MENTIONED"
-    COMMENTED = "COMMENTED"
-    REPLIED = "REPLIED"
-    ANSWER_ACCEPTED = "ANSWER_ACCEPTED"
-    REPORT_RESOLVED = "REPORT_RESOLVED"
-    CONTENT_REMOVED = "CONTENT_REMOVED"
-    EVENT_CHANGED = "EVENT_CHANGED"
-    EVENT_CANCELLED = "EVENT_CANCELLED"
-    EVENT_REMINDER = "EVENT_REMINDER"
-    FEEDBACK_ASKED = "FEEDBACK_ASKED"
-    PLACE_OFFERED = "PLACE_OFFERED"
-    PLACE_GIVEN = "PLACE_GIVEN"
-    OFFER_EXPIRED = "OFFER_EXPIRED"
-    DIGEST = "DIGEST"
-    OTHER = "OTHER"
-
-
-def notice_kind(name: str) -> NoticeKind:
-    """The kind of this name; OTHER for a name that is not known (yet)."""
-    return NoticeKind(name) if name in NoticeKind.__members__ else NoticeKind.OTHER
+from core.notices import NoticeKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +118,14 @@ WORDS: dict[NoticeKind, Words] = {
         ("候补名额过期", "Offers expired"),
         ("“{event}”的名额已过期", "The place at {event} has gone"),
         ("您未在规定时间内确认。", "It was not confirmed in time."),
+    ),
+    NoticeKind.PAYMENT_FAILED: Words(
+        ("积分不足", "Points missing"),
+        ("“{event}”的名额未能保留", "Your place at {event} could not be kept"),
+        (
+            "您的积分不足，名额已释放。",
+            "You do not have the points it costs, so the place was given back.",
+        ),
     ),
     NoticeKind.DIGEST: Words(
         ("每周摘要", "Weekly digest"),

@@ -10,10 +10,9 @@ from sqlmodel import Field, col, func, select
 from core.db import Record, Session, changed_rows, insert_once, instant, json_column
 from core.errors import BadUserInput
 from core.ids import derived_id
+from core.notices import NoticeKind
 from core.paging import Page, cut, decode_cursor, page_size
-from service.notice_words import NoticeKind
 
-NOTICE_OWED = "notice.owed"
 # A badge says "99+" anyway; counting on would read ever more for nothing.
 COUNTED_UP_TO = 100
 MOST_IDS = 100

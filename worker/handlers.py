@@ -35,6 +35,7 @@ from core.audit import ACT_AUDITED, record_act
 from core.clock import parse_instant, utc_now
 from core.db import Database, Session
 from core.facts import FACT_RECORDED, OWN_SOURCE, Fact, NewFact, record_facts
+from core.notices import NOTICE_OWED
 from customers.profiles import profile
 from graph.client import GraphClient
 from loyalty.charges import ChargeOver, charge_event, refund_all, refund_event
@@ -49,7 +50,7 @@ from referrals.rewards import (
     settle_referee,
     take_approved,
 )
-from service.notifications import NOTICE_OWED, notify
+from service.notifications import notify
 
 log = structlog.get_logger(__name__)
 

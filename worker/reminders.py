@@ -7,11 +7,10 @@ import structlog
 
 from community.news import communities_of_each, news_of
 from community.reminders import ROUNDS, Round, events_to_tell, note_told, people_to_tell
+from core.notices import NOTICE_OWED, NoticeKind
 from core.outbox import owe_all
 from graph.client import Row
 from service.digests import Week, advance_digest, digest_position, digest_readers, week_to_tell
-from service.notice_words import NoticeKind
-from service.notifications import NOTICE_OWED
 from worker.handlers import Stores
 
 log = structlog.get_logger(__name__)

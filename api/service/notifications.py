@@ -12,9 +12,10 @@ from api.nodes import LOADERS, load_node
 from api.refusals import Refusal, refusals
 from api.relay import Connection, Node, connection, global_id, local_id
 from core.clock import parse_instant
+from core.notices import NoticeKind, notice_kind
 from core.paging import Page
 from graph.client import Row
-from service.notice_words import WORDS, NoticeKind, notice_kind, written
+from service.notice_words import WORDS, written
 from service.notifications import Notification as NotificationRow
 from service.notifications import (
     count_unread,

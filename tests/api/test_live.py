@@ -9,9 +9,9 @@ from api.live import websocket
 from api.relay import global_id
 from community.access import MemberRole
 from core.clock import utc_now
+from core.notices import NOTICE_OWED
 from core.outbox import owe
 from graph.client import GraphClient
-from service.notifications import NOTICE_OWED
 from tests.api.conftest import System, token
 from tests.api.live import Live, close_code, follow, hear, say, serve, sse_request
 from tests.api.test_way_through import REGISTER, local_of

@@ -9,9 +9,10 @@ from api.relay import global_id
 from community.access import MemberRole
 from core.clock import iso, utc_now
 from core.ids import derived_id
+from core.notices import NOTICE_OWED, NoticeKind
 from core.outbox import owe
-from service.notice_words import WORDS, NoticeKind, written
-from service.notifications import COUNTED_UP_TO, NOTICE_OWED, Notification
+from service.notice_words import WORDS, written
+from service.notifications import COUNTED_UP_TO, Notification
 from tests.api.conftest import Caller, System
 from tests.api.test_round_trips import cost
 from tests.api.test_way_through import local_of

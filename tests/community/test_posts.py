@@ -9,7 +9,6 @@ import pytest
 
 from community.access import MemberRole
 from community.content import Attachment, ContentDeleted, ContentInvalid, MembersOnly, delete_content, is_https
-from community.notices import NOTICE_OWED
 from community.posts import (
     NewPost,
     PostChange,
@@ -28,7 +27,6 @@ from core.errors import KinshipError, NotFound
 from core.ids import new_id
 from core.paging import PageInvalid, encode_cursor
 from graph.client import GraphClient
-from service import notifications
 from tests.community.places import add_member, make_community, make_customers
 from tests.community.writings import effects_about, notices, write_post
 from tests.conftest import Addresses
@@ -49,10 +47,6 @@ async def club(graph: GraphClient, **more: Any) -> tuple[str, str, str]:
     community = await make_community(graph, owner_id=moderator, role=MemberRole.MODERATOR, **more)
     await add_member(graph, community, member, MemberRole.MEMBER)
     return community, moderator, member
-
-
-def test_the_topic_of_notices_is_the_one_that_is_settled() -> None:
-    assert NOTICE_OWED == notifications.NOTICE_OWED
 
 
 async def test_a_member_writes_and_readers_read(graph: GraphClient) -> None:

@@ -12,11 +12,12 @@ from sqlmodel import col, select
 from core.audit import ACT_AUDITED, AuditEntry, act
 from core.clock import utc_now
 from core.db import Database
+from core.notices import NOTICE_OWED
 from core.outbox import Outbox, owe
 from core.processes import REPOSITORY, start_leashed
 from graph.client import GraphClient, Transaction
 from graph.owed import Effect, owe_effects, owed_effects, settle_effects
-from service.notifications import NOTICE_OWED, Notification
+from service.notifications import Notification
 from tests.conftest import Addresses
 from worker import sweeps
 from worker.handlers import Stores

@@ -14,11 +14,11 @@ from community.access import MemberRole
 from core.clock import iso, utc_now
 from core.db import Database, changed_rows
 from core.ids import new_id
+from core.notices import NOTICE_OWED, NoticeKind
 from core.outbox import Outbox
 from graph.client import GraphClient
 from service.digests import week_to_tell
-from service.notice_words import NoticeKind
-from service.notifications import NOTICE_OWED, Notification, set_preference
+from service.notifications import Notification, set_preference
 from tests.community.places import add_member, make_community, make_customers, make_event
 from tests.conftest import Addresses
 from tests.worker.test_owed import run_killed

@@ -1,0 +1,39 @@
+"""What a customer can be told of: any room owes a notice, and the service room stores it."""
+
+from enum import StrEnum
+
+# The topic of a notice that is owed; its payload names the customer, the kind and what it is about.
+NOTICE_OWED = "notice.owed"
+
+
+class NoticeKind(StrEnum):
+    """What a customer can be told of."""
+
+    MEMBERSHIP_REQUESTED = "MEMBERSHIP_REQUESTED"
+    MEMBERSHIP_APPROVED = "MEMBERSHIP_APPROVED"
+    MEMBERSHIP_REJECTED = "MEMBERSHIP_REJECTED"
+    INVITED = "INVITED"
+    REMOVED = "REMOVED"
+    BANNED = "BANNED"
+    ROLE_CHANGED = "ROLE_CHANGED"
+    MENTIONED = "MENTIONED"
+    COMMENTED = "COMMENTED"
+    REPLIED = "REPLIED"
+    ANSWER_ACCEPTED = "ANSWER_ACCEPTED"
+    REPORT_RESOLVED = "REPORT_RESOLVED"
+    CONTENT_REMOVED = "CONTENT_REMOVED"
+    EVENT_CHANGED = "EVENT_CHANGED"
+    EVENT_CANCELLED = "EVENT_CANCELLED"
+    EVENT_REMINDER = "EVENT_REMINDER"
+    FEEDBACK_ASKED = "FEEDBACK_ASKED"
+    PLACE_OFFERED = "PLACE_OFFERED"
+    PLACE_GIVEN = "PLACE_GIVEN"
+    OFFER_EXPIRED = "OFFER_EXPIRED"
+    PAYMENT_FAILED = "PAYMENT_FAILED"
+    DIGEST = "DIGEST"
+    OTHER = "OTHER"
+
+
+def notice_kind(name: str) -> NoticeKind:
+    """The kind of this name; OTHER for a name that is not known (yet)."""
+    return NoticeKind(name) if name in NoticeKind.__members__ else NoticeKind.OTHER
