@@ -8,6 +8,7 @@ from community.admissions import by_manager, checked_reason, told
 from community.roles import Outranked, outranks
 from community.standing import (
     Standing,
+    barring,
     check_not_last_owner,
     drop_membership,
     lock_standing,
@@ -64,6 +65,7 @@ async def remove_member(
         effects = [by_manager(standing, "REMOVED", moderator_id, now, text, role=standing.role)]
         if is_member(standing.role):
             effects.append(told(standing, NoticeKind.REMOVED, now))
+            effects += barring(standing, now) if standing.is_private else []
         await owe_effects(tx, effects, now=now)
 
     await graph.transact(work, contended=community_id)
@@ -102,8 +104,11 @@ async def ban_member(
 
 
 def consequences(standing: Standing, until: datetime | None, now: datetime) -> list[Effect]:
-    """A notice to whom knows the community, and the end of the ban. A private one stays unknown to outsiders."""
-    effects: list[Effect] = []
+    """A notice to whom knows the community, seats given back, and the end of the ban.
+
+    A private community stays unknown to outsiders.
+    """
+    effects = barring(standing, now)
     knows = may_see(standing.visibility, standing.role) or standing.role == MemberRole.PENDING
     if knows:
         effects.append(told(standing, NoticeKind.BANNED, now, **({"until": iso(until)} if until else {})))

@@ -9,12 +9,12 @@ from community.acts import audited
 from community.communities import JoinPolicy
 from community.roles import check_owns_few
 from community.search_documents import index_effect
-from community.standing import check_open, lock_standing, marks_of
+from community.standing import COMMUNITY_ARCHIVED, check_open, lock_standing, marks_of
 from core.clock import iso
 from core.errors import BadUserInput, NotFound, Refusal
 from core.ids import new_id
 from graph.client import GraphClient, Row, Transaction
-from graph.owed import owe_effects
+from graph.owed import Effect, owe_effects
 
 # Fields with the fewest and the most characters they have, space around left out.
 LENGTHS = {
@@ -188,7 +188,9 @@ ARCHIVE_COMMUNITY = "MATCH (c:Community {id: $id}) SET c.archived_at = $now"
 
 
 async def archive_community(graph: GraphClient, *, community_id: str, owner_id: str, now: datetime) -> None:
-    """Close a community for good: nobody comes in, what is there stays to be read. Twice is once.
+    """Close a community for good: nobody comes in, what is there stays to be read, coming events are cancelled.
+
+    Twice is once.
 
     Raises NotFound, and OwnersOnly for other managers.
     """
@@ -204,6 +206,7 @@ async def archive_community(graph: GraphClient, *, community_id: str, owner_id: 
         await tx.run(ARCHIVE_COMMUNITY, id=community_id, now=iso(now))
         subject = f"Community:{community_id}"
         entry = audited(community_id, "ARCHIVED", actor=owner_id, subject=subject, now=now)
-        await owe_effects(tx, [entry, index_effect("Community", [community_id])], now=now)
+        closing = Effect(COMMUNITY_ARCHIVED, community_id, {"community_id": community_id})
+        await owe_effects(tx, [entry, closing, index_effect("Community", [community_id])], now=now)
 
     await graph.transact(work, contended=community_id)

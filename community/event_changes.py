@@ -28,6 +28,9 @@ from community.events import (
     put_hosts,
     put_tags,
 )
+from community.prices import EVENT_CANCELLED
+from community.seats import NOT_WAITING, Change, RegistrationStatus, change_registrations
+from community.waitlist import WAITLIST_DUE
 from core.clock import iso
 from core.errors import Conflict, NotFound, Refusal
 from core.ids import new_id
@@ -37,11 +40,7 @@ from graph.owed import Effect
 
 # One effect for each page of those who are told; the worker owes the next page together with this one's notices.
 EVENT_CHANGED = "event.changed"
-# Whoever holds something that a cancelled event gives back (points paid, offers) listens to this.
-EVENT_CANCELLED = "event.cancelled"
 EVENT_COMPLETED = "event.completed"
-# More places than before: the waiting list's own effect gives them to those who wait.
-WAITLIST_DUE = "waitlist.due"
 
 # Of these the registered are told.
 TOLD = (
@@ -348,19 +347,26 @@ async def concerned(graph: GraphClient, event_id: str, *, after: str, limit: int
 
 LOCK_COMPLETED = "MATCH (e:Event {id: $event_id, status: 'COMPLETED'}) SET e.touched_at = $now RETURN e.id AS id"
 
-MARK_NO_SHOWS = """
+OPEN_REGISTRATIONS = """
 MATCH (:Event {id: $event_id})<-[r:REGISTERED_FOR]-(c:Customer)
-WHERE c.id > $after AND r.status = 'REGISTERED'
-WITH r, c
-ORDER BY c.id
+WHERE c.id > $after AND r.status IN $kept
+RETURN c.id AS id, properties(r) AS registration
+ORDER BY id
 LIMIT $limit
-SET r.status = 'NO_SHOW'
-RETURN c.id AS id
 """
 
+# What becomes of registrations that are still open when an event is completed.
+AT_THE_END: dict[str, dict[str, Any]] = {
+    RegistrationStatus.REGISTERED: {"status": RegistrationStatus.NO_SHOW},
+    RegistrationStatus.OFFERED: {**NOT_WAITING, "status": RegistrationStatus.OFFER_EXPIRED},
+    RegistrationStatus.WAITING: {**NOT_WAITING, "status": RegistrationStatus.CANCELLED},
+}
 
-async def mark_no_shows(graph: GraphClient, event_id: str, *, after: str, limit: int, now: datetime) -> list[str]:
-    """Mark up to `limit` registered customers of a completed event as absent; returns their ids in order.
+
+async def end_registrations(graph: GraphClient, event_id: str, *, after: str, limit: int, now: datetime) -> list[str]:
+    """End up to `limit` open registrations of a completed event; returns the customers' ids in order.
+
+    Who had a place did not come, and nobody waits any more.
 
     It locks the event as a check-in does, so that nobody who is checked in at the same moment is marked.
     """
@@ -368,7 +374,10 @@ async def mark_no_shows(graph: GraphClient, event_id: str, *, after: str, limit:
     async def work(tx: Transaction) -> list[str]:
         if not await tx.run(LOCK_COMPLETED, event_id=event_id, now=iso(now)):
             return []
-        rows = await tx.run(MARK_NO_SHOWS, event_id=event_id, after=after, limit=limit)
-        return sorted(row["id"] for row in rows)
+        rows = await tx.run(OPEN_REGISTRATIONS, event_id=event_id, after=after, kept=list(AT_THE_END), limit=limit)
+        changes = [Change(row["id"], row["registration"], AT_THE_END[row["registration"]["status"]]) for row in rows]
+        if changes:
+            await change_registrations(tx, event_id, changes)
+        return [row["id"] for row in rows]
 
     return await graph.transact(work, contended=event_id)

@@ -8,6 +8,7 @@ from community.communities import JoinPolicy
 from community.notices import notice
 from community.standing import (
     Standing,
+    barring,
     check_eligible,
     check_not_last_owner,
     check_open,
@@ -130,7 +131,8 @@ async def leave_community(graph: GraphClient, *, community_id: str, customer_id:
             raise NotFound(path=("communityId",))
         await check_not_last_owner(tx, standing, "communityId")
         await drop_membership(tx, standing)
-        await owe_effects(tx, resignation(standing, now), now=now)
+        lost = barring(standing, now) if standing.is_private and is_member(standing.role) else []
+        await owe_effects(tx, [*resignation(standing, now), *lost], now=now)
 
     await graph.transact(work, contended=community_id)
 

@@ -4,7 +4,14 @@ from datetime import datetime
 
 from community.access import MEMBERS, MODERATORS, MemberRole, is_member
 from community.admissions import by_manager, told
-from community.standing import Standing, check_not_last_owner, customers_in, lock_for_manager, put_membership
+from community.standing import (
+    Standing,
+    check_not_last_owner,
+    customers_in,
+    lock_for_manager,
+    lock_standing,
+    put_membership,
+)
 from core.clock import iso
 from core.errors import BadUserInput, NotFound, Refusal
 from core.notices import NoticeKind
@@ -59,8 +66,11 @@ def rank_of(role: str | None) -> int:
 def may_set_role(actor_role: str | None, role: str | None, new_role: str, *, is_self: bool) -> bool:
     """Whether an owner or manager may turn a member's `role` into `new_role`.
 
-    An owner gives every role, EXPERT included; a manager gives MODERATOR and MEMBER to those, and may step down.
+    An owner gives every role but EXPERT, which is the bank's to give; a manager gives MODERATOR and MEMBER to those,
+    and may step down.
     """
+    if new_role == MemberRole.EXPERT and role != new_role:
+        return False
     if actor_role == MemberRole.OWNER:
         return True
     simple = (MemberRole.MODERATOR, MemberRole.MEMBER)
@@ -73,9 +83,16 @@ def outranks(actor_role: str | None, role: str | None) -> bool:
 
 
 async def update_membership_role(
-    graph: GraphClient, *, community_id: str, customer_id: str, role: MemberRole, manager_id: str, now: datetime
+    graph: GraphClient,
+    *,
+    community_id: str,
+    customer_id: str,
+    role: MemberRole,
+    manager_id: str,
+    is_bank: bool = False,
+    now: datetime,
 ) -> None:
-    """Give a member another role; the same one again changes nothing.
+    """Give a member another role; the same one again changes nothing. The bank's administrators may give every role.
 
     Raises RoleInvalid, NotFound, Outranked, LastOwner, TooManyOffices or OwnsTooMany.
     """
@@ -83,10 +100,12 @@ async def update_membership_role(
         raise RoleInvalid(path=("role",))
 
     async def work(tx: Transaction) -> None:
-        standing = await lock_for_manager(tx, community_id, customer_id, actor_id=manager_id, now=now)
+        lock = lock_standing if is_bank else lock_for_manager
+        standing = await lock(tx, community_id, customer_id, actor_id=manager_id, now=now)
         if not is_member(standing.role):
             raise NotFound(path=("customerId",))
-        if not may_set_role(standing.actor_role, standing.role, role, is_self=manager_id == customer_id):
+        is_self = manager_id == customer_id
+        if not is_bank and not may_set_role(standing.actor_role, standing.role, role, is_self=is_self):
             raise Outranked(path=("customerId",))
         if standing.role == role:
             return
@@ -95,7 +114,7 @@ async def update_membership_role(
         await put_membership(tx, standing, role, now=now)
         details = {"from": standing.role, "to": role}
         effects = [by_manager(standing, "ROLE_CHANGED", manager_id, now, **details)]
-        if manager_id != customer_id:
+        if not is_self:
             effects.append(told(standing, NoticeKind.ROLE_CHANGED, now, role=role))
         await owe_effects(tx, effects, now=now)
 

@@ -9,6 +9,11 @@ from community.eligibility import HELD_TAGS, NotEligible, is_eligible
 from core.clock import iso
 from core.errors import NotFound, Refusal
 from graph.client import Row, Transaction
+from graph.owed import Effect
+
+# Owed where somebody may not come to the community's events any more, and where it closes; see community/departures.py.
+MEMBER_BARRED = "member.barred"
+COMMUNITY_ARCHIVED = "community.archived"
 
 # Members are read page by page: a member's `page` is `{community}:{n}`, and a page holds this many tickets.
 TICKETS_A_PAGE = 16
@@ -104,6 +109,12 @@ async def lock_for_manager(
     if standing.actor_role not in MANAGERS:
         raise NotFound(path=("communityId",))
     return standing
+
+
+def barring(standing: Standing, now: datetime) -> list[Effect]:
+    """What it owes that a ban, or the loss of a private community, takes coming events away from a customer."""
+    ids = {"community_id": standing.community_id, "customer_id": standing.customer_id}
+    return [Effect(MEMBER_BARRED, f"{standing.key}:{iso(now)}", ids)]
 
 
 def check_open(standing: Standing) -> None:

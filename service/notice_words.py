@@ -47,7 +47,10 @@ WORDS: dict[NoticeKind, Words] = {
     NoticeKind.BANNED: Words(
         ("被社群封禁", "Banned from a community"),
         ("您已被“{community}”封禁", "You were banned from {community}"),
-        ("您不能再加入该社群，也不能在其中发言或报名。", "You can no longer join it, post in it or register there."),
+        (
+            "您不能再加入该社群，也不能在其中发言或报名；已有的报名已取消。",
+            "You can no longer join it, post in it or register there. Your registrations there are cancelled.",
+        ),
     ),
     NoticeKind.ROLE_CHANGED: Words(
         ("角色变更", "Role changed"),

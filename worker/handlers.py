@@ -10,11 +10,12 @@ import structlog
 from community.bans import BAN_ENDED, end_ban
 from community.comments import ANSWER_ACCEPTED
 from community.content import CONTENT_DELETED
+from community.departures import close_events, withdraw_barred
 from community.event_changes import (
     EVENT_CHANGED,
     EVENT_COMPLETED,
     concerned,
-    mark_no_shows,
+    end_registrations,
 )
 from community.prices import (
     EVENT_CANCELLED,
@@ -29,6 +30,7 @@ from community.prices import (
 from community.registrations import release_seat
 from community.reports import REPORTS_RESOLVED, Resolution, close_case, tell_reporters
 from community.search_documents import SEARCH_INDEX, settle_index
+from community.standing import COMMUNITY_ARCHIVED, MEMBER_BARRED
 from community.waitlist import OFFER_EXPIRED, WAITLIST_DUE, expire_offers, promote_now
 from core import outbox
 from core.audit import ACT_AUDITED, record_act
@@ -167,6 +169,27 @@ async def on_ban_ended(work: Work) -> None:
     await end_ban(work.graph, **work.payload, now=work.now)
 
 
+async def on_member_barred(work: Work) -> None:
+    """Give back the seats of somebody who may not come any more."""
+    for event_id in await withdraw_barred(work.graph, **work.payload, now=work.now):
+        ring_event(work, event_id)
+
+
+# So many events are cancelled in one go; what follows is an effect of its own.
+EVENTS = 50
+
+
+async def on_community_archived(work: Work) -> None:
+    """Cancel the coming events of a community that has closed."""
+    community_id, done = work.payload["community_id"], work.payload.get("done", 0)
+    ids = await close_events(work.graph, community_id, limit=EVENTS, now=work.now)
+    for event_id in ids:
+        ring_event(work, event_id)
+    if len(ids) == EVENTS:
+        payload, key = {"community_id": community_id, "done": done + EVENTS}, f"{community_id}:{done + EVENTS}"
+        await outbox.owe(work.session, topic=COMMUNITY_ARCHIVED, key=key, payload=payload, now=work.now)
+
+
 async def on_search_index(work: Work) -> None:
     """Tell the search what communities, events or posts are by now."""
     await settle_index(work.graph, work.session, work.key, work.payload, now=work.now)
@@ -248,9 +271,9 @@ async def on_event_changed(work: Work) -> None:
 
 
 async def on_event_completed(work: Work) -> None:
-    """Mark one page of those who did not come."""
+    """End one page of the registrations that are still open: who had a place did not come."""
     event_id, after = work.payload["event_id"], work.payload.get("after", "")
-    ids = await mark_no_shows(work.graph, event_id, after=after, limit=PAGE, now=work.now)
+    ids = await end_registrations(work.graph, event_id, after=after, limit=PAGE, now=work.now)
     await owe_next_page(work, EVENT_COMPLETED, event_id, ids)
 
 
@@ -272,6 +295,8 @@ HANDLERS: dict[str, Handler] = {
     CONTENT_DELETED: on_content_deleted,
     REPORTS_RESOLVED: on_reports_resolved,
     BAN_ENDED: on_ban_ended,
+    MEMBER_BARRED: on_member_barred,
+    COMMUNITY_ARCHIVED: on_community_archived,
     SEARCH_INDEX: on_search_index,
     REGISTRATION_CHARGE: on_registration_charge,
     REGISTRATION_PAID: on_registration_paid,

@@ -17,7 +17,7 @@ from community.event_changes import (
     cancel_event,
     complete_event,
     concerned,
-    mark_no_shows,
+    end_registrations,
     publish_event,
     update_event,
 )
@@ -379,15 +379,15 @@ async def test_pages_of_those_who_are_told_and_those_who_did_not_come(graph: Gra
     await put_registrations(graph, event, people[6:], status="CANCELLED")
     first = await concerned(graph, event, after="", limit=3)
     assert first + await concerned(graph, event, after=first[-1], limit=3) == people[:5]
-    assert await mark_no_shows(graph, event, after="", limit=3, now=utc_now()) == people[:3]
+    assert await end_registrations(graph, event, after="", limit=3, now=utc_now()) == people[:3]
     # The same page again is the next one: what was marked is not marked twice.
-    assert await mark_no_shows(graph, event, after="", limit=3, now=utc_now()) == people[3:5]
-    assert await mark_no_shows(graph, event, after="", limit=3, now=utc_now()) == []
+    assert await end_registrations(graph, event, after="", limit=3, now=utc_now()) == people[3:5]
+    assert await end_registrations(graph, event, after="", limit=3, now=utc_now()) == []
     stored = await stored_event(graph, event)
     assert stored["registered"] == 6
     running = await make_event(graph, community)
     await put_registrations(graph, running, people[:1])
-    assert await mark_no_shows(graph, running, after="", limit=3, now=utc_now()) == []
+    assert await end_registrations(graph, running, after="", limit=3, now=utc_now()) == []
 
 
 def test_an_event_in_the_right_is_not_refused() -> None:

@@ -215,10 +215,10 @@ async def test_conditions_hold_on_every_way_in(graph: GraphClient) -> None:
 
 
 def test_roles_in_plain_words() -> None:
-    """An owner gives every role; a manager MODERATOR and MEMBER to those; all act on lower ranks only."""
+    """An owner gives every role but the bank's EXPERT; a manager MODERATOR and MEMBER to those; all act on lower ranks."""
     for role in MEMBERS:
         for new in MEMBERS:
-            assert may_set_role("OWNER", role, new, is_self=False)
+            assert may_set_role("OWNER", role, new, is_self=False) == (new != "EXPERT" or role == "EXPERT")
             simple = {role, new} <= {"MODERATOR", "MEMBER"}
             assert may_set_role("MANAGER", role, new, is_self=False) == simple
             for actor in ("MODERATOR", "EXPERT", "MEMBER", "PENDING", None):
@@ -246,7 +246,8 @@ async def test_roles_change_within_the_rules(graph: GraphClient) -> None:
     await place.act(update_membership_role, member, by=manager, **to[MemberRole.MODERATOR])
     assert (await owed(graph, place.id)) == sorted([("audit", "ROLE_CHANGED"), (member, "ROLE_CHANGED")])
     await place.act(update_membership_role, member, by=owner, **to[MemberRole.OWNER])
-    await place.act(update_membership_role, owner, by=owner, **to[MemberRole.EXPERT])
+    await place.refused(Outranked, update_membership_role, manager, by=owner, **to[MemberRole.EXPERT])
+    await place.act(update_membership_role, owner, by="the bank", is_bank=True, **to[MemberRole.EXPERT])
     await place.act(update_membership_role, manager, by=manager, **to[MemberRole.MEMBER])
     assert await roles_in(graph, place.id) == {owner: "EXPERT", manager: "MEMBER", member: "OWNER"}
     page = (await members_of(graph, [await place.seen_by(owner)], first=10, after=None))[place.id]

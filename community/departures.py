@@ -1,0 +1,91 @@
+"""What it means for events that a customer may not come any more, or that a community closes.
+
+Both are owed by the act that causes them and done by the worker, event by event, so that an act costs the same however
+many events there are.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from community.access import MemberRole, may_read
+from community.acts import SYSTEM
+from community.event_changes import call_off
+from community.events import EventStatus
+from community.registrations import KEPT, cancelled, give_back
+from community.seats import Change, lock_event
+from core.clock import iso
+from graph.client import GraphClient, Transaction
+
+# The reason that the registered are told, in both languages, because nobody typed one.
+CLOSED = "社群已关闭。The community has closed."
+
+
+COMING_REGISTRATIONS = """
+MATCH (:Customer {id: $customer_id})-[r:REGISTERED_FOR]->(e:Event)
+WHERE e.community_id = $community_id AND e.starts_at > $now AND r.status IN $kept
+RETURN e.id AS id
+ORDER BY id
+"""
+
+
+async def withdraw_barred(graph: GraphClient, *, community_id: str, customer_id: str, now: datetime) -> Sequence[str]:
+    """Give back what somebody who was barred holds of the community's coming events; returns the ids of those events.
+
+    Whoever may come again by now keeps what they have.
+    """
+    rows = await graph.read(
+        COMING_REGISTRATIONS, customer_id=customer_id, community_id=community_id, now=iso(now), kept=list(KEPT)
+    )
+    return [row["id"] for row in rows if await withdraw(graph, row["id"], customer_id, now=now)]
+
+
+async def withdraw(graph: GraphClient, event_id: str, customer_id: str, *, now: datetime) -> bool:
+    """Cancel one registration of somebody who may not come; its points are owed back and its seats go on."""
+
+    async def work(tx: Transaction) -> bool:
+        found = await lock_event(tx, event_id, customer_id, now)
+        if found is None or found.registration is None or found.status not in KEPT:
+            return False
+        may_come = found.role != MemberRole.BANNED and may_read(found.visibility, found.role)
+        if may_come or found.event["starts_at"] <= iso(now):
+            return False
+        change = Change(customer_id, found.registration, cancelled(found.registration, now))
+        await give_back(tx, found, change, now=now)
+        return True
+
+    return await graph.transact(work, contended=event_id)
+
+
+COMING_EVENTS = """
+MATCH (c:Community {id: $community_id})-[:HOSTS]->(e:Event)
+WHERE c.archived_at IS NOT NULL AND e.status = 'PUBLISHED' AND e.starts_at > $now
+RETURN e.id AS id
+ORDER BY id
+LIMIT $limit
+"""
+
+LOCK_COMING = """
+MATCH (e:Event {id: $event_id})
+SET e.touched_at = $now
+WITH e
+WHERE e.status = 'PUBLISHED' AND e.starts_at > $now
+RETURN properties(e) AS event
+"""
+
+
+async def close_events(graph: GraphClient, community_id: str, *, limit: int, now: datetime) -> Sequence[str]:
+    """Cancel up to `limit` coming events of an archived community, with notices and refunds; returns their ids."""
+    rows = await graph.read(COMING_EVENTS, community_id=community_id, now=iso(now), limit=limit)
+    return [row["id"] for row in rows if await close_event(graph, row["id"], now=now)]
+
+
+async def close_event(graph: GraphClient, event_id: str, *, now: datetime) -> bool:
+    """Cancel an event because its community has closed; False where somebody was faster."""
+
+    async def work(tx: Transaction) -> bool:
+        rows = await tx.run(LOCK_COMING, event_id=event_id, now=iso(now))
+        if rows and rows[0]["event"]["status"] == EventStatus.PUBLISHED:
+            await call_off(tx, rows[0]["event"], CLOSED, SYSTEM, now)
+        return bool(rows)
+
+    return await graph.transact(work, contended=event_id)
