@@ -22,7 +22,6 @@ from core.clock import iso
 from core.ids import new_id
 from core.paging import Page, cut_each, decode_cursor, page_size
 from graph.client import GraphClient, Row, Transaction
-from graph.owed import owe_effects
 
 FARTHEST_YEARS = 5
 EXTEND_EVERY = timedelta(days=1)
@@ -131,9 +130,9 @@ async def create_event_series(
             now=now,
             kind="EventSeries",
             rule=series.recurrence.rule,
-            occurrences=made,
+            occurrences=len(made),
         )
-        await owe_effects(tx, [done], now=now)
+        await owe_for_events(tx, made, [done], now=now)
 
     await graph.transact(work, contended=series_id, timeout=TIMEOUT_SECONDS)
     return series_id
@@ -144,15 +143,14 @@ PUT_SERIES = "MERGE (s:EventSeries {id: $id}) SET s += $properties"
 
 async def put_series(
     tx: Transaction, head: Row, series: SeriesDetails, *, taken: Sequence[str] = (), now: datetime
-) -> int:
-    """Write the series with the occurrences that are to be made now and are not `taken`; returns how many."""
+) -> list[str]:
+    """Write the series with the occurrences that are to be made now and are not `taken`; returns their ids."""
     known = max(taken, default="")
     walls = [wall for wall in starts_to_make(series.recurrence, made_until="", now=now) if wall_text(wall) not in taken]
     made_until = max(known, *(wall_text(wall) for wall in walls)) if walls else known
     properties = {**head, **series_properties(series), **progress(series.recurrence, made_until, now)}
     await tx.run(PUT_SERIES, id=head["id"], properties=properties)
-    await put_occurrences(tx, head, series, walls, now=now)
-    return len(walls)
+    return await put_occurrences(tx, head, series, walls, now=now)
 
 
 def progress(recurrence: Recurrence, made_until: str, now: datetime) -> dict[str, Any]:
@@ -163,7 +161,8 @@ def progress(recurrence: Recurrence, made_until: str, now: datetime) -> dict[str
 
 async def put_occurrences(
     tx: Transaction, head: Row, series: SeriesDetails, walls: Sequence[datetime], *, now: datetime
-) -> None:
+) -> list[str]:
+    """Write these occurrences; returns their ids, for which the caller owes what new events cause."""
     rows: list[Row] = []
     for wall in walls:
         event_id = new_id()
@@ -179,7 +178,7 @@ async def put_occurrences(
         rows.append({"id": event_id, "properties": properties})
     if rows:
         await put_events(tx, head["community_id"], rows, series.occurrence(walls[0]))
-        await owe_for_events(tx, [row["id"] for row in rows], [], now=now)
+    return [row["id"] for row in rows]
 
 
 def series_properties(series: SeriesDetails) -> dict[str, Any]:
@@ -265,7 +264,8 @@ async def extend_series(graph: GraphClient, series_id: str, *, now: datetime) ->
         made_until, walls = head["made_until"], list[datetime]()
         if archived and archived[0]["archived_at"] is None:
             walls = starts_to_make(series.recurrence, made_until=made_until, now=now)
-            await put_occurrences(tx, head, await with_hosts_left(tx, head, series), walls, now=now)
+            made = await put_occurrences(tx, head, await with_hosts_left(tx, head, series), walls, now=now)
+            await owe_for_events(tx, made, [], now=now)
         made_until = wall_text(walls[-1]) if walls else made_until
         await tx.run(SET_PROGRESS, id=series_id, properties=progress(series.recurrence, made_until, now))
         return len(walls)

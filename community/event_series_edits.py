@@ -106,7 +106,7 @@ async def update_this_and_following(
         kept, effects = await move_events(tx, split, change_id, now)
         dropped = await drop_events(tx, split, kept, manager_id, now)
         made = await write_series(tx, split, kept, now)
-        counts = {"kept": len(kept), "cancelled": dropped, "made": made}
+        counts = {"kept": len(kept), "cancelled": dropped, "made": len(made)}
         fields = sorted(camel(name) for name in (*change.template, *change.schedule))
         done = audited(
             event["community_id"],
@@ -120,7 +120,7 @@ async def update_this_and_following(
             event_id=event_id,
             **counts,
         )
-        await owe_for_events(tx, [one["id"] for one in split.events], [done, *effects], now=now)
+        await owe_for_events(tx, [*(one["id"] for one in split.events), *made], [done, *effects], now=now)
         return split.series_id
 
     for _ in range(MOST_ATTEMPTS):
@@ -263,8 +263,8 @@ async def drop_events(tx: Transaction, split: Split, kept: Sequence[str], actor:
 END_SERIES = "MATCH (s:EventSeries {id: $id}) SET s += $properties"
 
 
-async def write_series(tx: Transaction, split: Split, kept: Sequence[str], now: datetime) -> int:
-    """Write the series from the split on with what is new in it, and end the one before; returns how many are new."""
+async def write_series(tx: Transaction, split: Split, kept: Sequence[str], now: datetime) -> list[str]:
+    """Write the series from the split on, and end the one before; returns the ids of what is new in it."""
     if split.series_id != split.head["id"]:
         ended = replace(split.old, recurrence=ended_before(split.old.recurrence, split.start))
         properties = {**series_properties(ended), "extend_at": None}

@@ -115,8 +115,8 @@ async def test_the_cost_of_each_action(system: System, unique: str) -> None:
         "delete post": await act(system, moderator, DELETE_POST, postId=post, reason="Spam"),
     }
     assert costs == {
-        "create post": (6, 1),
-        "update post": (4, 1),
+        "create post": (7, 1),
+        "update post": (5, 1),
         "pin post": (6, 1),
         "create comment": (5, 1),
         "accept answer": (6, 1),

@@ -101,7 +101,7 @@ async def test_events_from_before_get_their_place(graph: GraphClient) -> None:
     ids = {status: new_id() for status in ("PUBLISHED", "DRAFT")}
     for status, event in ids.items():
         await graph.write(OLD, community=community, id=event, starts_at=starts, status=status)
-    migration = next(one for one in read_migrations() if one.name == "0006_events")
+    migration = next(one for one in read_migrations() if one.name == "0009_events")
     for statement in migration.statements * 2:
         await graph.write(statement, timeout=60)
     published, draft = [await stored_event(graph, ids[status]) for status in ("PUBLISHED", "DRAFT")]

@@ -72,7 +72,7 @@ async def test_only_ones_own_communities_and_nothing_hidden(graph: GraphClient) 
     await add_member(graph, community, me, MemberRole.MEMBER)
     gone = await write_post(graph, community, author)
     await delete_content(graph, "Post", gone, actor_id=author, reason=None, now=utc_now(), path="postId")
-    await make_event(graph, community)
+    await make_event(graph, community, status="DRAFT")
     await publish(graph, community, utc_now(), status="DRAFT")
     kept = await write_post(graph, community, author)
     assert [row["key"] for row in await whole_feed(graph, me, first=5)] == [kept]

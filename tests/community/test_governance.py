@@ -215,7 +215,7 @@ async def test_conditions_hold_on_every_way_in(graph: GraphClient) -> None:
 
 
 def test_roles_in_plain_words() -> None:
-    """An owner gives every role but the bank's EXPERT; a manager MODERATOR and MEMBER to those; all act on lower ranks."""
+    """An owner gives every role but the bank's EXPERT; a manager MODERATOR and MEMBER; all act on lower ranks."""
     for role in MEMBERS:
         for new in MEMBERS:
             assert may_set_role("OWNER", role, new, is_self=False) == (new != "EXPERT" or role == "EXPERT")

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from core.live import MOST_HINTS, Bell
 from core.processes import free_port, stop
-from core.redis_server import redis_answers, start_redis, wait_for_redis
+from core.redis_server import redis_answers, start_redis
 from core.redis_server import redis_url as url_of_redis
 
 pytestmark = pytest.mark.anyio
@@ -55,7 +55,7 @@ async def test_after_redis_was_away_listeners_are_told_that_they_may_have_missed
     """Given a listener, when Redis is killed and started again, then an empty hint comes, and then what is rung."""
     port = free_port()
     server = start_redis(tmp_path / "redis", port=port, log=tmp_path / "redis.log")
-    wait_for_redis(url := url_of_redis(tmp_path / "redis", port))
+    await redis_answers(url := url_of_redis(tmp_path / "redis", port))
     redis = Redis.from_url(url)
     bell = Bell(redis)
     try:
