@@ -9,6 +9,7 @@ from api.community.communities import load_community
 from api.community.event_series import load_series
 from api.community.events import load_event
 from api.community.posts import load_post
+from api.community.registrations import load_registration
 from api.context import Info
 from api.customers.profiles import load_customer, may_see
 from api.loyalty.redemption import reward_of
@@ -56,6 +57,7 @@ LOADERS: dict[str, Callable[[Info, str], Awaitable[Node | None]]] = {
     "Post": load_post,
     "Comment": load_comment,
     "EventSeries": load_series,
+    "Registration": load_registration,
     "Reward": load_reward,
     "ReferralProgram": load_program,
     "Notification": load_own_notification,

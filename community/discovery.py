@@ -2,7 +2,7 @@
 
 An index gives candidates in the order of answers (community/search_fulltext.py on Neo4j, community/search_sql.py beside
 the embedded engine). What the viewer may find among them, and whether they still are what was asked for, is decided
-by the graph with every answer. See ADR 8 for what this costs and where it ends.
+by the graph with every answer. See ADR 11 for what this costs and where it ends.
 """
 
 import asyncio

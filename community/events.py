@@ -249,7 +249,8 @@ RETURN e.id AS id, c.id AS community_id, e.title_zh AS title_zh, e.title_en AS t
        coalesce(e.version, 1) AS version, CASE WHEN """
     + SEES_LINK
     + """ THEN e.link END AS link,
-       coalesce(m.role, '') IN ['OWNER', 'MANAGER'] AS viewer_manages, c.archived_at IS NULL AND """
+       coalesce(m.role, '') IN ['OWNER', 'MANAGER'] AS viewer_manages,
+       c.visibility <> 'PRIVATE' AND e.status <> 'DRAFT' AS has_calendar, c.archived_at IS NULL AND """
     + IS_LISTED
     + """ AS listed
 """

@@ -355,7 +355,7 @@ async def release_seat(graph: GraphClient, charge: Charge, *, now: datetime, tel
 
 
 COLUMNS = """
-r.id AS id, r.status AS status, r.registered_at AS registered_at, r.attended_at AS attended_at,
+r.id AS id, r.key AS key, r.status AS status, r.registered_at AS registered_at, r.attended_at AS attended_at,
 coalesce(r.channel, 'PLACE') AS channel, coalesce(r.guests, 0) AS guests, r.queue AS queue,
 r.offer_expires_at AS offer_expires_at, r.price_points AS price_points, coalesce(r.paid, false) AS paid
 """
@@ -364,7 +364,7 @@ READ_REGISTRATIONS = (
     """
 UNWIND $rows AS row
 MATCH (:Customer {id: row.customer_id})-[r:REGISTERED_FOR {key: row.key}]->(:Event)
-RETURN row.event_id AS event_id, row.customer_id AS customer_id, r.key AS key, """
+RETURN row.event_id AS event_id, row.customer_id AS customer_id, """
     + COLUMNS
 )
 

@@ -1,4 +1,4 @@
-"""The search index beside the embedded graph engine, which has none of its own that keeps an order (ADR 8).
+"""The search index beside the embedded graph engine, which has none of its own that keeps an order (ADR 11).
 
 SQLite's FTS5 meets the lists of several words in the order of `place` and stops after a page; PostgreSQL's planner
 chooses between a GIN index for rare words and the order of `place` for common ones.

@@ -23,7 +23,7 @@ from api.tour import resolved, tour_documents
 from core.settings import load_settings
 
 # Documents that show what follows from earlier ones; the worker looks for what is owed every few seconds.
-AFTER_WORK = frozenset({"15-points"})
+AFTER_WORK = frozenset({"15-points", "25-what-is-new", "26-search"})
 WORK_SECONDS = 7.0
 
 

@@ -19,7 +19,6 @@ from community.calendar import Revision, calendar_text, feed_events, fingerprint
 from core.clock import utc_now
 from core.db import Database
 from core.errors import KinshipError, NotFound
-from core.settings import Settings
 from graph.client import Row
 from service.calendar_feeds import (
     create_feed,
@@ -125,11 +124,6 @@ def nothing() -> Response:
 
 
 ROUTES = [Route("/calendar/{token}.ics", feed), Route("/events/{id}.ics", event)]
-
-
-def event_calendar_url(settings: Settings, event_id: strawberry.ID) -> str:
-    """The address of a single event's calendar, by its global id."""
-    return f"{settings.base_url}/events/{event_id}.ics"
 
 
 @strawberry.type(description="That you have a private calendar address; the address itself is shown once.")

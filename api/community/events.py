@@ -56,6 +56,9 @@ class Event(Node):
     link: str | None = strawberry.field(
         description="The link, for those with a place by the link, hosts and managers; null for anybody else."
     )
+    calendar_url: str | None = strawberry.field(
+        description="Its iCalendar file, for everybody; null in a private community, where the private feed has it."
+    )
     registration_opens_at: datetime | None = strawberry.field(description="From when on one may register.")
     registration_closes_at: datetime | None = strawberry.field(description="Until when one may register.")
     capacity: int | None = strawberry.field(description="Places at the venue; null: without limit.")
@@ -159,6 +162,7 @@ def event_of(row: Row | None, info: Info) -> Event | None:
         attendance_mode=AttendanceMode(row["attendance_mode"]),
         minimum_tier=Tier(tier) if tier else None,
         status=EventStatus(row["status"]),
+        calendar_url=calendar_url_of(row, info),
         registered_count=row["registered"],
         link_registered_count=row["link_registered"],
         waiting_count=row["waiting"],
@@ -169,6 +173,12 @@ def event_of(row: Row | None, info: Info) -> Event | None:
         managed=row["viewer_manages"],
         **{name: row[name] for name in AS_STORED},
     )
+
+
+def calendar_url_of(row: Row, info: Info) -> str | None:
+    """The address of the event's calendar; of events that only members read there is none without a sign-in."""
+    event_id = global_id("Event", row["id"])
+    return f"{info.context.edge.settings.base_url}/events/{event_id}.ics" if row["has_calendar"] else None
 
 
 AS_STORED = (

@@ -20,9 +20,10 @@ from community.registrations import (
     registrations_for,
     registrations_of,
 )
-from community.seats import Channel, RegistrationStatus
+from community.seats import Channel, RegistrationStatus, registration_key
 from community.waitlist_order import reorder_waitlist
 from core.errors import NotFound
+from core.ids import is_id
 from graph.client import Row
 
 
@@ -69,7 +70,7 @@ class Registration(Node):
 
 def registration_of(row: Row) -> Registration:
     return Registration(
-        id=global_id("Registration", row["id"]),
+        id=global_id("Registration", row["key"]),
         status=RegistrationStatus(row["status"]),
         channel=Channel(row["channel"]),
         guests=row["guests"],
@@ -83,6 +84,18 @@ def registration_of(row: Row) -> Registration:
         queue=row["queue"],
         known_position=row.get("position"),
     )
+
+
+async def load_registration(info: Info, key: str) -> Registration | None:
+    """The registration by its key, for its customer and for those who run the event."""
+    event_id, _, customer_id = key.partition(":")
+    if not (is_id(event_id) and is_id(customer_id)):
+        return None
+    loaders = info.context.loaders
+    if await info.context.viewer_id() != customer_id and not await loaders.events_run.load(event_id):
+        return None
+    row = await loaders.registrations.load(registration_key(event_id, customer_id))
+    return registration_of(row) if row else None
 
 
 async def registration_page(info: Info, first: int | None, after: str | None) -> Connection[Registration]:

@@ -144,11 +144,16 @@ async def test_what_has_gone_from_view_leaves_the_feed(system: System, unique: s
     event = await make_kind(system, community, "walk", person, "REGISTERED")
     path, single = await create(caller), f"/events/{global_id('Event', event)}.ics"
     assert len(events_in(await read(system, path))) == len(events_in(await read(system, single))) == 1
+    shown = "query($id: ID!) { event(id: $id) { calendarUrl } }"
+    here = global_id("Event", event)
+    address = (await caller.ask(shown, id=here))["event"]["calendarUrl"]
+    assert address == f"{system.settings.base_url}{single}"
     await system.edge.graph.write(SET_VISIBILITY, id=community, visibility="PRIVATE")
     assert events_in(await read(system, path)) == {}
     assert (await read(system, single)).status_code == 404
     await add_member(system.edge.graph, community, person, MemberRole.MEMBER)
     assert len(events_in(await read(system, path))) == 1
+    assert (await caller.ask(shown, id=here))["event"] == {"calendarUrl": None}
 
 
 async def test_a_reader_who_has_it_is_told_so_until_something_changes(system: System, unique: str) -> None:

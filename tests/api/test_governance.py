@@ -298,3 +298,23 @@ async def test_a_ban_that_is_over_is_forgotten_by_the_worker(system: System, uni
     seen = (await lin.ask(SEEN, id=here))["community"]
     assert [edge["node"]["id"] for edge in seen["bannedMembers"]["edges"]] == [global_id("Customer", long)]
     assert [edge["node"]["action"] for edge in seen["auditTrail"]["edges"]].count("BAN_ENDED") == 1
+
+
+async def test_the_banks_experts_are_named_by_administrators(system: System, unique: str) -> None:
+    """Given a private community, then an administrator makes a member its expert, an owner does not, others cannot."""
+    lin, wu = await system.customer(f"lin-{unique}"), await system.customer(f"wu-{unique}")
+    admin, other = system.caller(f"a-{unique}", "administrator"), system.caller(f"r-{unique}", "relationship_manager")
+    graph = system.edge.graph
+    community = await make_community(graph, owner_id=local_of(f"lin-{unique}"), visibility="PRIVATE")
+    await add_member(graph, community, local_of(f"wu-{unique}"), MemberRole.MEMBER)
+    here = {"community": global_id("Community", community), "customer": global_id("Customer", local_of(f"wu-{unique}"))}
+    expert = on_customer("updateMembershipRole", ", role: EXPERT")
+    assert await code(lin, expert, **here) == "OUTRANKED"
+    assert await code(wu, expert, **here) == "NOT_FOUND"
+    assert await code(other, expert, **here) == "NOT_SIGNED_UP"
+    nowhere = {**here, "community": global_id("Community", new_id())}
+    assert await code(admin, expert, **nowhere) == "NOT_FOUND"
+    answer = only(await admin.ask(expert, **here))
+    assert (answer["__typename"], answer["community"]) == ("UpdateMembershipRoleSuccess", None)
+    seen = (await wu.ask(SEEN, id=here["community"]))["community"]
+    assert seen["viewerRole"] == "EXPERT"

@@ -97,6 +97,7 @@ async def test_the_whole_tour_runs_in_its_order(bank: Bank) -> None:
     check_communities(answers)
     check_bank_system(answers)
     check_points(answers)
+    check_event(answers)
     await check_second_walk(bank, answers)
 
 
@@ -164,6 +165,25 @@ def check_points(answers: dict[str, Any]) -> None:
     assert sum(lot["points"] for lot in why["spent"]["lots"]) == redeemed["redemption"]["points"]
     books = answers["18-trial-balance"]["trialBalance"]
     assert (books["holds"], books["total"], books["unbalancedPostings"], books["driftedAccounts"]) == (True, 0, [], [])
+
+
+def check_event(answers: dict[str, Any]) -> None:
+    """The place goes to the first, then to the second, who waited; and what was made is told, found and counted."""
+    event = answers["19-make-an-event"]["createEvent"]["event"]
+    assert (event["status"], event["calendarUrl"]) == ("PUBLISHED", f"http://kinship.test/events/{event['id']}.ics")
+    assert part_of(answers, "20-take-the-last-place.registerForEvent.registration.status") == "REGISTERED"
+    waiting = part_of(answers, "21-wait-in-line.registerForEvent.registration")
+    assert waiting == {"status": "WAITING", "position": 1}
+    assert part_of(answers, "22-give-the-place-back.cancelRegistration.registration.status") == "CANCELLED"
+    taken = part_of(answers, "23-take-the-offer.confirmRegistration.registration")
+    assert taken["status"] == "REGISTERED" and taken["checkInCode"]["code"]
+    new = answers["25-what-is-new"]["viewer"]
+    assert [edge["node"]["__typename"] for edge in new["feed"]["edges"]][:2] == ["Post", "Event"]
+    found = answers["26-search"]
+    assert event["id"] in [edge["node"]["id"] for edge in found["byWords"]["edges"]]
+    assert "Night photos on the Bund" in [edge["node"]["title"] for edge in found["nearby"]["edges"]]
+    figures = answers["27-event-in-figures"]["eventStatistics"]
+    assert (figures["seats"], figures["funnel"]["registered"], figures["funnel"]["cancelled"]) == (1, 1, 1)
 
 
 def test_every_document_says_for_whom_it_is_and_what_it_shows() -> None:
