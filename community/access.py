@@ -57,6 +57,11 @@ def is_listed(visibility: str, role: str | None) -> bool:
     return visibility == Visibility.PUBLIC or role in MEMBERS
 
 
+def may_list_guests(role: str | None, guests: str) -> bool:
+    """Whether who has `role` sees who asks to join, is invited or banned; whoever lifts bans sees the banned."""
+    return role in (MODERATORS if guests == MemberRole.BANNED else MANAGERS)
+
+
 # The same rules for queries, in which `c` is the community and `m` the viewer's MEMBER_OF or null.
 # A property test holds them against the functions.
 MAY_SEE = """(c.visibility <> 'PRIVATE'

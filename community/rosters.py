@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from community.access import MANAGERS, MemberRole, may_read
+from community.access import MemberRole, may_list_guests, may_read
 from community.standing import TICKETS_A_PAGE, page_of, roster_of
 from core.paging import Page, cut, cut_each, decode_cursor, page_size
 from graph.client import GraphClient, Row
@@ -105,14 +105,14 @@ LIMIT $limit
 async def guests_of(
     graph: GraphClient, communities: Sequence[Row], role: MemberRole, *, first: int | None, after: str | None
 ) -> dict[str, Page[Row]]:
-    """Those who ask to join, are invited or banned, the longest first; for managers, and empty for everybody else.
+    """Those who ask to join, are invited or banned, the longest first; empty for whoever may not list them.
 
     The communities are rows as they were read for the viewer. The cost grows with those of the role, not with the
     members.
     """
     size = page_size(first)
     since, last_id = decode_cursor(after, str, str) or ("", "")
-    managed = [row["id"] for row in communities if row["viewer_role"] in MANAGERS]
+    managed = [row["id"] for row in communities if may_list_guests(row["viewer_role"], role)]
     limit = size + 1 if len(managed) == 1 else EVERYBODY
     rosters = [roster_of(key, role) for key in managed]
     names: Row = {"rosters": rosters, "since": since, "id": last_id, "limit": limit}

@@ -20,7 +20,7 @@ from api.community.rosters import (
 from api.context import Info
 from api.customers.profiles import Customer, Tag, load_customer, tag_of
 from api.relay import After, Connection, First, Node, PageInfo, connection, global_id, local_id, page_info
-from community.access import MANAGERS, MemberRole, Visibility, may_read
+from community.access import MANAGERS, MemberRole, Visibility, may_list_guests, may_read
 from community.communities import JoinPolicy, list_communities
 from community.eligibility import Tier
 from community.rosters import invitations_of
@@ -37,6 +37,18 @@ strawberry.enum(Tier, name="Tier", description="How closely the bank looks after
 
 NOTHING: Page[Row] = Page(rows=[], cursors=[], has_next=False)
 Roles = Annotated[list[MemberRole] | None, strawberry.argument(description="Only members in one of these roles.")]
+
+
+@strawberry.type(description="The words of a community in both languages, for whoever edits them.")
+class CommunityTexts:
+    name_zh: str = strawberry.field(description="Name in Chinese.")
+    name_en: str = strawberry.field(description="Name in English.")
+    purpose_zh: str = strawberry.field(description="Purpose in Chinese.")
+    purpose_en: str = strawberry.field(description="Purpose in English.")
+    description_zh: str = strawberry.field(description="Description in Chinese.")
+    description_en: str = strawberry.field(description="Description in English.")
+    rules_zh: str = strawberry.field(description="Rules in Chinese.")
+    rules_en: str = strawberry.field(description="Rules in English.")
 
 
 @strawberry.type(description="People with an interest in common.")
@@ -66,6 +78,10 @@ class Community(Node):
         if not row["minimum_tier"] and not row["required_tags"]:
             return await info.context.viewer_id() is not None
         return await info.context.loaders.viewer_eligibility.load(self.local)
+
+    @strawberry.field(description="Its words in both languages, as the inputs take them.")
+    def texts(self) -> CommunityTexts:
+        return CommunityTexts(**texts_of(self.row, "name", "purpose", "description", "rules"))
 
     @strawberry.field(description="Whether you manage it.")
     def viewer_may_manage(self) -> bool:
@@ -99,7 +115,7 @@ class Community(Node):
         page = await self.guests(info, MemberRole.INVITED, first, after)
         return None if page is None else invited_connection(page, after)
 
-    @strawberry.field(description="Who is banned; null for all but its owners and managers.")
+    @strawberry.field(description="Who is banned; null for all but its owners, managers and moderators, who lift bans.")
     async def banned_members(
         self, info: Info, first: First = None, after: After = None
     ) -> BannedCustomerConnection | None:
@@ -107,7 +123,7 @@ class Community(Node):
         return None if page is None else banned_connection(page, after)
 
     async def guests(self, info: Info, role: MemberRole, first: int | None, after: str | None) -> Page[Row] | None:
-        if self.row["viewer_role"] not in MANAGERS:
+        if not may_list_guests(self.row["viewer_role"], role):
             return None
         return await info.context.loaders.guests(role, first, after).load(self.local)
 
@@ -154,6 +170,12 @@ def may_ask_to_join(row: Row) -> bool:
     if role == MemberRole.INVITED:
         return True
     return role is None and row["visibility"] != Visibility.PRIVATE and row["join_policy"] != JoinPolicy.INVITE
+
+
+def texts_of(row: Row, *names: str) -> dict[str, str]:
+    """The words of these names in both languages; what is not there is empty."""
+    keys = [f"{name}_{language}" for name in names for language in ("zh", "en")]
+    return {key: row[key] or "" for key in keys}
 
 
 def community_of(row: Row | None, info: Info) -> Community | None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import strawberry
 
-from api.community.communities import Community, load_community
+from api.community.communities import Community, load_community, texts_of
 from api.community.event_inputs import (
     CreateEventInput,
     Tier,
@@ -41,10 +41,19 @@ class EventRating:
     count: int = strawberry.field(description="How many rated it.")
 
 
+@strawberry.type(description="The words of an event in both languages, for whoever edits them.")
+class EventTexts:
+    title_zh: str = strawberry.field(description="Title in Chinese.")
+    title_en: str = strawberry.field(description="Title in English.")
+    description_zh: str = strawberry.field(description="Description in Chinese.")
+    description_en: str = strawberry.field(description="Description in English.")
+
+
 @strawberry.type(description="Something that a community does together.")
 class Event(Node):
     title: str = strawberry.field(description="Title in the language of the request.")
     description: str = strawberry.field(description="Description in the language of the request.")
+    texts: EventTexts = strawberry.field(description="Its words in both languages, as the inputs take them.")
     language: str | None = strawberry.field(description="Language that is spoken.")
     starts_at: datetime = strawberry.field(description="Start.")
     ends_at: datetime = strawberry.field(description="End.")
@@ -163,6 +172,7 @@ def event_of(row: Row | None, info: Info) -> Event | None:
         minimum_tier=Tier(tier) if tier else None,
         status=EventStatus(row["status"]),
         calendar_url=calendar_url_of(row, info),
+        texts=EventTexts(**texts_of(row, "title", "description")),
         registered_count=row["registered"],
         link_registered_count=row["link_registered"],
         waiting_count=row["waiting"],

@@ -127,6 +127,7 @@ def check_communities(answers: dict[str, Any]) -> None:
     assert all(edge["reasons"] for edge in recommended["best"]["edges"])
     assert len(recommended["best"]["edges"]) == 3
     assert {edge["node"]["tags"][0]["key"] for edge in recommended["aboutTag"]["edges"]} == {"hiking"}
+    assert all(edge["reasons"][0]["text"] for edge in recommended["best"]["edges"])
     assert part_of(answers, "03-join-a-community.joinCommunity.community.viewerRole") == "MEMBER"
     assert part_of(answers, "04-register-for-an-event.registerForEvent.registration.status") == "REGISTERED"
     found = answers["05-what-there-is"]
