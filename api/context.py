@@ -111,7 +111,7 @@ class Context:
             await self.edge.ring(channel, message)
 
     def renew(self) -> None:
-        """Begin the next message of a subscription: what was read for the last one is stale by now."""
+        """Begin the next act of a document or message of a subscription: what was read before is stale by now."""
         self.now = utc_now()
         self.__dict__.pop("loaders", None)
 

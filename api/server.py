@@ -1,6 +1,7 @@
 """GraphQL over HTTP: one POST, one operation, one JSON answer (GraphQL over HTTP, draft of 2025)."""
 
 import asyncio
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -48,6 +49,10 @@ async def read_operation(request: Request, limit: int) -> Operation:
     return operation_of(parse_json(body))
 
 
+# How NUL is written in a document's own strings, besides the way that JSON has for it.
+NUL_ESCAPE = re.compile(r"\\u\{0+\}|\\u0000")
+
+
 def parse_json(text: bytes) -> Any:
     """What a client sent as JSON; NUL is refused here, because no store takes it."""
     if b"\\u0000" in text:
@@ -65,6 +70,8 @@ def operation_of(data: Any) -> Operation:
     query, variables, name = data.get("query"), data.get("variables"), data.get("operationName")
     if not isinstance(query, str) or not query.strip():
         raise RequestInvalid("The field query must be text.")
+    if NUL_ESCAPE.search(query):
+        raise RequestInvalid("Text must not contain the character NUL.")
     if variables is not None and not isinstance(variables, dict):
         raise RequestInvalid("The field variables must be an object.")
     if name is not None and not isinstance(name, str):

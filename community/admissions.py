@@ -161,7 +161,7 @@ async def invite_member(
         await put_membership(tx, standing, MemberRole.INVITED, now=now, invited_by=manager_id)
         effects = [
             by_manager(standing, "INVITED", manager_id, now),
-            told(standing, NoticeKind.INVITED, now, by=manager_id),
+            told(standing, NoticeKind.INVITED, now, actor_id=manager_id),
         ]
         await owe_effects(tx, effects, now=now)
 

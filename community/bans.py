@@ -65,7 +65,7 @@ async def remove_member(
         effects = [by_manager(standing, "REMOVED", moderator_id, now, text, role=standing.role)]
         if is_member(standing.role):
             effects.append(told(standing, NoticeKind.REMOVED, now))
-            effects += barring(standing, now) if standing.is_private else []
+            effects += [barring(community_id, customer_id)] if standing.is_private else []
         await owe_effects(tx, effects, now=now)
 
     await graph.transact(work, contended=community_id)
@@ -108,7 +108,7 @@ def consequences(standing: Standing, until: datetime | None, now: datetime) -> l
 
     A private community stays unknown to outsiders.
     """
-    effects = barring(standing, now)
+    effects = [barring(standing.community_id, standing.customer_id)]
     knows = may_see(standing.visibility, standing.role) or standing.role == MemberRole.PENDING
     if knows:
         effects.append(told(standing, NoticeKind.BANNED, now, **({"until": iso(until)} if until else {})))

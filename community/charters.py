@@ -9,7 +9,7 @@ from community.acts import audited
 from community.communities import JoinPolicy
 from community.roles import check_owns_few
 from community.search_documents import index_effect
-from community.standing import COMMUNITY_ARCHIVED, check_open, lock_standing, marks_of
+from community.standing import COMMUNITY_ARCHIVED, COMMUNITY_HIDDEN, check_open, lock_standing, marks_of
 from core.clock import iso
 from core.errors import BadUserInput, NotFound, Refusal
 from core.ids import new_id
@@ -178,7 +178,11 @@ async def update_community(
         details = {name: changes[name] for name in sorted(changes.keys() & {*OWNERS_FIELDS, "tags"})}
         subject, names = f"Community:{community_id}", sorted(camel(name) for name in changes)
         entry = audited(community_id, "UPDATED", actor=manager_id, subject=subject, now=now, fields=names, **details)
-        await owe_effects(tx, [entry, index_effect("Community", [community_id])], now=now)
+        effects = [entry, index_effect("Community", [community_id])]
+        if changes.get("visibility") == Visibility.PRIVATE != standing.visibility:
+            ids = {"community_id": community_id, "after": ""}
+            effects.append(Effect(COMMUNITY_HIDDEN, f"{community_id}:{iso(now)}", ids))
+        await owe_effects(tx, effects, now=now)
 
     if changes:
         await graph.transact(work, contended=community_id)

@@ -1,20 +1,19 @@
-"""What it means for events that a customer may not come any more, or that a community closes.
+"""What it means for events that a customer may not come any more, or that a community closes or hides.
 
-Both are owed by the act that causes them and done by the worker, event by event, so that an act costs the same however
+All are owed by the act that causes them and done by the worker, event by event, so that an act costs the same however
 many events there are.
 """
 
 from collections.abc import Sequence
 from datetime import datetime
 
-from community.access import MemberRole, may_read
+from community.access import IS_MEMBER, MemberRole, may_read
 from community.acts import SYSTEM
 from community.event_changes import call_off
-from community.events import EventStatus
 from community.registrations import KEPT, cancelled, give_back
 from community.seats import Change, lock_event
 from core.clock import iso
-from graph.client import GraphClient, Transaction
+from graph.client import GraphClient, Row, Transaction
 
 # The reason that the registered are told, in both languages, because nobody typed one.
 CLOSED = "社群已关闭。The community has closed."
@@ -56,6 +55,36 @@ async def withdraw(graph: GraphClient, event_id: str, customer_id: str, *, now: 
     return await graph.transact(work, contended=event_id)
 
 
+OUTSIDERS = (
+    """
+MATCH (c:Community {id: $community_id, visibility: 'PRIVATE'})-[:HOSTS]->(e:Event)
+WHERE e.starts_at > $now AND e.status = 'PUBLISHED'
+MATCH (x:Customer)-[r:REGISTERED_FOR]->(e)
+WHERE r.status IN $kept AND r.key > $after
+OPTIONAL MATCH (x)-[m:MEMBER_OF]->(c)
+WITH e, x, r, m
+WHERE NOT """
+    + IS_MEMBER
+    + """
+RETURN e.id AS event_id, x.id AS customer_id, r.key AS key
+ORDER BY key
+LIMIT $limit
+"""
+)
+
+
+async def withdraw_outsiders(
+    graph: GraphClient, community_id: str, *, after: str, limit: int, now: datetime
+) -> list[Row]:
+    """Give back what up to `limit` outsiders hold of a community that has become private; returns those looked at."""
+    rows = await graph.read(
+        OUTSIDERS, community_id=community_id, after=after, kept=list(KEPT), limit=limit, now=iso(now)
+    )
+    for row in rows:
+        await withdraw(graph, row["event_id"], row["customer_id"], now=now)
+    return rows
+
+
 COMING_EVENTS = """
 MATCH (c:Community {id: $community_id})-[:HOSTS]->(e:Event)
 WHERE c.archived_at IS NOT NULL AND e.status = 'PUBLISHED' AND e.starts_at > $now
@@ -74,18 +103,21 @@ RETURN properties(e) AS event
 
 
 async def close_events(graph: GraphClient, community_id: str, *, limit: int, now: datetime) -> Sequence[str]:
-    """Cancel up to `limit` coming events of an archived community, with notices and refunds; returns their ids."""
+    """Cancel up to `limit` coming events of an archived community, with notices and refunds; returns those looked at.
+
+    With fewer than the limit none are left.
+    """
     rows = await graph.read(COMING_EVENTS, community_id=community_id, now=iso(now), limit=limit)
-    return [row["id"] for row in rows if await close_event(graph, row["id"], now=now)]
+    for row in rows:
+        await close_event(graph, row["id"], now=now)
+    return [row["id"] for row in rows]
 
 
-async def close_event(graph: GraphClient, event_id: str, *, now: datetime) -> bool:
-    """Cancel an event because its community has closed; False where somebody was faster."""
+async def close_event(graph: GraphClient, event_id: str, *, now: datetime) -> None:
+    """Cancel an event because its community has closed; nothing where somebody was faster."""
 
-    async def work(tx: Transaction) -> bool:
-        rows = await tx.run(LOCK_COMING, event_id=event_id, now=iso(now))
-        if rows and rows[0]["event"]["status"] == EventStatus.PUBLISHED:
-            await call_off(tx, rows[0]["event"], CLOSED, SYSTEM, now)
-        return bool(rows)
+    async def work(tx: Transaction) -> None:
+        for row in await tx.run(LOCK_COMING, event_id=event_id, now=iso(now)):
+            await call_off(tx, row["event"], CLOSED, SYSTEM, now)
 
-    return await graph.transact(work, contended=event_id)
+    await graph.transact(work, contended=event_id)

@@ -17,6 +17,8 @@ from graph.client import Row
 
 # Lists of what has not ended begin to look this long ago, so nothing may last longer.
 LONGEST_EVENT = timedelta(days=92)
+# Calendars and texts of instants are right within these; nobody plans an event beyond.
+FIRST_YEAR, LAST_YEAR = 2000, 2099
 MOST_PERSONS = 1_000_000
 MOST_NAMED = 20
 LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}")
@@ -102,6 +104,9 @@ def check_words(details: EventDetails) -> Iterator[Finding]:
 def check_times(details: EventDetails) -> Iterator[Finding]:
     yield "time_zone", is_zone(details.time_zone), "an IANA time zone, such as Asia/Shanghai"
     yield "ends_at", details.ends_at > details.starts_at, "after startsAt"
+    for name in INSTANTS:
+        value = getattr(details, name)
+        yield name, value is None or FIRST_YEAR <= value.year <= LAST_YEAR, f"from {FIRST_YEAR} to {LAST_YEAR}"
     lasts = details.ends_at - details.starts_at
     yield "ends_at", lasts <= LONGEST_EVENT, f"at most {LONGEST_EVENT.days} days after startsAt"
     opens, closes = details.registration_opens_at, details.registration_closes_at

@@ -143,9 +143,13 @@ async def check_named(
             raise EventInvalid(path=("hostIds",), detail="hosts are members of the community")
 
 
+# Begun again after a lost answer, each finds what it made.
 CREATE_EVENTS = """
 MATCH (c:Community {id: $community_id})
 UNWIND $rows AS row
+OPTIONAL MATCH (old:Event {id: row.id})
+WITH c, row, old
+WHERE old IS NULL
 CREATE (c)-[:HOSTS]->(e:Event {id: row.id})
 SET e += row.properties
 """
@@ -163,6 +167,7 @@ async def put_events(tx: Transaction, community_id: str, rows: Sequence[Row], de
 PUT_TAGS = """
 UNWIND $ids AS id
 MATCH (e:Event {id: id})
+WHERE NOT EXISTS { (e)-[:ABOUT]->(:Tag) }
 UNWIND $keys AS key
 MATCH (t:Tag {key: key})
 CREATE (e)-[:ABOUT]->(t)
@@ -177,6 +182,7 @@ async def put_tags(tx: Transaction, ids: Sequence[str], keys: Iterable[str]) -> 
 PUT_HOSTS = """
 UNWIND $ids AS id
 MATCH (e:Event {id: id})
+WHERE NOT EXISTS { (e)<-[:HOSTS_EVENT]-(:Customer) }
 UNWIND $host_ids AS host_id
 MATCH (h:Customer {id: host_id})
 CREATE (h)-[:HOSTS_EVENT]->(e)

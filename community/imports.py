@@ -11,7 +11,9 @@ from pydantic import Field as Setting
 
 from community.access import Visibility
 from community.communities import JoinPolicy
-from community.events import order_of
+from community.event_changes import EVENT_COMPLETED, telling
+from community.event_details import LONGEST_EVENT
+from community.events import EventStatus, order_of
 from community.participation import (
     TIMEOUT_SECONDS,
     Key,
@@ -23,11 +25,13 @@ from community.participation import (
     write_memberships,
     write_registrations,
 )
+from community.prices import EVENT_CANCELLED
 from community.search_documents import index_effect
 from core.clock import iso
 from core.importing import Batch, ImportKind, ImportRow, Rejection
+from core.notices import NoticeKind
 from graph.client import GraphClient, Row, Transaction
-from graph.owed import owe_effects
+from graph.owed import Effect, owe_effects
 
 
 @cache
@@ -42,9 +46,9 @@ class CommunityRow(ImportRow):
     key: Key
     name_zh: Name
     name_en: Name
-    purpose_zh: str = ""
-    purpose_en: str = ""
-    tags: tuple[str, ...] = ()
+    purpose_zh: str = Setting(default="", max_length=300)
+    purpose_en: str = Setting(default="", max_length=300)
+    tags: Annotated[tuple[Key, ...], Setting(max_length=10)] = ()
     visibility: Visibility = Visibility.PUBLIC
     join_policy: JoinPolicy = JoinPolicy.OPEN
     created_at: AwareDatetime | None = None
@@ -66,7 +70,7 @@ class EventRow(ImportRow):
     ends_at: AwareDatetime
     time_zone: str = "Asia/Shanghai"
     capacity: Annotated[int, Setting(ge=1, le=1_000_000)] | None = None
-    venue: str | None = None
+    venue: Annotated[str, Setting(max_length=300)] | None = None
     status: Literal["DRAFT", "PUBLISHED", "CANCELLED", "COMPLETED"] = "PUBLISHED"
 
     @field_validator("time_zone")
@@ -80,15 +84,18 @@ class EventRow(ImportRow):
     def ends_later(self) -> "EventRow":
         if self.ends_at <= self.starts_at:
             raise ValueError("ends_at must be after starts_at")
+        if self.ends_at - self.starts_at > LONGEST_EVENT:
+            raise ValueError(f"ends_at must be at most {LONGEST_EVENT.days} days after starts_at")
         return self
 
 
+# Who finds it and who comes in is its owners' to say from then on: a file that is imported again does not open it.
 PUT_COMMUNITIES = """
 UNWIND $rows AS row
 MERGE (c:Community {id: row.id})
-ON CREATE SET c.member_count = 0, c.created_at = row.created_at
-SET c.name_zh = row.name_zh, c.name_en = row.name_en, c.purpose_zh = row.purpose_zh, c.purpose_en = row.purpose_en,
-    c.visibility = row.visibility, c.join_policy = row.join_policy
+ON CREATE SET c.member_count = 0, c.created_at = row.created_at, c.visibility = row.visibility,
+  c.join_policy = row.join_policy
+SET c.name_zh = row.name_zh, c.name_en = row.name_en, c.purpose_zh = row.purpose_zh, c.purpose_en = row.purpose_en
 """
 
 PUT_COMMUNITY_TAGS = """
@@ -133,20 +140,25 @@ async def put_communities(
     return {(row["line"], row["tag"]) for row in written}
 
 
+UNHOSTED = "unknown community, or the event is another community's"
+
 PUT_EVENTS = """
 UNWIND $rows AS row
 MATCH (c:Community {id: row.community_id})
 MERGE (e:Event {id: row.id})
-ON CREATE SET e.registered = 0, e.created_at = row.created_at, e.link_registered = 0, e.waiting = 0,
-  e.link_waiting = 0, e.next_ticket = 1, e.version = 1, e.attendance_mode = 'IN_PERSON', e.guests_allowed = 0,
-  e.offer_hours = 12
-SET e.community_id = row.community_id, e.title_zh = row.title_zh, e.title_en = row.title_en,
-    e.starts_at = row.starts_at, e.ends_at = row.ends_at, e.time_zone = row.time_zone, e.capacity = row.capacity,
-    e.venue = row.venue, e.status = row.status, e.order = row.order,
-    e.published_at = CASE WHEN row.status <> 'DRAFT' THEN coalesce(e.published_at, row.published_at) END,
-    e.feed_order = CASE WHEN row.status <> 'DRAFT'
+ON CREATE SET e.community_id = row.community_id, e.status = 'DRAFT', e.created_at = row.created_at, e.registered = 0,
+  e.link_registered = 0, e.waiting = 0, e.link_waiting = 0, e.next_ticket = 1, e.version = 1,
+  e.attendance_mode = 'IN_PERSON', e.guests_allowed = 0, e.offer_hours = 12
+WITH e, row, e.status AS before
+WHERE e.community_id = row.community_id
+SET e.title_zh = row.title_zh, e.title_en = row.title_en, e.starts_at = row.starts_at, e.ends_at = row.ends_at,
+    e.time_zone = row.time_zone, e.capacity = row.capacity,
+    e.venue = row.venue, e.order = row.order,
+    e.status = CASE WHEN before IN ['CANCELLED', 'COMPLETED'] OR row.status = 'DRAFT' THEN before ELSE row.status END
+SET e.published_at = CASE WHEN e.status <> 'DRAFT' THEN coalesce(e.published_at, row.published_at) END,
+    e.feed_order = CASE WHEN e.status <> 'DRAFT'
       THEN row.community_id + ':' + coalesce(e.published_at, row.published_at) + ':' + row.id END
-RETURN row.line AS line, row.id AS id, row.community_id AS community_id,
+RETURN row.line AS line, row.id AS id, row.community_id AS community_id, before, e.status AS after,
        EXISTS { MATCH (e)<-[:HOSTS]-(h:Community) WHERE h.id = row.community_id } AS hosted
 """
 
@@ -159,7 +171,10 @@ CREATE (c)-[:HOSTS]->(e)
 
 
 async def put_events(tx: Transaction, rows: Sequence[Row], now: datetime) -> set[int]:
-    """Write the events, whose nodes this locks, and let their communities host them; returns the lines written."""
+    """Write the events, whose nodes this locks, and let their communities host them; returns the lines written.
+
+    What is cancelled or completed stays so, and an event stays with its community.
+    """
     written = await tx.run(PUT_EVENTS, rows=rows)
     missing = {
         row["id"]: {"id": row["id"], "community_id": row["community_id"]} for row in written if not row["hosted"]
@@ -167,8 +182,19 @@ async def put_events(tx: Transaction, rows: Sequence[Row], now: datetime) -> set
     if missing:
         await tx.run(HOST_EVENTS, rows=list(missing.values()))
     if written:
-        await owe_effects(tx, [index_effect("Event", [row["id"] for row in written])], now=now)
+        effects = [effect for row in written for effect in effects_of_status(row)]
+        await owe_effects(tx, [*effects, index_effect("Event", [row["id"] for row in written])], now=now)
     return {row["line"] for row in written}
+
+
+def effects_of_status(row: Row) -> list[Effect]:
+    """What it owes that a published event is cancelled or completed by a file: the same as when its manager does it."""
+    if row["before"] != EventStatus.PUBLISHED or row["after"] == row["before"]:
+        return []
+    if row["after"] == EventStatus.COMPLETED:
+        return [Effect(EVENT_COMPLETED, row["id"], {"event_id": row["id"]})]
+    told = telling(NoticeKind.EVENT_CANCELLED, row, "cancelled", reason="")
+    return [told, Effect(EVENT_CANCELLED, row["id"], {"event_id": row["id"]})]
 
 
 async def write_events(batch: Batch[EventRow]) -> list[Rejection]:
@@ -195,7 +221,7 @@ async def write_events(batch: Batch[EventRow]) -> list[Rejection]:
     written = await graph.transact(
         lambda tx: put_events(tx, rows, batch.now), contended="imported events", timeout=TIMEOUT_SECONDS
     )
-    return [Rejection(item.line, "community", "unknown community") for item in batch.rows if item.line not in written]
+    return [Rejection(item.line, "community", UNHOSTED) for item in batch.rows if item.line not in written]
 
 
 KINDS = (

@@ -131,7 +131,7 @@ async def leave_community(graph: GraphClient, *, community_id: str, customer_id:
             raise NotFound(path=("communityId",))
         await check_not_last_owner(tx, standing, "communityId")
         await drop_membership(tx, standing)
-        lost = barring(standing, now) if standing.is_private and is_member(standing.role) else []
+        lost = [barring(community_id, customer_id)] if standing.is_private and is_member(standing.role) else []
         await owe_effects(tx, [*resignation(standing, now), *lost], now=now)
 
     await graph.transact(work, contended=community_id)

@@ -9,13 +9,16 @@ from pydantic import AwareDatetime
 from pydantic import Field as Setting
 
 from community.access import MemberRole, is_member
-from community.seats import Change, channels_of, count_changes
-from community.standing import marks_of
+from community.prices import refunds_owed
+from community.roles import rank_of
+from community.seats import Change, RegistrationStatus, channel_of, channels_of, count_changes
+from community.standing import barring, marks_of
 from community.waitlist import promote_waitlist
 from core.clock import iso
 from core.ids import derived_id
 from core.importing import Batch, ImportRow, Numbered, Rejection
 from graph.client import GraphClient, Row, Transaction
+from graph.owed import owe_effects
 
 Key = Annotated[str, Setting(min_length=1, max_length=200)]
 Name = Annotated[str, Setting(min_length=1, max_length=200)]
@@ -98,18 +101,33 @@ async def put_memberships(tx: Transaction, rows: Mapping[str, Row], *, now: date
     """Create the memberships that are new and change those that differ; returns the keys whose community is known."""
     await tx.run(LOCK_COMMUNITIES, ids=sorted({row["community_id"] for row in rows.values()}), now=iso(now))
     known = {row["key"]: row for row in await tx.run(KNOWN_MEMBERSHIPS, rows=list(rows.values()))}
-    created = [rows[key] for key, old in known.items() if old["role"] is None]
+    asked = {key: {**rows[key], "role": role_after(old["role"], rows[key]["role"])} for key, old in known.items()}
+    created = [asked[key] for key, old in known.items() if old["role"] is None]
     changed = [
-        rows[key]
+        asked[key]
         for key, old in known.items()
-        if old["role"] is not None and (old["role"], old["weight"]) != (rows[key]["role"], rows[key]["weight"])
+        if old["role"] is not None and (old["role"], old["weight"]) != (asked[key]["role"], asked[key]["weight"])
     ]
     written = await with_places(tx, [*created, *changed], known)
     if created:
         await tx.run(CREATE_MEMBERSHIPS, rows=written[: len(created)])
     if changed:
         await tx.run(UPDATE_MEMBERSHIPS, rows=written[len(created) :])
+    barred = [row for row in changed if row["role"] == MemberRole.BANNED != known[row["key"]]["role"]]
+    await owe_effects(tx, [barring(row["community_id"], row["customer_id"]) for row in barred], now=now)
     return set(known)
+
+
+def role_after(old: str | None, new: str) -> str:
+    """The role of somebody of whom a row says `new`: a file that is imported again undoes nothing that people did.
+
+    It lifts no ban, lowers no role and bans no owner; it makes members and raises them.
+    """
+    if old is None:
+        return new
+    if old == MemberRole.BANNED or (new == MemberRole.BANNED and old == MemberRole.OWNER):
+        return old
+    return new if new == MemberRole.BANNED or rank_of(new) > rank_of(old) else old
 
 
 async def with_places(tx: Transaction, rows: Sequence[Row], known: Mapping[str, Row]) -> list[Row]:
@@ -179,9 +197,11 @@ KNOWN_REGISTRATIONS = """
 UNWIND $rows AS row
 MATCH (me:Customer {id: row.customer_id}), (e:Event {id: row.event_id})
 OPTIONAL MATCH (me)-[r:REGISTERED_FOR]->(e)
-RETURN row.key AS key, r.status AS status, r.registered_at AS registered_at, r.attended_at AS attended_at,
-       r.guests AS guests, r.channel AS channel
+RETURN row.key AS key, properties(r) AS registration
 """
+
+# What a row says of a registration.
+TOLD = ("status", "registered_at", "attended_at", "guests")
 
 # Imported attendance is settled: its consequences were the affair of the system that it comes from.
 CREATE_REGISTRATIONS = """
@@ -216,17 +236,13 @@ async def put_registrations(tx: Transaction, rows: Mapping[str, Row], now: datet
     """
     ids = sorted({row["event_id"] for row in rows.values()})
     events = {row["id"]: row for row in await tx.run(LOCK_EVENTS, ids=ids, now=iso(now))}
-    asked = [with_channel(row, events[row["event_id"]]) for row in rows.values() if row["event_id"] in events]
+    asked = [row for row in rows.values() if row["event_id"] in events]
     if not asked:
         return set()
-    known = {row["key"]: row for row in await tx.run(KNOWN_REGISTRATIONS, rows=asked)}
-    found = [row for row in asked if row["key"] in known]
-    created = [row for row in found if known[row["key"]]["status"] is None]
-    changed = [
-        row
-        for row in found
-        if (old := known[row["key"]])["status"] is not None and any(row[name] != old[name] for name in old)
-    ]
+    known = {row["key"]: row["registration"] for row in await tx.run(KNOWN_REGISTRATIONS, rows=asked)}
+    found = [with_channel(row, known[row["key"]], events[row["event_id"]]) for row in asked if row["key"] in known]
+    created = [row for row in found if not known[row["key"]]]
+    changed = [row for row in found if (old := known[row["key"]]) and any(row[name] != old.get(name) for name in TOLD)]
     if created:
         await tx.run(CREATE_REGISTRATIONS, rows=created)
     if changed:
@@ -235,9 +251,9 @@ async def put_registrations(tx: Transaction, rows: Mapping[str, Row], now: datet
     return set(known)
 
 
-def with_channel(row: Row, event: Row) -> Row:
-    """A row with the channel that is usual at its event: those elsewhere say only that somebody came."""
-    return {**row, "channel": channels_of(event)[0]}
+def with_channel(row: Row, known: Row | None, event: Row) -> Row:
+    """A row with the channel that is known, or usual at its event: those elsewhere say only that somebody came."""
+    return {**row, "channel": channel_of(known) if known else channels_of(event)[0]}
 
 
 async def count_imported(
@@ -248,11 +264,20 @@ async def count_imported(
     known: Mapping[str, Row],
     now: datetime,
 ) -> None:
+    """Move the counts of the events, owe back what seats had cost that are gone, and promote who waits for them."""
     moved: dict[str, list[Change]] = {}
     for row in created:
         moved.setdefault(row["event_id"], []).append(Change(row["customer_id"], None, row))
     for row in changed:
         moved.setdefault(row["event_id"], []).append(Change(row["customer_id"], known[row["key"]], row))
+    refunds = [
+        effect
+        for key, changes in moved.items()
+        for change in changes
+        if change.before and change.after["status"] == RegistrationStatus.CANCELLED
+        for effect in refunds_owed(key, change)
+    ]
+    await owe_effects(tx, refunds, now=now)
     counts = {key: count_changes(changes) for key, changes in sorted(moved.items())}
     counts = {key: row for key, row in counts.items() if any(row.values())}
     if counts:

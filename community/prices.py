@@ -7,6 +7,7 @@ the messages about it arrive. The ledger is another room's; these are the effect
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any
 
 from community.seats import Change, RegistrationStatus, registration_key
@@ -74,16 +75,26 @@ def refunds_owed(event_id: str, change: Change) -> list[Effect]:
     return [Effect(REGISTRATION_REFUND, charge.key, charge.payload)] if charge and held else []
 
 
-IS_DUE = """
+class SeatState(StrEnum):
+    """What has become of the seat that a charge is for: it waits for its points, is settled, or is there no more."""
+
+    DUE = "DUE"
+    SETTLED = "SETTLED"
+    GONE = "GONE"
+
+
+SEAT_OF_CHARGE = """
 MATCH (:Customer {id: $customer_id})-[r:REGISTERED_FOR {key: $key}]->(e:Event)
-WHERE r.sequence = $sequence AND r.status = 'REGISTERED' AND r.paid = false AND e.status <> 'CANCELLED'
-RETURN r.key AS key
+WHERE r.sequence = $sequence AND r.status IN ['REGISTERED', 'ATTENDED', 'NO_SHOW'] AND e.status <> 'CANCELLED'
+RETURN r.status = 'REGISTERED' AND r.paid = false AS due
 """
 
 
-async def is_due(graph: GraphClient, charge: Charge) -> bool:
-    """Whether the seat is held and still waits for its points."""
-    return bool(await graph.read(IS_DUE, **names_of(charge)))
+async def seat_of_charge(graph: GraphClient, charge: Charge) -> SeatState:
+    rows = await graph.read(SEAT_OF_CHARGE, **names_of(charge))
+    if not rows:
+        return SeatState.GONE
+    return SeatState.DUE if rows[0]["due"] else SeatState.SETTLED
 
 
 MARK_PAID = """

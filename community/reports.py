@@ -27,7 +27,7 @@ from core.errors import NotFound, Refusal
 from core.ids import derived_id
 from core.notices import NOTICE_OWED, NoticeKind
 from core.outbox import owe
-from core.paging import Page, PageInvalid, cut, decode_cursor, page_size
+from core.paging import Page, cut, decode_cursor, instant_in_cursor, page_size
 from graph.client import GraphClient, Row
 
 LONGEST_REPORT = 1_000
@@ -240,20 +240,12 @@ async def moderation_queue(
     size, position = page_size(first), decode_cursor(after, str, str)
     statement = select(ModerationCase).where(ModerationCase.community_id == community_id, col(ModerationCase.is_open))
     if position:
-        at, last = instant_in_cursor(str(position[0])), str(position[1])
+        at, last = instant_in_cursor(position[0]), str(position[1])
         opened = col(ModerationCase.opened_at)
         statement = statement.where((opened > at) | ((opened == at) & (col(ModerationCase.id) > last)))
     ordered = statement.order_by(col(ModerationCase.opened_at), col(ModerationCase.id))
     rows: Sequence[ModerationCase] = (await session.exec(ordered.limit(size + 1))).all()
     return cut(rows, size, lambda row: (iso(row.opened_at), row.id))
-
-
-def instant_in_cursor(text: str) -> datetime:
-    """The instant of a cursor; raises PageInvalid for text that somebody put there."""
-    try:
-        return parse_instant(text)
-    except ValueError as error:
-        raise PageInvalid(path=("after",), detail="not a cursor of this list") from error
 
 
 async def open_reports(session: Session, target_ids: Sequence[str]) -> dict[str, list[Report]]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from community.access import MemberRole, may_list_guests, may_read
 from community.standing import TICKETS_A_PAGE, page_of, roster_of
-from core.paging import Page, cut, cut_each, decode_cursor, page_size
+from core.paging import Page, PageInvalid, cut, cut_each, decode_cursor, page_size
 from graph.client import GraphClient, Row
 
 # More than the rosters of a hundred communities hold; of one community, no more is read than its page.
@@ -26,6 +26,8 @@ async def members_of(
     size = page_size(first)
     position = decode_cursor(after, int)
     start = int(position[0]) + 1 if position else 0
+    if start < 0:
+        raise PageInvalid(path=("after",), detail="not a cursor of this list")
     readable = {row["id"]: row for row in communities if may_read(row["visibility"], row["viewer_role"])}
     if roles and MemberRole.MEMBER not in roles:
         found = await read_officers(graph, list(readable), roles, start=start)

@@ -8,12 +8,15 @@ from community.access import MANAGERS, MEMBERS, MemberRole, Visibility, is_membe
 from community.eligibility import HELD_TAGS, NotEligible, is_eligible
 from core.clock import iso
 from core.errors import NotFound, Refusal
+from core.ids import new_id
 from graph.client import Row, Transaction
 from graph.owed import Effect
 
-# Owed where somebody may not come to the community's events any more, and where it closes; see community/departures.py.
+# Owed where somebody may not come to the community's events any more, where it closes, and where it becomes private;
+# community/departures.py settles them.
 MEMBER_BARRED = "member.barred"
 COMMUNITY_ARCHIVED = "community.archived"
+COMMUNITY_HIDDEN = "community.hidden"
 
 # Members are read page by page: a member's `page` is `{community}:{n}`, and a page holds this many tickets.
 TICKETS_A_PAGE = 16
@@ -111,10 +114,10 @@ async def lock_for_manager(
     return standing
 
 
-def barring(standing: Standing, now: datetime) -> list[Effect]:
+def barring(community_id: str, customer_id: str) -> Effect:
     """What it owes that a ban, or the loss of a private community, takes coming events away from a customer."""
-    ids = {"community_id": standing.community_id, "customer_id": standing.customer_id}
-    return [Effect(MEMBER_BARRED, f"{standing.key}:{iso(now)}", ids)]
+    ids = {"community_id": community_id, "customer_id": customer_id}
+    return Effect(MEMBER_BARRED, f"{community_id}:{customer_id}:{new_id()}", ids)
 
 
 def check_open(standing: Standing) -> None:

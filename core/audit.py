@@ -10,7 +10,7 @@ from sqlmodel import Field, col, select
 
 from core.db import Record, Session, insert_once, instant, json_column, table_of
 from core.ids import derived_id
-from core.paging import Page, cut, cut_each, decode_cursor, page_size
+from core.paging import Page, cut, cut_each, decode_cursor, instant_in_cursor, page_size
 
 ACT_AUDITED = "act.audited"
 
@@ -57,7 +57,7 @@ async def audit_trail(session: Session, area: str, *, first: int | None, after: 
     position = decode_cursor(after, str, str)
     statement = select(AuditEntry).where(AuditEntry.area == area)
     if position:
-        at, last = datetime.fromisoformat(str(position[0])), str(position[1])
+        at, last = instant_in_cursor(position[0]), str(position[1])
         earlier = col(AuditEntry.at) < at
         statement = statement.where(earlier | ((col(AuditEntry.at) == at) & (col(AuditEntry.id) < last)))
     ordered = statement.order_by(col(AuditEntry.at).desc(), col(AuditEntry.id).desc())
@@ -76,7 +76,7 @@ async def audit_trails(
     for area in areas:
         part = sql_select(*table).where(table.area == area)
         if position:
-            at = datetime.fromisoformat(str(position[0]))
+            at = instant_in_cursor(position[0])
             part = part.where((table.at < at) | ((table.at == at) & (table.id < str(position[1]))))
         ordered = part.order_by(table.at.desc(), table.id.desc()).limit(size + 1)
         parts.append(sql_select(*ordered.subquery().c))

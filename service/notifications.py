@@ -11,7 +11,7 @@ from core.db import Record, Session, changed_rows, insert_once, instant, json_co
 from core.errors import BadUserInput
 from core.ids import derived_id
 from core.notices import NoticeKind
-from core.paging import Page, cut, decode_cursor, page_size
+from core.paging import Page, cut, decode_cursor, instant_in_cursor, page_size
 
 # A badge says "99+" anyway; counting on would read ever more for nothing.
 COUNTED_UP_TO = 100
@@ -92,7 +92,7 @@ async def notifications_of(
     if unread_only:
         statement = statement.where(col(Notification.read_at).is_(None))
     if position:
-        at, last = datetime.fromisoformat(str(position[0])), str(position[1])
+        at, last = instant_in_cursor(position[0]), str(position[1])
         earlier = col(Notification.created_at) < at
         statement = statement.where(earlier | ((col(Notification.created_at) == at) & (col(Notification.id) < last)))
     ordered = statement.order_by(col(Notification.created_at).desc(), col(Notification.id).desc())

@@ -10,7 +10,7 @@ import structlog
 from community.bans import BAN_ENDED, end_ban
 from community.comments import ANSWER_ACCEPTED
 from community.content import CONTENT_DELETED
-from community.departures import close_events, withdraw_barred
+from community.departures import close_events, withdraw_barred, withdraw_outsiders
 from community.event_changes import (
     EVENT_CHANGED,
     EVENT_COMPLETED,
@@ -23,14 +23,15 @@ from community.prices import (
     REGISTRATION_PAID,
     REGISTRATION_REFUND,
     Charge,
-    is_due,
+    SeatState,
     mark_paid,
     mark_refunded,
+    seat_of_charge,
 )
 from community.registrations import release_seat
 from community.reports import REPORTS_RESOLVED, Resolution, close_case, tell_reporters
 from community.search_documents import SEARCH_INDEX, settle_index
-from community.standing import COMMUNITY_ARCHIVED, MEMBER_BARRED
+from community.standing import COMMUNITY_ARCHIVED, COMMUNITY_HIDDEN, MEMBER_BARRED
 from community.waitlist import OFFER_EXPIRED, WAITLIST_DUE, expire_offers, promote_now
 from core import outbox
 from core.audit import ACT_AUDITED, record_act
@@ -190,6 +191,22 @@ async def on_community_archived(work: Work) -> None:
         await outbox.owe(work.session, topic=COMMUNITY_ARCHIVED, key=key, payload=payload, now=work.now)
 
 
+# So many outsiders lose their seats in one go.
+OUTSIDERS = 100
+
+
+async def on_community_hidden(work: Work) -> None:
+    """Give back what outsiders hold of the coming events of a community that has become private."""
+    community_id, after = work.payload["community_id"], work.payload["after"]
+    rows = await withdraw_outsiders(work.graph, community_id, after=after, limit=OUTSIDERS, now=work.now)
+    for event_id in sorted({row["event_id"] for row in rows}):
+        ring_event(work, event_id)
+    if len(rows) == OUTSIDERS:
+        rest = {**work.payload, "after": rows[-1]["key"]}
+        key = f"{work.key.partition('>')[0]}>{rest['after']}"
+        await outbox.owe(work.session, topic=COMMUNITY_HIDDEN, key=key, payload=rest, now=work.now)
+
+
 async def on_search_index(work: Work) -> None:
     """Tell the search what communities, events or posts are by now."""
     await settle_index(work.graph, work.session, work.key, work.payload, now=work.now)
@@ -198,7 +215,11 @@ async def on_search_index(work: Work) -> None:
 async def on_registration_charge(work: Work) -> None:
     """Charge a seat for which no request did; where the points do not suffice, it goes to the next who waits."""
     charge = Charge(**work.payload)
-    if not await is_due(work.graph, charge):
+    state = await seat_of_charge(work.graph, charge)
+    if state == SeatState.GONE:
+        # What took the seat away may have come before its charge: that is given back, or made void for ever.
+        await refund_event(work.session, **work.payload, now=work.now)
+    if state != SeatState.DUE:
         return
     try:
         async with work.session.begin_nested():
@@ -297,6 +318,7 @@ HANDLERS: dict[str, Handler] = {
     BAN_ENDED: on_ban_ended,
     MEMBER_BARRED: on_member_barred,
     COMMUNITY_ARCHIVED: on_community_archived,
+    COMMUNITY_HIDDEN: on_community_hidden,
     SEARCH_INDEX: on_search_index,
     REGISTRATION_CHARGE: on_registration_charge,
     REGISTRATION_PAID: on_registration_paid,

@@ -10,10 +10,12 @@ CALL (c, r, e) {
   SET r.order = e.id + ':' + r.registered_at + ':' + c.id, r.channel = 'PLACE', r.guests = coalesce(r.guests, 0)
 } IN TRANSACTIONS OF 10000 ROWS;
 MATCH (e:Event)
-WHERE e.registered > 0
+WHERE e.registered > 0 AND e.waiting IS NULL
 CALL (e) {
-  MATCH (e)<-[r:REGISTERED_FOR]-()
-  WHERE r.status IN ['REGISTERED', 'ATTENDED', 'NO_SHOW']
-  RETURN sum(1 + r.guests) AS seats
-}
-SET e.registered = seats;
+  CALL (e) {
+    MATCH (e)<-[r:REGISTERED_FOR]-()
+    WHERE r.status IN ['REGISTERED', 'ATTENDED', 'NO_SHOW']
+    RETURN sum(1 + r.guests) AS seats
+  }
+  SET e.registered = seats
+} IN TRANSACTIONS OF 1000 ROWS;

@@ -8,9 +8,13 @@ CREATE INDEX event_series_extend_at IF NOT EXISTS FOR (n:EventSeries) ON (n.exte
 // Events from before: the place of each in the lists, and the counters that new ones begin with.
 MATCH (e:Event)
 WHERE e.order IS NULL
-SET e.order = e.community_id + ':' + e.starts_at + ':' + e.id, e.link_registered = 0, e.waiting = 0, e.link_waiting = 0,
-    e.next_ticket = 1, e.version = 1, e.attendance_mode = 'IN_PERSON', e.guests_allowed = 0, e.offer_hours = 12;
+CALL (e) {
+  SET e.order = e.community_id + ':' + e.starts_at + ':' + e.id, e.link_registered = 0, e.waiting = 0, e.link_waiting = 0,
+      e.next_ticket = 1, e.version = 1, e.attendance_mode = 'IN_PERSON', e.guests_allowed = 0, e.offer_hours = 12
+} IN TRANSACTIONS OF 10000 ROWS;
 MATCH (e:Event)
 WHERE e.feed_order IS NULL AND e.status <> 'DRAFT'
 WITH e, CASE WHEN e.created_at < e.starts_at THEN e.created_at ELSE e.starts_at END AS published_at
-SET e.published_at = published_at, e.feed_order = e.community_id + ':' + published_at + ':' + e.id;
+CALL (e, published_at) {
+  SET e.published_at = published_at, e.feed_order = e.community_id + ':' + published_at + ':' + e.id
+} IN TRANSACTIONS OF 10000 ROWS;

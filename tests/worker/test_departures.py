@@ -7,7 +7,7 @@ from sqlmodel import col, select
 
 from community.access import MemberRole
 from community.bans import ban_member, remove_member, unban_member
-from community.charters import archive_community
+from community.charters import archive_community, update_community
 from community.event_changes import complete_event
 from community.memberships import leave_community
 from core.clock import utc_now
@@ -95,6 +95,32 @@ async def test_who_leaves_loses_seats_only_where_outsiders_may_not_come(
     await settle_all(Stores(database, graph))
     expected = "CANCELLED" if visibility == "PRIVATE" else "REGISTERED"
     assert await statuses(graph, event, [gone, removed]) == [expected] * 2
+
+
+@pytest.mark.parametrize("visibility", ["UNLISTED", "PRIVATE"])
+async def test_a_community_that_hides_takes_back_what_outsiders_hold(
+    graph: GraphClient, database: Database, monkeypatch: pytest.MonkeyPatch, visibility: str
+) -> None:
+    """Given members, outsiders and a past event, when it becomes private, then outsiders hold nothing to come."""
+    monkeypatch.setattr(handlers, "OUTSIDERS", 2)
+    community, owner, members = await make_home(graph, "PUBLIC", 2)
+    outsiders = await make_customers(graph, 5)
+    events = [await make_list(graph, capacity=10, community=community) for _ in range(2)]
+    past = await make_event(graph, community, starts_at=utc_now() - timedelta(hours=1))
+    await put_registrations(graph, past, outsiders)
+    for event in events:
+        for person in (*outsiders, *members):
+            await register(graph, event, person)
+    await update_community(graph, {"visibility": visibility}, community_id=community, manager_id=owner, now=utc_now())
+    stores = Stores(database, graph)
+    for _ in range(3):
+        await settle_all(stores)
+    expected = "CANCELLED" if visibility == "PRIVATE" else "REGISTERED"
+    for event in events:
+        assert await statuses(graph, event, outsiders) == [expected] * 5
+        assert await statuses(graph, event, members) == ["REGISTERED"] * 2
+        assert (await snapshot(graph, event))[0]["registered"] == (2 if visibility == "PRIVATE" else 7)
+    assert await statuses(graph, past, outsiders) == ["REGISTERED"] * 5
 
 
 EVENTS = "MATCH (:Community {id: $id})-[:HOSTS]->(e:Event) RETURN e.id AS id, e.status AS status"
