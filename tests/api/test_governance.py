@@ -1,6 +1,7 @@
 """Governing a community over HTTP: a whole walk, its denials, and its audit trail."""
 
 import asyncio
+import base64
 from datetime import timedelta
 from typing import Any
 
@@ -319,3 +320,53 @@ async def test_the_banks_experts_are_named_by_administrators(system: System, uni
     assert (answer["__typename"], answer["community"]) == ("UpdateMembershipRoleSuccess", None)
     seen = (await wu.ask(SEEN, id=here["community"]))["community"]
     assert seen["viewerRole"] == "EXPERT"
+
+
+async def test_two_acts_of_one_document_are_two_entries_and_each_sees_the_one_before(
+    system: System, unique: str
+) -> None:
+    """Given one document that changes the same thing twice, then the trail has both, and each answer is fresh."""
+    lin = await system.customer(f"lin-{unique}")
+    community = await make_community(system.edge.graph, owner_id=local_of(f"lin-{unique}"))
+    document = """
+    mutation($id: ID!) {
+      a: updateCommunity(input: {communityId: $id, purposeEn: "Pictures"}) { ...Purpose }
+      b: updateCommunity(input: {communityId: $id, purposeEn: "Films", visibility: UNLISTED}) { ...Purpose }
+    }
+    fragment Purpose on UpdateCommunityResult { ... on UpdateCommunitySuccess { community { purpose visibility } } }
+    """
+    answer = await lin.ask(document, id=global_id("Community", community))
+    assert [answer[name]["community"] for name in "ab"] == [
+        {"purpose": "Pictures", "visibility": "PUBLIC"},
+        {"purpose": "Films", "visibility": "UNLISTED"},
+    ]
+    await system.work()
+    trail = (await lin.ask(TRAIL, id=global_id("Community", community), first=9))["community"]["auditTrail"]
+    assert [edge["node"]["action"] for edge in trail["edges"]] == ["UPDATED", "UPDATED"]
+
+
+CURSORS = ["[-1000000000000000000]", "[99999999999999999999]", '["x","y"]', '["2026-01-01","y"]', '["\\u0000","y"]']
+
+
+@pytest.mark.parametrize("key", CURSORS)
+async def test_a_cursor_that_somebody_made_up_is_refused(system: System, unique: str, key: str) -> None:
+    """Given cursors of no list of ours, then every list says so, and none reads or fails."""
+    lin = await system.customer(f"lin-{unique}")
+    community = await make_community(system.edge.graph, owner_id=local_of(f"lin-{unique}"))
+    after = base64.urlsafe_b64encode(key.encode()).decode().rstrip("=")
+    here = {"id": global_id("Community", community), "after": after}
+    for field in ("members", "bannedMembers", "auditTrail", "posts"):
+        document = (
+            f"query($id: ID!, $after: String) {{ community(id: $id) {{ {field}(after: $after) {{ __typename }} }} }}"
+        )
+        await refuses_page(lin, document, **here)
+    for field in ("notifications", "redemptions", "feed", "registrations"):
+        document = f"query($after: String) {{ viewer {{ {field}(after: $after) {{ __typename }} }} }}"
+        await refuses_page(lin, document, after=after)
+
+
+async def refuses_page(caller: Caller, document: str, **variables: Any) -> None:
+    """The cursor is refused, or belongs to a list that is paged by texts like it and is empty there."""
+    answer = (await caller.post(document, variables)).json()
+    codes = [error["extensions"]["reason"] for error in answer.get("errors", ())]
+    assert codes in ([], ["PAGE_INVALID"]), (document, answer)

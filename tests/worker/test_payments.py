@@ -9,11 +9,13 @@ import pytest
 from sqlmodel import col, select
 
 from community.prices import REGISTRATION_CHARGE
+from community.registrations import register_for_event
 from core.clock import utc_now
 from core.db import Database
 from core.ids import derived_id
 from core.processes import REPOSITORY, start_leashed
 from graph.client import GraphClient, Row
+from loyalty.charges import charge_event
 from loyalty.ledger import AccountKind, LedgerPosting, balances, trial_balance
 from tests.community.places import make_community, make_customers, make_event
 from tests.conftest import Addresses
@@ -78,3 +80,21 @@ async def test_killed_between_seat_and_points_it_is_paid_once_or_the_seat_is_fre
         assert (await balances(session, customer))[AccountKind.AVAILABLE] == (59 if freed else 0)
         proof = await trial_balance(session)
     assert (proof.total, proof.unbalanced_postings) == (0, [])
+
+
+async def test_a_charge_that_comes_after_the_event_was_cancelled_goes_back(
+    graph: GraphClient, database: Database
+) -> None:
+    """Given a seat whose event is cancelled and refunded before its charge commits, then the charge is given back."""
+    (customer,) = await make_customers(graph, 1)
+    event = await make_event(graph, await make_community(graph), capacity=1, starts_at=utc_now() + timedelta(days=3))
+    await graph.write("MATCH (e:Event {id: $id}) SET e.price_points = 60", id=event)
+    await give(database, customer, 60)
+    standing = await register_for_event(graph, event_id=event, customer_id=customer, now=utc_now())
+    assert standing.charge is not None
+    await graph.write("MATCH (e:Event {id: $id}) SET e.status = 'CANCELLED'", id=event)
+    async with database.write() as session:
+        await charge_event(session, **standing.charge.payload, now=utc_now())
+    await finish(Stores(database, graph), event, customer)
+    async with database.read() as session:
+        assert (await balances(session, customer))[AccountKind.AVAILABLE] == 60
