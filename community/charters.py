@@ -9,7 +9,7 @@ from community.acts import audited
 from community.communities import JoinPolicy
 from community.roles import check_owns_few
 from community.search_documents import index_effect
-from community.standing import COMMUNITY_ARCHIVED, COMMUNITY_HIDDEN, check_open, lock_standing, marks_of
+from community.standing import COMMUNITY_ARCHIVED, COMMUNITY_HIDDEN, Standing, check_open, lock_standing, marks_of
 from core.clock import iso
 from core.errors import BadUserInput, NotFound, Refusal
 from core.ids import new_id
@@ -170,22 +170,29 @@ async def update_community(
         if standing.role != MemberRole.OWNER and (forbidden := sorted(changes.keys() & OWNERS_FIELDS)):
             raise OwnersOnly(path=(camel(forbidden[0]),))
         check_open(standing)
+        if not changes:
+            return
         await check_tags(tx, changes)
         properties = {name: value for name, value in changes.items() if name != "tags"}
         await tx.run(UPDATE_COMMUNITY, id=community_id, properties=properties)
         if "tags" in changes:
             await set_tags(tx, community_id, changes["tags"])
-        details = {name: changes[name] for name in sorted(changes.keys() & {*OWNERS_FIELDS, "tags"})}
-        subject, names = f"Community:{community_id}", sorted(camel(name) for name in changes)
-        entry = audited(community_id, "UPDATED", actor=manager_id, subject=subject, now=now, fields=names, **details)
-        effects = [entry, index_effect("Community", [community_id])]
-        if changes.get("visibility") == Visibility.PRIVATE != standing.visibility:
-            ids = {"community_id": community_id, "after": ""}
-            effects.append(Effect(COMMUNITY_HIDDEN, f"{community_id}:{iso(now)}", ids))
-        await owe_effects(tx, effects, now=now)
+        await owe_effects(tx, effects_of(standing, changes, manager_id, now), now=now)
 
-    if changes:
-        await graph.transact(work, contended=community_id)
+    await graph.transact(work, contended=community_id)
+
+
+def effects_of(standing: Standing, changes: Row, manager_id: str, now: datetime) -> list[Effect]:
+    """What a changed charter owes: its entry, its place in the search, and seats of outsiders where it hides."""
+    community_id = standing.community_id
+    details = {name: changes[name] for name in sorted(changes.keys() & {*OWNERS_FIELDS, "tags"})}
+    subject, names = f"Community:{community_id}", sorted(camel(name) for name in changes)
+    entry = audited(community_id, "UPDATED", actor=manager_id, subject=subject, now=now, fields=names, **details)
+    effects = [entry, index_effect("Community", [community_id])]
+    if changes.get("visibility") == Visibility.PRIVATE != standing.visibility:
+        ids = {"community_id": community_id, "after": ""}
+        effects.append(Effect(COMMUNITY_HIDDEN, f"{community_id}:{iso(now)}", ids))
+    return effects
 
 
 ARCHIVE_COMMUNITY = "MATCH (c:Community {id: $id}) SET c.archived_at = $now"

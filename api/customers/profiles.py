@@ -116,6 +116,7 @@ SignUpResult = Annotated[SignUpSuccess | Refusal, strawberry.union("SignUpResult
 class CustomerQueries:
     @strawberry.field(description="A customer whose profile you may see: your own, or one whom you look after.")
     async def customer(self, info: Info, id: strawberry.ID) -> Customer | None:
+        info.context.signed_in()
         customer_id = local_id("Customer", id, "id")
         return await load_customer(info, customer_id) if await may_see(info, customer_id) else None
 
