@@ -20,6 +20,7 @@ from api.community.discovery import DiscoveryQueries
 from api.community.event_series import EventSeriesMutations
 from api.community.events import EventMutations, EventQueries
 from api.community.feedback import FeedbackMutations
+from api.community.invitation_links import InvitationLinkMutations, InvitationLinkQueries
 from api.community.memberships import MembershipMutations
 from api.community.posts import PostMutations
 from api.community.reactions import ReactionMutations
@@ -59,6 +60,7 @@ class Query(
     CustomerQueries,
     ImportQueries,
     CommunityQueries,
+    InvitationLinkQueries,
     EventQueries,
     ReportQueries,
     DiscoveryQueries,
@@ -77,6 +79,7 @@ class Mutation(
     ImportMutations,
     CharterMutations,
     MembershipMutations,
+    InvitationLinkMutations,
     AdmissionMutations,
     RoleMutations,
     BanMutations,

@@ -5,6 +5,7 @@ from datetime import datetime
 from community.access import MANAGERS, MODERATORS, MemberRole, is_member
 from community.acts import audited
 from community.communities import JoinPolicy
+from community.invitation_links import InvitationInvalid, is_good
 from community.notices import notice
 from community.standing import (
     Standing,
@@ -55,12 +56,19 @@ class MessageInvalid(BadUserInput):
 
 
 async def join_community(
-    graph: GraphClient, *, community_id: str, customer_id: str, message: str | None = None, now: datetime
+    graph: GraphClient,
+    *,
+    community_id: str,
+    customer_id: str,
+    message: str | None = None,
+    invitation_code: str | None = None,
+    now: datetime,
 ) -> MemberRole:
     """Become a member, or ask to be one where a manager decides; returns what one is now. Doing it twice is once.
 
-    Who is invited becomes a member whatever the policy. Raises NotFound for a community that is absent or private,
-    and Banned, CommunityArchived, JoinByInvitation, NotEligible or TooManyRequests.
+    Who is invited, or has the code of an invitation link, becomes a member whatever the policy. Raises NotFound for a
+    community that is absent or private, and Banned, CommunityArchived, JoinByInvitation, NotEligible,
+    InvitationInvalid or TooManyRequests.
     """
     text = checked_message(message)
 
@@ -68,8 +76,13 @@ async def join_community(
         standing = await lock_standing(tx, community_id, customer_id, now=now)
         if is_member(standing.role):
             return MemberRole(standing.role or "")
-        check_may_join(standing)
-        role = role_by_joining(standing)
+        by_link = invitation_code is not None and is_good(
+            invitation_code, standing.invitation_code, standing.invitation_expires_at, now
+        )
+        check_may_join(standing, by_link=by_link)
+        if invitation_code is not None and not by_link:
+            raise InvitationInvalid(path=("invitationCode",))
+        role = MemberRole.MEMBER if by_link else role_by_joining(standing)
         if role == MemberRole.MEMBER:
             await put_membership(tx, standing, role, now=now)
         elif standing.role != MemberRole.PENDING:
@@ -89,9 +102,11 @@ def checked_message(message: str | None) -> str | None:
     return text
 
 
-def check_may_join(standing: Standing) -> None:
+def check_may_join(standing: Standing, *, by_link: bool = False) -> None:
     """Raise the refusal that stands against becoming a member; who is one already is no concern of this."""
-    if not standing.is_known or (standing.is_private and standing.role != MemberRole.INVITED):
+    # To a banned customer a private community does not exist, whatever link they have.
+    hidden = standing.is_private and standing.role != MemberRole.INVITED
+    if not standing.is_known or (hidden and (not by_link or standing.role == MemberRole.BANNED)):
         raise NotFound(path=("communityId",))
     if standing.role == MemberRole.BANNED:
         raise Banned(path=("communityId",))

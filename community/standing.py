@@ -49,6 +49,8 @@ class Standing:
     minimum_tier: str | None
     required_tags: list[str]
     next_ticket: int
+    invitation_code: str | None
+    invitation_expires_at: str | None
     actor_role: str | None
     is_known: bool
     tier: str | None
@@ -80,7 +82,8 @@ OPTIONAL MATCH (me:Customer {id: $customer_id})
 OPTIONAL MATCH (me)-[m:MEMBER_OF]->(c)
 RETURN c.visibility AS visibility, c.join_policy AS join_policy, c.archived_at AS archived_at,
        c.minimum_tier AS minimum_tier, coalesce(c.required_tags, []) AS required_tags,
-       coalesce(c.next_ticket, 0) AS next_ticket, n.role AS actor_role, me.id IS NOT NULL AS is_known,
+       coalesce(c.next_ticket, 0) AS next_ticket, c.invitation_code AS invitation_code,
+       c.invitation_expires_at AS invitation_expires_at, n.role AS actor_role, me.id IS NOT NULL AS is_known,
        me.tier AS tier, """
     + HELD_TAGS
     + """ AS tags, m.role AS held, m.since AS since, m.ticket AS ticket, m.banned_until AS banned_until

@@ -19,6 +19,9 @@ class JoinCommunityInput:
     message: str | None = strawberry.field(
         description="What its managers read where they decide, 1 to 500 characters.", default=None
     )
+    invitation_code: str | None = strawberry.field(
+        description="The code of an invitation link, which makes you a member at once.", default=None
+    )
 
 
 @strawberry.type(description="You are a member, or you have asked to be one: `viewerRole` tells.")
@@ -86,6 +89,7 @@ class MembershipMutations:
             community_id=community_id,
             customer_id=customer_id,
             message=input.message,
+            invitation_code=input.invitation_code,
             now=context.now,
         )
         return JoinCommunitySuccess(community=await seen(info, community_id))
