@@ -246,7 +246,7 @@ async def publish_event(graph: GraphClient, *, event_id: str, manager_id: str, n
         if event["status"] != EventStatus.DRAFT or event["ends_at"] <= iso(now):
             raise EventClosed(path=("eventId",))
         await check_manager(tx, event["community_id"], manager_id)
-        public = published_properties(event["community_id"], event_id, now)
+        public = published_properties(event["community_id"], event_id, now=now)
         await tx.run(SET_EVENT, event_id=event_id, properties={"status": EventStatus.PUBLISHED, **public})
         done = audited(event["community_id"], manager_id, "EVENT_PUBLISHED", event_id, key=event_id, now=now)
         await owe_for_events(tx, [event_id], [done], now=now)

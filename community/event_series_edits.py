@@ -205,6 +205,7 @@ async def move_events(tx: Transaction, split: Split, change_id: str, now: dateti
     rows: list[Row] = []
     effects: list[Effect] = []
     walked: dict[str, list[str]] = {name: [] for name in WALKED}
+    announce = True
     for event in split.events:
         wall = datetime.fromisoformat(event["recurrence_id"])
         target = wall_text(wall + split.shift)
@@ -214,8 +215,9 @@ async def move_events(tx: Transaction, split: Split, change_id: str, now: dateti
         if is_open(event, now):
             properties |= edited(event, split, wall, change_id, walked, effects)
             if split.publish and event["status"] == EventStatus.DRAFT:
-                public = published_properties(event["community_id"], event["id"], now)
+                public = published_properties(event["community_id"], event["id"], announce=announce, now=now)
                 properties |= {"status": EventStatus.PUBLISHED, **public}
+                announce = False
         rows.append({"id": event["id"], "properties": properties})
     await tx.run(SET_EVENTS, rows=rows)
     example = split.new.occurrence(split.new.recurrence.start)
@@ -275,4 +277,6 @@ async def write_series(tx: Transaction, split: Split, kept: Sequence[str], now: 
         "publish": split.publish,
         "created_at": iso(now),
     }
-    return await put_series(tx, head, split.new, taken=kept, now=now)
+    # Drafts that were kept are announced with their publication.
+    announce = split.publish and not split.head["publish"] and not kept
+    return await put_series(tx, head, split.new, taken=kept, announce=announce, now=now)

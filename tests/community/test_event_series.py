@@ -12,6 +12,8 @@ from community.event_changes import CapacityTaken, EventClosed, cancel_event, up
 from community.event_details import EventInvalid
 from community.event_series import create_event_series, extend_series, occurrences_of, read_series
 from community.event_series_edits import EventNotInSeries, SeriesChange, update_this_and_following
+from community.feed import feed_of
+from community.news import news_of
 from community.recurrence import wall_of
 from core.clock import iso, parse_instant, utc_now
 from core.errors import KinshipError, NotFound
@@ -299,8 +301,46 @@ async def test_drafts_of_a_series_are_published_together_and_one_left_out_stays_
     after = await events_in(graph, series)
     assert [event["id"] for event in after] == [event["id"] for event in events if event != events[2]]
     assert {event["status"] for event in after} == {"PUBLISHED"}
-    assert all(event["feed_order"].startswith(community) for event in after)
+    assert all("published_at" in event for event in after)
+    assert announced(after) == [after[0]["id"]]
     assert series in await read_series(graph, [series], viewer_id=member)
+
+
+def announced(events: list[Row]) -> list[str]:
+    """Ids of those that a feed shows."""
+    return [event["id"] for event in events if event.get("feed_order")]
+
+
+async def test_a_feed_shows_a_series_once(graph: GraphClient) -> None:
+    """Given a year of weeks that is extended and edited, then feed and digest know of one new event."""
+    community, manager, member = await make_managed(graph)
+    begins = utc_now()
+    series = await make(graph, community, manager, "FREQ=DAILY", monday(0))
+    first, *others = await events_in(graph, series)
+    assert first["feed_order"] == f"{community}:{first['published_at']}:{first['id']}"
+    assert {event["published_at"] for event in others} == {first["published_at"]}
+    assert await extend_series(graph, series, now=utc_now() + timedelta(days=30)) > 0
+    start = datetime.fromisoformat(others[20]["recurrence_id"]).replace(hour=18)
+    await following(graph, others[20], manager, starts_at_local=start, rule="FREQ=DAILY;INTERVAL=2", publish=True)
+    await following(graph, first, manager, rule="FREQ=WEEKLY;COUNT=30")
+    everything = [row["event"] for row in await graph.read(ALL_EVENTS, id=community)]
+    assert len({event["series_id"] for event in everything}) == 2
+    assert announced(everything) == [first["id"]]
+    page = await feed_of(graph, member, first=20, after=None)
+    assert [row["key"] for row in page.rows] == [first["id"]]
+    assert await news_of(graph, community, begins=begins, ends=utc_now()) == (0, 1)
+
+
+async def test_drafts_that_a_new_rule_leaves_out_are_announced_by_what_replaces_them(graph: GraphClient) -> None:
+    """Given drafts all of which the published rule leaves out, then the first of the new events is in the feed."""
+    community, manager, _ = await make_managed(graph)
+    series = await make(graph, community, manager, "FREQ=WEEKLY;COUNT=3", monday(1), publish=False)
+    drafts = await events_in(graph, series)
+    assert announced(drafts) == []
+    out = [event["recurrence_id"] for event in drafts]
+    await following(graph, drafts[0], manager, publish=True, rule="FREQ=WEEKLY;COUNT=6", exdates=out)
+    events = await events_in(graph, series)
+    assert (len(events), announced(events)) == (3, [events[0]["id"]])
 
 
 async def test_refused_edits_change_nothing(graph: GraphClient) -> None:
