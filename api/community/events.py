@@ -305,7 +305,7 @@ class EventMutations:
         return PublishEventSuccess(event=await changed_event(info, event_id, "event.published"))
 
     @strawberry.mutation(
-        description="Call an event off, or all that follow in its series too, and tell the registered; drafts are deleted."
+        description="Call an event off, or all that follow in its series too, and tell the registered; drafts go."
     )
     @refusals
     async def cancel_event(self, info: Info, input: CancelEventInput) -> CancelEventResult:
