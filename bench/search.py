@@ -34,6 +34,8 @@ from migrations.sql_migrations import upgrade_sql
 from ops.neo4j_server import install_neo4j, start_neo4j
 
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
+# When questions without a time are asked: with events before and after it.
+ASKED_AT = NOW + timedelta(days=100, hours=12)
 YEAR = 365 * 24 * 60
 COMMUNITIES = 1_000
 # Of a hundred communities so many are private; their events are candidates that a stranger may not find.
@@ -169,6 +171,8 @@ def questions(town: Town) -> dict[str, Ask]:
         "near (100 km), tag and word": lambda dice: Question(
             text="活动", tags=["wine"], near=near(dice, 100), starts_from=later(dice)
         ),
+        "a word of 60 %, from now on": lambda _: Question(text="活动"),
+        "nothing, from now on": lambda _: Question(),
         "nothing but time": lambda dice: Question(starts_from=later(dice)),
     }
 
@@ -202,11 +206,11 @@ async def compare(town: Town, ask: Ask, *, by_events: bool, rounds: int) -> tupl
 async def one_page(town: Town, question: Question, *, by_events: bool) -> FoundPage:
     if by_events:
         return await find_events(
-            town.graph, town.database, question, viewer_id=town.viewer, now=NOW, first=PAGE, after=None
+            town.graph, town.database, question, viewer_id=town.viewer, now=ASKED_AT, first=PAGE, after=None
         )
     kinds = [SearchKind.EVENT]
     return await search(
-        town.graph, town.database, question, kinds, viewer_id=town.viewer, now=NOW, first=PAGE, after=None
+        town.graph, town.database, question, kinds, viewer_id=town.viewer, now=ASKED_AT, first=PAGE, after=None
     )
 
 

@@ -74,5 +74,5 @@ IS_MEMBER = "coalesce(m.role, '') IN ['OWNER', 'MANAGER', 'MODERATOR', 'EXPERT',
 
 
 def runs_event(role: str | None, *, hosts: bool) -> bool:
-    """Whether somebody with this role in its community, or named as a host, sees an event's lists and checks in."""
-    return role in MANAGERS or (hosts and role != MemberRole.BANNED)
+    """Whether somebody with this role in its community sees an event's lists and checks in; a host while a member."""
+    return role in MANAGERS or (hosts and is_member(role))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from community.access import runs_event
+from community.access import MEMBERS, runs_event
 from community.checkin_codes import LEEWAY, CodeExpired, CodeInvalid
 from community.seats import RegistrationStatus, registration_key
 from core.clock import iso, parse_instant
@@ -75,7 +75,7 @@ OPTIONAL MATCH (me)-[m:MEMBER_OF {key: c.id + ':' + $manager_id}]->(:Community)
 OPTIONAL MATCH (me)-[h:HOSTS_EVENT]->(x:Event)
 WHERE x.id = e.id
 WITH e, m.role AS role, count(h) > 0 AS hosts
-WHERE role IN ['OWNER', 'MANAGER'] OR (hosts AND coalesce(role, '') <> 'BANNED')
+WHERE role IN ['OWNER', 'MANAGER'] OR (hosts AND role IN $members)
 SET e.touched_at = $now
 WITH e, role, hosts
 UNWIND $rows AS row
@@ -126,7 +126,9 @@ async def check_in_all(
 
     async def work(tx: Transaction) -> list[CheckInOutcome]:
         names = [{"customer_id": one, "key": registration_key(event_id, one)} for one in distinct(scans)]
-        locked = await tx.run(LOCK_RUNNING, event_id=event_id, manager_id=manager_id, rows=names, now=iso(now))
+        locked = await tx.run(
+            LOCK_RUNNING, event_id=event_id, manager_id=manager_id, rows=names, members=MEMBERS, now=iso(now)
+        )
         if not locked or not runs_event(locked[0]["role"], hosts=locked[0]["hosts"]):
             return [CheckInOutcome.NOT_FOUND] * len(scans)
         known = {row["customer_id"]: row["registration"] for row in locked if row["registration"]}

@@ -8,17 +8,18 @@ by the graph with every answer. See ADR 11 for what this costs and where it ends
 import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import LiteralString
 
 from community.access import IS_LISTED, MAY_READ, is_listed
 from community.communities import read_communities
 from community.events import read_events
 from community.search_fulltext import find_nodes
-from community.search_keys import LAST_PLACE, SearchKind
+from community.search_keys import LAST_PLACE, LAST_SECOND, SearchKind
 from community.search_question import LABELS, ORDER, TITLE_RANK, Question, Spot, conditions, rank_and_kind
 from community.search_sql import Answers, Condition, find_entries
+from community.under_way import UnderWay, events_under_way, is_under_way
 from core.clock import iso
 from core.db import Database
 from core.paging import PageInvalid, decode_cursor, encode_cursor, page_size
@@ -76,7 +77,7 @@ async def search(
 ) -> FoundPage:
     """Answers of these kinds: those whose title has all the words first; communities, events, posts; each by its place.
 
-    Events that have not begun, unless a time is given; communities and posts, the newest first, only for a question
+    Events to come or under way, unless a time is given; communities and posts, the newest first, only for a question
     without time, place and price, and posts only for one without tags. Raises SearchInvalid, PageInvalid.
     """
     asked = [kind for kind in ORDER if kind in kinds and question.may_be(kind)]
@@ -94,7 +95,10 @@ async def find_events(
     first: int | None,
     after: str | None,
 ) -> FoundPage:
-    """Events in the order of their start, from now on unless a time is given. Raises SearchInvalid, PageInvalid."""
+    """Events in the order of their start: to come or under way, unless a time is given.
+
+    Raises SearchInvalid, PageInvalid.
+    """
     hunt = Hunt(graph, database, question, [SearchKind.EVENT], viewer_id, now, by_title=False)
     return await hunt.page(page_size(first), after)
 
@@ -149,7 +153,11 @@ READ_LISTED = {
 
 @dataclass(slots=True)
 class Hunt:
-    """One question being answered: candidates by the index, in portions, until the page is full or enough was tried."""
+    """One question being answered: candidates by the index, in portions, until the page is full or enough was tried.
+
+    Its pages are all as of `now` of the first, which the cursors carry: else what begins or ends meanwhile would
+    move from one page to another.
+    """
 
     graph: GraphClient
     database: Database
@@ -158,11 +166,14 @@ class Hunt:
     viewer_id: str | None
     now: datetime
     by_title: bool = True
+    under_way: UnderWay | None = field(default=None, init=False)
 
     async def page(self, size: int, after: str | None) -> FoundPage:
         """A page from the cursor on; shorter than asked only at the end, or where too much was tried in vain."""
-        position = start_of(after)
+        position, self.now = start_of(after, self.now)
         words = self.question.words()
+        if self.question.starts_from is None and SearchKind.EVENT in self.kinds:
+            self.under_way = await events_under_way(self.graph, now=self.now)
         good: list[Answer] = []
         tried, portion = 0, size + 1
         while True:
@@ -170,20 +181,36 @@ class Hunt:
             good += await self.listed(candidates)
             tried += count
             if len(good) > size or position is None or tried >= MOST_CANDIDATES:
-                return page_of(good, size, position, has_words=bool(words))
+                return page_of(good, size, position, self.now, has_words=bool(words))
             portion = min(portion * 2, MOST_AT_ONCE)
 
     async def candidates(
         self, words: Sequence[str], after: Spot | None, limit: int
     ) -> tuple[list[Spot], int, Spot | None]:
-        """The next candidates, how many were looked at, and where to go on after them; None where there are no more."""
+        """The next candidates, how many were looked at, and where to go on after them; None where there are no more.
+
+        What is known to be over is no candidate.
+        """
+        begins = self.under_way.begins if self.under_way else self.now
         asked = [
-            (kind, conditions(self.question, words, kind, now=self.now, after=after, by_title=self.by_title))
+            (
+                kind,
+                conditions(
+                    self.question, words, kind, now=self.now, begins=begins, after=after, by_title=self.by_title
+                ),
+            )
             for kind in self.kinds
         ]
         answers = await self.find([(kind, each) for kind, each in asked if each], limit)
         spots, frontier = up_to_frontier(answers)
-        return spots, sum(each.tried for each in answers), frontier
+        likely = [spot for spot in spots if not self.is_over(spot)]
+        return likely, sum(each.tried for each in answers) - (len(spots) - len(likely)), frontier
+
+    def is_over(self, spot: Spot) -> bool:
+        """Whether this is an event that has begun and was not among those under way a moment ago."""
+        if self.under_way is None or ORDER[spot.kind] != SearchKind.EVENT:
+            return False
+        return self.under_way.is_over(spot.place, spot.id)
 
     async def find(self, asked: Sequence[tuple[SearchKind, list[Condition]]], limit: int) -> list[Answers]:
         """The first answers to each condition: in one statement of SQL, or in one query for each kind."""
@@ -205,10 +232,11 @@ class Hunt:
         return [(spot, row) for spot, row in answers if row is not None and self.fits(spot, row)]
 
     def fits(self, spot: Spot, row: Row) -> bool:
-        """Whether an event still is what was asked for, as the graph says; without a time it has not begun."""
+        """Whether an event still is what was asked for, as the graph says; without a time it is ahead or under way."""
         if ORDER[spot.kind] != SearchKind.EVENT:
             return True
-        if self.question.starts_from is None and row["starts_at"] < iso(self.now):
+        is_ahead = self.question.starts_from is not None or row["starts_at"] >= iso(self.now)
+        if not is_ahead and not is_under_way(row, self.now):
             return False
         place = {"latitude": row["latitude"], "longitude": row["longitude"]}
         return self.question.fits(starts_at=row["starts_at"], price=row["price_points"], **place)
@@ -222,31 +250,31 @@ def up_to_frontier(answers: Sequence[Answers]) -> tuple[list[Spot], Spot | None]
     return sorted(spot for spot in spots if frontier is None or spot <= frontier), frontier
 
 
-def start_of(after: str | None) -> Spot | None:
-    """Where the page begins: behind the cursor."""
-    position = decode_cursor(after, int, int, int)
+def start_of(after: str | None, now: datetime) -> tuple[Spot | None, datetime]:
+    """Where the page begins, behind the cursor, and as of when: to the second, of the first page."""
+    position = decode_cursor(after, int, int, int, int)
     if position is None:
-        return None
-    rank, kind, place = (int(part) for part in position)
-    if not 0 <= place <= LAST_PLACE:
+        return None, now.replace(microsecond=0)
+    rank, kind, place, second = (int(part) for part in position)
+    if not (0 <= place <= LAST_PLACE and 0 <= second <= LAST_SECOND):
         raise PageInvalid(path=("after",), detail="not a cursor of this list")
-    return Spot(rank, kind, place)
+    return Spot(rank, kind, place), datetime.fromtimestamp(second, UTC)
 
 
-def page_of(good: Sequence[Answer], size: int, position: Spot | None, *, has_words: bool) -> FoundPage:
+def page_of(good: Sequence[Answer], size: int, position: Spot | None, now: datetime, *, has_words: bool) -> FoundPage:
     """The page of what was found; `position` is where the search stopped, None at the end of all candidates."""
     kept = good[:size]
     rows = [Found(ORDER[spot.kind], spot.id, score(spot, has_words), row) for spot, row in kept]
-    cursors = [cursor_of(spot) for spot, _ in kept]
+    cursors = [cursor_of(spot, now) for spot, _ in kept]
     if len(good) > size:
         return FoundPage(rows, cursors, cursors[-1], True)
     end = cursors[-1] if cursors else None
-    return FoundPage(rows, cursors, cursor_of(position) if position else end, position is not None)
+    return FoundPage(rows, cursors, cursor_of(position, now) if position else end, position is not None)
 
 
 def score(spot: Spot, has_words: bool) -> float:
     return SCORES.get(spot.rank, SCORE_OF_TEXT) if has_words else 1.0
 
 
-def cursor_of(spot: Spot) -> str:
-    return encode_cursor([spot.rank, spot.kind, spot.place])
+def cursor_of(spot: Spot, now: datetime) -> str:
+    return encode_cursor([spot.rank, spot.kind, spot.place, int(now.timestamp())])

@@ -246,7 +246,7 @@ async def publish_event(graph: GraphClient, *, event_id: str, manager_id: str, n
         if event["status"] != EventStatus.DRAFT or event["ends_at"] <= iso(now):
             raise EventClosed(path=("eventId",))
         await check_manager(tx, event["community_id"], manager_id)
-        public = published_properties(event["community_id"], event_id, now)
+        public = published_properties(event["community_id"], event_id, now=now)
         await tx.run(SET_EVENT, event_id=event_id, properties={"status": EventStatus.PUBLISHED, **public})
         done = audited(event["community_id"], manager_id, "EVENT_PUBLISHED", event_id, key=event_id, now=now)
         await owe_for_events(tx, [event_id], [done], now=now)
@@ -290,22 +290,28 @@ async def cancel_event(graph: GraphClient, *, event_id: str, reason: str, manage
 
 async def call_off(tx: Transaction, event: Row, reason: str, actor: str, now: datetime) -> None:
     """Cancel an event under its lock, or delete it where it is a draft, with everything that this owes."""
-    event_id, community_id = event["id"], event["community_id"]
+    event_id = event["id"]
+    told = telling(NoticeKind.EVENT_CANCELLED, event, "cancelled", reason=reason)
+    effects = await take_off(tx, event, reason, told, now)
+    action = "EVENT_CANCELLED" if effects else "EVENT_DELETED"
+    done = audited(event["community_id"], actor, action, event_id, key=event_id, now=now, reason=reason)
+    await owe_for_events(tx, [event_id], [done, *effects], now=now)
+
+
+async def take_off(tx: Transaction, event: Row, reason: str, told: Effect, now: datetime) -> list[Effect]:
+    """Cancel an event under its lock; returns what this owes besides audit and index: nothing for a draft, which goes.
+
+    `told` is the effect by which the registered learn of it.
+    """
+    event_id = event["id"]
     if event["status"] == EventStatus.DRAFT:
         if event.get("series_id"):
             await tx.run(LEAVE_OUT, series_id=event["series_id"], recurrence_id=event["recurrence_id"])
         await tx.run(DELETE_DRAFT, event_id=event_id)
-        done = audited(community_id, actor, "EVENT_DELETED", event_id, key=event_id, now=now, reason=reason)
-        await owe_for_events(tx, [event_id], [done], now=now)
-        return
+        return []
     properties = {"status": EventStatus.CANCELLED, "cancelled_at": iso(now), "cancel_reason": reason}
     await tx.run(SET_EVENT, event_id=event_id, properties=properties)
-    effects = [
-        audited(community_id, actor, "EVENT_CANCELLED", event_id, key=event_id, now=now, reason=reason),
-        telling(NoticeKind.EVENT_CANCELLED, event, "cancelled", reason=reason),
-        Effect(EVENT_CANCELLED, event_id, {"event_id": event_id}),
-    ]
-    await owe_for_events(tx, [event_id], effects, now=now)
+    return [told, Effect(EVENT_CANCELLED, event_id, {"event_id": event_id})]
 
 
 async def complete_event(graph: GraphClient, *, event_id: str, manager_id: str, now: datetime) -> None:

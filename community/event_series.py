@@ -120,7 +120,7 @@ async def create_event_series(
     async def work(tx: Transaction) -> None:
         await check_manager(tx, community_id, manager_id)
         await check_named(tx, community_id, first)
-        made = await put_series(tx, head, series, now=now)
+        made = await put_series(tx, head, series, announce=True, now=now)
         done = audited(
             community_id,
             manager_id,
@@ -142,15 +142,18 @@ PUT_SERIES = "MERGE (s:EventSeries {id: $id}) SET s += $properties"
 
 
 async def put_series(
-    tx: Transaction, head: Row, series: SeriesDetails, *, taken: Sequence[str] = (), now: datetime
+    tx: Transaction, head: Row, series: SeriesDetails, *, taken: Sequence[str] = (), announce: bool, now: datetime
 ) -> list[str]:
-    """Write the series with the occurrences that are to be made now and are not `taken`; returns their ids."""
+    """Write the series with the occurrences that are to be made now and are not `taken`; returns their ids.
+
+    With `announce` the first of them is shown in feeds.
+    """
     known = max(taken, default="")
     walls = [wall for wall in starts_to_make(series.recurrence, made_until="", now=now) if wall_text(wall) not in taken]
     made_until = max(known, *(wall_text(wall) for wall in walls)) if walls else known
     properties = {**head, **series_properties(series), **progress(series.recurrence, made_until, now)}
     await tx.run(PUT_SERIES, id=head["id"], properties=properties)
-    return await put_occurrences(tx, head, series, walls, now=now)
+    return await put_occurrences(tx, head, series, walls, announce=announce, now=now)
 
 
 def progress(recurrence: Recurrence, made_until: str, now: datetime) -> dict[str, Any]:
@@ -160,17 +163,25 @@ def progress(recurrence: Recurrence, made_until: str, now: datetime) -> dict[str
 
 
 async def put_occurrences(
-    tx: Transaction, head: Row, series: SeriesDetails, walls: Sequence[datetime], *, now: datetime
+    tx: Transaction,
+    head: Row,
+    series: SeriesDetails,
+    walls: Sequence[datetime],
+    *,
+    announce: bool = False,
+    now: datetime,
 ) -> list[str]:
     """Write these occurrences; returns their ids, for which the caller owes what new events cause."""
     rows: list[Row] = []
-    for wall in walls:
+    for number, wall in enumerate(walls):
         event_id = new_id()
         properties = fresh_properties(
             head["community_id"],
             event_id,
             series.occurrence(wall),
             publish=head["publish"],
+            # A feed shows a series once: a year of weeks would be pages of nothing else.
+            announce=announce and number == 0,
             now=now,
             series_id=head["id"],
             recurrence_id=wall_text(wall),

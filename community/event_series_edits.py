@@ -6,22 +6,26 @@
   much as the first. Where its time or place changes, its registered are told; a customer of many is told once.
 - One that the new rule does not have is cancelled, or deleted while it is a draft. What is new is made.
 - What an exception has of its own (updateEvent notes it) stays its own.
+- To cancel from an occurrence on takes no split: what follows is cancelled with it, and the series ends before it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from community.event_changes import (
     EventClosed,
     call_off,
     changed_properties,
+    check_reason,
     check_seats,
     consequences,
     differences,
     lock_event,
     put_walked,
+    take_off,
+    telling,
 )
 from community.event_details import WALKED, camel, check_details, details_of
 from community.event_series import (
@@ -39,8 +43,11 @@ from community.recurrence import ended_before, rest_of, wall_starts, wall_text
 from core.clock import iso
 from core.errors import Conflict, Refusal
 from core.ids import new_id
+from core.notices import NoticeKind
 from graph.client import GraphClient, Row, Transaction
 from graph.owed import Effect
+
+T = TypeVar("T")
 
 SERIES_CHANGED = "系列活动已调整 / The series was changed"
 OPEN = (EventStatus.DRAFT, EventStatus.PUBLISHED)
@@ -97,8 +104,6 @@ async def update_this_and_following(
 
     async def work(tx: Transaction) -> str:
         event = await lock_event(tx, event_id, manager_id, now)
-        if not event.get("series_id"):
-            raise EventNotInSeries(path=("eventId",))
         await check_manager(tx, event["community_id"], manager_id)
         split = await split_at(tx, event, change, new_series, now)
         first = check_series(split.new, now)
@@ -123,6 +128,11 @@ async def update_this_and_following(
         await owe_for_events(tx, [*(one["id"] for one in split.events), *made], [done, *effects], now=now)
         return split.series_id
 
+    return await in_its_series(graph, event_id, work)
+
+
+async def in_its_series(graph: GraphClient, event_id: str, work: Callable[[Transaction], Awaitable[T]]) -> T:
+    """Do the work in one transaction, again where the event has changed its series meanwhile."""
     for _ in range(MOST_ATTEMPTS):
         try:
             return await graph.transact(work, contended=event_id, timeout=TIMEOUT_SECONDS)
@@ -140,14 +150,22 @@ ORDER BY event.recurrence_id
 """
 
 
-async def split_at(tx: Transaction, event: Row, change: SeriesChange, new_series: str, now: datetime) -> Split:
-    """Lock the series and what follows in it, and read what it is to become."""
+async def lock_following(tx: Transaction, event: Row, now: datetime) -> tuple[Row, list[Row]]:
+    """Lock the series and its events from this one on; raises EventNotInSeries, SeriesMoved."""
+    if not event.get("series_id"):
+        raise EventNotInSeries(path=("eventId",))
     head = await lock_series(tx, event["series_id"], now)
-    old = series_of(head)
     rows = await tx.run(LOCK_FOLLOWING, series_id=event["series_id"], **{"from": event["recurrence_id"]}, now=iso(now))
     events = [row["event"] for row in rows]
     if event["id"] not in {one["id"] for one in events}:
         raise SeriesMoved
+    return head, events
+
+
+async def split_at(tx: Transaction, event: Row, change: SeriesChange, new_series: str, now: datetime) -> Split:
+    """Lock the series and what follows in it, and read what it is to become."""
+    head, events = await lock_following(tx, event, now)
+    old = series_of(head)
     begin = next((one for one in events if is_open(one, now) and is_ahead(one, old, now)), None)
     if begin is None:
         raise EventClosed(path=("eventId",))
@@ -205,6 +223,7 @@ async def move_events(tx: Transaction, split: Split, change_id: str, now: dateti
     rows: list[Row] = []
     effects: list[Effect] = []
     walked: dict[str, list[str]] = {name: [] for name in WALKED}
+    announce = True
     for event in split.events:
         wall = datetime.fromisoformat(event["recurrence_id"])
         target = wall_text(wall + split.shift)
@@ -214,8 +233,9 @@ async def move_events(tx: Transaction, split: Split, change_id: str, now: dateti
         if is_open(event, now):
             properties |= edited(event, split, wall, change_id, walked, effects)
             if split.publish and event["status"] == EventStatus.DRAFT:
-                public = published_properties(event["community_id"], event["id"], now)
+                public = published_properties(event["community_id"], event["id"], announce=announce, now=now)
                 properties |= {"status": EventStatus.PUBLISHED, **public}
+                announce = False
         rows.append({"id": event["id"], "properties": properties})
     await tx.run(SET_EVENTS, rows=rows)
     example = split.new.occurrence(split.new.recurrence.start)
@@ -266,13 +286,75 @@ END_SERIES = "MATCH (s:EventSeries {id: $id}) SET s += $properties"
 async def write_series(tx: Transaction, split: Split, kept: Sequence[str], now: datetime) -> list[str]:
     """Write the series from the split on, and end the one before; returns the ids of what is new in it."""
     if split.series_id != split.head["id"]:
-        ended = replace(split.old, recurrence=ended_before(split.old.recurrence, split.start))
-        properties = {**series_properties(ended), "extend_at": None}
-        await tx.run(END_SERIES, id=split.head["id"], properties=properties)
+        await end_series(tx, split.head["id"], split.old, split.start)
     head = {
         "id": split.series_id,
         "community_id": split.head["community_id"],
         "publish": split.publish,
         "created_at": iso(now),
     }
-    return await put_series(tx, head, split.new, taken=kept, now=now)
+    # Drafts that were kept are announced with their publication.
+    announce = split.publish and not split.head["publish"] and not kept
+    return await put_series(tx, head, split.new, taken=kept, announce=announce, now=now)
+
+
+async def end_series(tx: Transaction, series_id: str, series: SeriesDetails, start: datetime) -> None:
+    """Let a series end before one of its occurrences; one that ends before its first keeps its rule as a record."""
+    ended = series
+    if start != series.recurrence.start:
+        ended = replace(series, recurrence=ended_before(series.recurrence, start))
+    await tx.run(END_SERIES, id=series_id, properties={**series_properties(ended), "extend_at": None})
+
+
+async def cancel_this_and_following(
+    graph: GraphClient, *, event_id: str, reason: str, manager_id: str, now: datetime
+) -> None:
+    """Call off an occurrence and all that follow, and end their series before it; drafts are deleted.
+
+    Whoever is registered for several of them is told once. Cancelling twice is cancelling once. Raises NotFound,
+    EventNotInSeries, EventInvalid, or EventClosed for an occurrence that is over.
+    """
+    text, change_id = check_reason(reason), new_id()
+
+    async def work(tx: Transaction) -> None:
+        event = await lock_event(tx, event_id, manager_id, now)
+        head, events = await lock_following(tx, event, now)
+        if event["status"] != EventStatus.CANCELLED and not goes_on(event, now):
+            raise EventClosed(path=("eventId",))
+        closing = [one for one in events if goes_on(one, now)]
+        if not closing and not head.get("extend_at"):
+            return
+        effects = await take_all_off(tx, closing, text, change_id, now)
+        await end_series(tx, head["id"], series_of(head), datetime.fromisoformat(event["recurrence_id"]))
+        done = audited(
+            event["community_id"],
+            manager_id,
+            "SERIES_CANCELLED",
+            head["id"],
+            key=change_id,
+            now=now,
+            kind="EventSeries",
+            reason=text,
+            event_id=event_id,
+            cancelled=len(closing),
+        )
+        await owe_for_events(tx, [one["id"] for one in closing], [done, *effects], now=now)
+
+    await in_its_series(graph, event_id, work)
+
+
+def goes_on(event: Row, now: datetime) -> bool:
+    """Whether there is something to call off: neither cancelled nor over."""
+    return event["status"] in OPEN and event["ends_at"] > iso(now)
+
+
+async def take_all_off(
+    tx: Transaction, events: Sequence[Row], reason: str, change_id: str, now: datetime
+) -> list[Effect]:
+    """Cancel these events; the notice names the first of them, from which on nothing takes place."""
+    first = next((one["id"] for one in events if one["status"] == EventStatus.PUBLISHED), None)
+    effects: list[Effect] = []
+    for event in events:
+        told = telling(NoticeKind.SERIES_CANCELLED, event, change_id, event_id=first, reason=reason)
+        effects += await take_off(tx, event, reason, told, now)
+    return effects

@@ -70,13 +70,20 @@ async def create_event(
 
 
 def fresh_properties(
-    community_id: str, event_id: str, details: EventDetails, *, publish: bool, now: datetime, **more: Any
+    community_id: str,
+    event_id: str,
+    details: EventDetails,
+    *,
+    publish: bool,
+    announce: bool = True,
+    now: datetime,
+    **more: Any,
 ) -> dict[str, Any]:
     """All properties of a new event's node but its id."""
     status = EventStatus.PUBLISHED if publish else EventStatus.DRAFT
     orders = {
         "order": order_of(community_id, iso(details.starts_at), event_id),
-        **(published_properties(community_id, event_id, now) if publish else {}),
+        **(published_properties(community_id, event_id, announce=announce, now=now) if publish else {}),
     }
     head = {"community_id": community_id, "status": status, "created_at": iso(now)}
     return {**stored(details), **FRESH, **head, **orders, **more}
@@ -87,9 +94,10 @@ def order_of(community_id: str, starts_at: str, event_id: str) -> str:
     return f"{community_id}:{starts_at}:{event_id}"
 
 
-def published_properties(community_id: str, event_id: str, now: datetime) -> dict[str, Any]:
-    """What publishing adds; `feed_order` is by what a feed pages events: when they became public."""
-    return {"published_at": iso(now), "feed_order": f"{community_id}:{iso(now)}:{event_id}"}
+def published_properties(community_id: str, event_id: str, *, announce: bool = True, now: datetime) -> dict[str, Any]:
+    """What publishing adds; `feed_order` is by what a feed pages what is announced: of a series the first event."""
+    published = {"published_at": iso(now)}
+    return {**published, "feed_order": f"{community_id}:{iso(now)}:{event_id}"} if announce else published
 
 
 MANAGED_COMMUNITY = """

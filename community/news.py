@@ -39,9 +39,10 @@ WITH p LIMIT $most
 RETURN count(p) AS found
 """
 
+# What the feed shows: of a series its first event only.
 NEW_EVENTS = """
 MATCH (e:Event)
-WHERE e.feed_order > $begins AND e.feed_order < $ends AND e.status = 'PUBLISHED'
+WHERE e.feed_order > $begins AND e.feed_order < $ends AND e.status <> 'DRAFT'
 WITH e LIMIT $most
 RETURN count(e) AS found
 """

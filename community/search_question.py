@@ -83,11 +83,12 @@ class Question:
             groups.append(cells_around(self.near))
         return groups
 
-    def places(self, kind: SearchKind, now: datetime) -> tuple[int, int]:
-        """The places between which answers stand, both exclusive, to the second."""
+    def places(self, kind: SearchKind, now: datetime, begins: datetime) -> tuple[int, int]:
+        """The places between which answers stand, both exclusive, to the second; for events without `starts_from`
+        they begin at `begins`."""
         if kind != SearchKind.EVENT:
             return (seconds_of(kind, now + CLOCKS_DIFFER) << ID_BITS) - 1, LAST_PLACE
-        low = (seconds_of(kind, self.starts_from or now) << ID_BITS) - 1
+        low = (seconds_of(kind, self.starts_from or begins) << ID_BITS) - 1
         if self.starts_to is None:
             return low, LAST_PLACE
         return low, min((seconds_of(kind, self.starts_to) + 1) << ID_BITS, LAST_PLACE)
@@ -118,6 +119,7 @@ def conditions(
     kind: SearchKind,
     *,
     now: datetime,
+    begins: datetime,
     after: Spot | None,
     by_title: bool,
 ) -> list[Condition]:
@@ -128,7 +130,7 @@ def conditions(
     """
     found: list[Condition] = []
     number = ORDER.index(kind)
-    low, high = question.places(kind, now)
+    low, high = question.places(kind, now, begins)
     for rank in ranks(kind, words, by_title):
         if after is not None and (rank, number) < (after.rank, after.kind):
             continue

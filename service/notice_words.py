@@ -97,6 +97,14 @@ WORDS: dict[NoticeKind, Words] = {
         ("“{event}”已取消", "{event} is cancelled"),
         ("很抱歉，活动已取消。{reason}", "We are sorry: the event will not take place. {reason}"),
     ),
+    NoticeKind.SERIES_CANCELLED: Words(
+        ("系列活动取消", "Cancelled series"),
+        ("“{event}”系列活动已取消", "The series {event} is cancelled"),
+        (
+            "很抱歉，{start}及之后的各场均已取消。{reason}",
+            "We are sorry: none of it will take place from {start} on. {reason}",
+        ),
+    ),
     NoticeKind.EVENT_REMINDER: Words(
         ("活动提醒", "Reminders"),
         ("“{event}”即将开始", "{event} starts soon"),

@@ -38,7 +38,7 @@ from core.audit import ACT_AUDITED, record_act
 from core.clock import parse_instant, utc_now
 from core.db import Database, Session
 from core.facts import FACT_RECORDED, OWN_SOURCE, Fact, NewFact, record_facts
-from core.notices import NOTICE_OWED
+from core.notices import NOTICE_OWED, NoticeKind
 from customers.profiles import profile
 from graph.client import GraphClient
 from loyalty.charges import ChargeOver, charge_event, refund_all, refund_event
@@ -282,10 +282,10 @@ async def on_event_changed(work: Work) -> None:
     """Tell one page of an event's registered; each of them is told once of a change, however often this runs."""
     event_id, change_id, kind = (work.payload[name] for name in ("event_id", "change_id", "kind"))
     ids = await concerned(work.graph, event_id, after=work.payload.get("after", ""), limit=PAGE)
-    data = {**work.payload["data"], "event_id": event_id}
+    data = {"event_id": event_id, **work.payload["data"]}
     for customer_id in ids:
         # A change of a whole series has one id for all its events, so that its regulars are told once.
-        about = change_id if kind == "EVENT_CHANGED" else event_id
+        about = event_id if kind == NoticeKind.EVENT_CANCELLED else change_id
         notice = {"customer_id": customer_id, "kind": kind, "data": data}
         await on_notice_owed(replace(work, key=f"{kind.lower()}:{about}:{customer_id}", payload=notice))
     await owe_next_page(work, EVENT_CHANGED, f"{event_id}:{change_id}", ids)

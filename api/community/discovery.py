@@ -46,7 +46,12 @@ Text = Annotated[
 ]
 Near = Annotated[NearInput | None, strawberry.argument(description="Only events inside this circle.")]
 From = Annotated[
-    datetime | None, strawberry.argument(name="from", description="Only events that start then or later; default: now.")
+    datetime | None,
+    strawberry.argument(
+        name="from",
+        description="Only events that start then or later; default: those to come, and those under way that began "
+        "within 24 hours.",
+    ),
 ]
 To = Annotated[datetime | None, strawberry.argument(description="Only events that start before.")]
 First = Annotated[int | None, strawberry.argument(description="How many, 1 to 100; default 20.")]

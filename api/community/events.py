@@ -19,6 +19,7 @@ from api.refusals import Refusal, refusals
 from api.relay import Connection, Node, global_id, local_id
 from community.event_changes import cancel_event, complete_event, publish_event, update_event
 from community.event_details import NAMES, AttendanceMode
+from community.event_series_edits import cancel_this_and_following
 from community.events import EventStatus, create_event
 from community.feedback import FEWEST_FOR_AVERAGE
 from community.seats import Channel, RegistrationStatus
@@ -236,6 +237,10 @@ class PublishEventSuccess:
 class CancelEventInput:
     event_id: strawberry.ID = strawberry.field(description="Global id of the event.")
     reason: str = strawberry.field(description="Why, for those who registered; 1 to 500 characters.")
+    following: bool = strawberry.field(
+        description="Whether all later occurrences of its series go too; the series then ends before this one.",
+        default=False,
+    )
 
 
 @strawberry.type(description="The event is called off; its registrations stay, and the registered are told.")
@@ -309,12 +314,15 @@ class EventMutations:
         await publish_event(context.graph, event_id=event_id, manager_id=await context.customer_id(), now=context.now)
         return PublishEventSuccess(event=await changed_event(info, event_id, "event.published"))
 
-    @strawberry.mutation(description="Call an event off and tell the registered; a draft is deleted.")
+    @strawberry.mutation(
+        description="Call an event off, or all that follow in its series too, and tell the registered; drafts go."
+    )
     @refusals
     async def cancel_event(self, info: Info, input: CancelEventInput) -> CancelEventResult:
         context = info.context
         event_id = local_id("Event", input.event_id, "input", "eventId")
-        await cancel_event(
+        cancel = cancel_this_and_following if input.following else cancel_event
+        await cancel(
             context.graph,
             event_id=event_id,
             reason=input.reason,

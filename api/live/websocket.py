@@ -6,13 +6,13 @@ as they are. Here each operation has a context of its own, errors go the way of 
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any, cast
 
 import orjson
 import structlog
 from graphql import GraphQLError
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDisconnected
 
 from api.auth import bearer
 from api.context import Context, Language
@@ -222,7 +222,12 @@ class Connection:
             log.exception("stream_failed")
         # The id is free before its last message is out, so that the client may use it again at once.
         self.operations.pop(name, None)
-        await self.send(end)
+        with suppress(WebSocketDisconnect):
+            await self.send(end)
 
     async def send(self, message: dict[str, Any]) -> None:
-        await self.socket.send({"type": "websocket.send", "text": orjson.dumps(message).decode()})
+        """Raises WebSocketDisconnect where the client has left, even before we came to know of it."""
+        try:
+            await self.socket.send({"type": "websocket.send", "text": orjson.dumps(message).decode()})
+        except WebSocketDisconnected as error:
+            raise WebSocketDisconnect(1006) from error

@@ -47,6 +47,10 @@ mutation($items: [CheckInItemInput!]!) {
 }
 """
 HOST = "MATCH (c:Customer {id: $c}), (e:Event {id: $e}) CREATE (c)-[:HOSTS_EVENT]->(e)"
+JOIN_HOST = """
+MATCH (c:Customer {id: $c}), (k:Community)-[:HOSTS]->(:Event {id: $e})
+CREATE (c)-[:MEMBER_OF {key: k.id + ':' + $c, role: 'MEMBER'}]->(k)
+"""
 
 
 async def code_of(caller: Caller, event: str) -> dict[str, Any] | None:
@@ -76,10 +80,13 @@ def minted(system: System, event: str, name: str, *, at: datetime) -> str:
 
 
 async def test_a_code_is_shown_to_its_owner_and_taken_once_at_its_event(system: System, unique: str) -> None:
-    people = await crowd(system, unique, "owner", "host", "lin", "wu")
+    people = await crowd(system, unique, "owner", "host", "left", "lin", "wu")
     event = await make_list(system, f"owner-{unique}")
     other = await make_list(system, f"owner-{unique}")
-    await system.edge.graph.write(HOST, c=local_of(f"host-{unique}"), e=event)
+    for host in ("host", "left"):
+        await system.edge.graph.write(HOST, c=local_of(f"{host}-{unique}"), e=event)
+    # Who hosted and has left the community is an outsider again.
+    await system.edge.graph.write(JOIN_HOST, c=local_of(f"host-{unique}"), e=event)
     await register(people["lin"], event)
     await register(people["wu"], event)
     assert await code_of(people["wu"], event) is None
@@ -101,7 +108,7 @@ async def test_a_code_is_shown_to_its_owner_and_taken_once_at_its_event(system: 
     assert (await check_in(people["owner"], code=old))["code"] == "CODE_EXPIRED"
     waiting = minted(system, event, f"wu-{unique}", at=utc_now())
     assert (await check_in(people["owner"], code=waiting))["code"] == "NOT_REGISTERED"
-    for intruder in (people["lin"], people["wu"]):
+    for intruder in (people["lin"], people["wu"], people["left"]):
         assert (await check_in(intruder, code=shown["code"]))["code"] == "NOT_FOUND"
     assert await state(system) == before
 

@@ -45,6 +45,7 @@ CANCEL = """
 mutation($id: ID!) { cancelEvent(input: {eventId: $id, reason: "Storm"}) {
   __typename ... on CancelEventSuccess { event { status cancelReason } } ... on Refusal { code path } } }
 """
+CANCEL_FOLLOWING = CANCEL.replace('reason: "Storm"', 'reason: "Storm", following: true')
 COMPLETE = """
 mutation($id: ID!) { completeEvent(input: {eventId: $id}) {
   __typename ... on CompleteEventSuccess { event { status } } ... on Refusal { code path } } }
@@ -76,6 +77,7 @@ query($id: ID!) { eventStatistics(eventId: $id) {
   channels { channel seats capacity funnel { total } }
   attendanceRate noShowRate ratingAverage ratingCount ratingDistribution registrationsPerDay { day registrations } } }
 """
+TOLD = "{ viewer { notifications { edges { node { kind title subject { id } } } } } }"
 READ = "query($id: ID!) { event(id: $id) { " + EVENT + " feedback(first: 2) { edges { node { rating comment } } } } }"
 NODE = "query($id: ID!) { node(id: $id) { __typename id ... on Event { link title } ... on EventSeries { rule } } }"
 
@@ -233,6 +235,32 @@ async def test_cancelling_tells_the_registered_and_a_draft_is_gone(system: Syste
     assert (await one.manager.ask(READ, id=draft["id"]))["event"] is None
 
 
+async def test_a_series_is_called_off_over_http(system: System, scene: SetScene) -> None:
+    """Given six weeks of which a member takes part in all, when the third on are cancelled, they hear of it once."""
+    one = await scene()
+    series = (await one.manager.ask(SERIES, input=one.series()))["createEventSeries"]["series"]
+    occurrences = [edge["node"]["id"] for edge in series["occurrences"]["edges"]]
+    for id in occurrences:
+        await put_registrations(system.edge.graph, split_id(id)[1], [one.member_id])
+    single = await one.create()
+    refusal = (await one.manager.ask(CANCEL_FOLLOWING, id=single["id"]))["cancelEvent"]
+    assert refusal == {"__typename": "Refusal", "code": "EVENT_NOT_IN_SERIES", "path": ["input", "eventId"]}
+    for intruder in (one.member, one.outsider):
+        refusal = (await intruder.ask(CANCEL_FOLLOWING, id=occurrences[2]))["cancelEvent"]
+        assert refusal == {"__typename": "Refusal", "code": "NOT_FOUND", "path": ["input", "eventId"]}
+    assert (await one.member.ask(READ, id=occurrences[2]))["event"]["status"] == "PUBLISHED"
+    for _ in range(2):
+        answer = (await one.manager.ask(CANCEL_FOLLOWING, id=occurrences[2]))["cancelEvent"]
+        assert answer["event"] == {"status": "CANCELLED", "cancelReason": "Storm"}
+    states = [(await one.member.ask(READ, id=id))["event"]["status"] for id in occurrences]
+    assert states == ["PUBLISHED", "PUBLISHED", "CANCELLED", "CANCELLED"]
+    await system.work()
+    told = (await one.member.ask(TOLD))["viewer"]["notifications"]["edges"]
+    assert [edge["node"]["kind"] for edge in told] == ["SERIES_CANCELLED"]
+    assert told[0]["node"]["title"] == "The series Book club is cancelled"
+    assert told[0]["node"]["subject"] == {"id": occurrences[2]}
+
+
 async def test_a_series_over_http(system: System, scene: SetScene) -> None:
     """Given six weeks, then they page, the third on is renamed as a series of its own, and node knows both."""
     one = await scene()
@@ -335,6 +363,7 @@ async def test_nobody_but_managers_changes_anything(system: System, scene: SetSc
             refusal = (await intruder.ask(UPDATE, input={"eventId": id, "venue": "x"}))["updateEvent"]
             assert (refusal["code"], refusal["path"]) == ("NOT_FOUND", ["input", "eventId"])
         for id in (occurrence, absent):
+            assert (await intruder.ask(CANCEL_FOLLOWING, id=id))["cancelEvent"]["code"] == "NOT_FOUND"
             refusal = await intruder.ask(FOLLOWING, input={"eventId": id, "venue": "x"})
             assert refusal["updateThisAndFollowingEvents"]["code"] == "NOT_FOUND"
         assert (await intruder.ask(CREATE, input=one.input()))["createEvent"]["code"] == "NOT_FOUND"

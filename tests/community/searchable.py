@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from community.search_documents import index_effect, index_nodes
@@ -59,6 +59,7 @@ class SearchableCommunity(Thing):
 class SearchableEvent(Thing):
     community: SearchableCommunity
     starts_at: datetime
+    lasts: timedelta = timedelta()
     status: str = "PUBLISHED"
     latitude: float | None = None
     longitude: float | None = None
@@ -115,7 +116,7 @@ def event_properties(event: SearchableEvent) -> dict[str, Any]:
         "title_en": "",
         "description_zh": event.text,
         "starts_at": iso(event.starts_at),
-        "ends_at": iso(event.starts_at),
+        "ends_at": iso(event.starts_at + event.lasts),
         "time_zone": "Asia/Shanghai",
         "status": event.status,
         "registered": 0,

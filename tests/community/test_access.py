@@ -17,6 +17,7 @@ from community.access import (
     is_member,
     may_read,
     may_see,
+    runs_event,
 )
 from graph.client import GraphClient
 
@@ -32,6 +33,8 @@ def test_the_rules_in_plain_words() -> None:
         assert may_see(visibility, role) == (not private or inside or role == "INVITED")
         assert may_read(visibility, role) == (not private or inside)
         assert is_listed(visibility, role) == (visibility == "PUBLIC" or inside)
+        # A host runs an event while a member; whoever left keeps the name on it, and sees no list of people.
+        assert [runs_event(role, hosts=hosts) for hosts in (True, False)] == [inside, role in ("OWNER", "MANAGER")]
     assert len(MEMBERS) == 5
 
 

@@ -17,7 +17,7 @@ from community.search_keys import Area, SearchKind, distance, place_of
 from community.search_text import SearchInvalid, terms_of
 from core.db import Database
 from core.ids import new_id
-from core.paging import PageInvalid
+from core.paging import PageInvalid, encode_cursor
 from graph.client import GraphClient
 from tests.community.places import make_customers
 from tests.community.searchable import (
@@ -108,7 +108,8 @@ def make_event(
         **texts(dice, word, tags),
         community=community,
         status=status,
-        starts_at=NOW + timedelta(minutes=dice.randrange(-10_000, 100_000)),
+        starts_at=NOW + timedelta(minutes=dice.randrange(*dice.choice([(-3_000, 0), *[(-5_000, 100_000)] * 4]))),
+        lasts=timedelta(hours=dice.choice([0, 2, 12, 60])),
         latitude=SHANGHAI[0] + dice.uniform(-1, 1) if has_place else None,
         longitude=SHANGHAI[1] + dice.uniform(-1, 1) if has_place else None,
         price=dice.choice([None, 100]),
@@ -146,7 +147,11 @@ def fits(thing: Thing, question: Question, world: World) -> bool:
         return False
     if not isinstance(thing, SearchableEvent):
         return not (question.near or question.starts_from or question.starts_to or question.free_only)
-    if thing.starts_at < (question.starts_from or NOW):
+    if question.starts_from and thing.starts_at < question.starts_from:
+        return False
+    began, ended = thing.starts_at < NOW, thing.starts_at + thing.lasts <= NOW
+    is_long = thing.starts_at < NOW - timedelta(hours=24)
+    if not question.starts_from and began and (ended or is_long or thing.status != "PUBLISHED"):
         return False
     if question.starts_to and thing.starts_at >= question.starts_to:
         return False
@@ -208,10 +213,11 @@ async def one_page(
     kinds: Sequence[SearchKind] | None = None,
     size: int = 100,
     after: str | None = None,
+    now: datetime = NOW,
 ) -> FoundPage:
     if kinds is None:
-        return await find_events(graph, database, question, viewer_id=viewer, now=NOW, first=size, after=after)
-    return await search(graph, database, question, kinds, viewer_id=viewer, now=NOW, first=size, after=after)
+        return await find_events(graph, database, question, viewer_id=viewer, now=now, first=size, after=after)
+    return await search(graph, database, question, kinds, viewer_id=viewer, now=now, first=size, after=after)
 
 
 async def test_everyone_finds_what_the_model_says(graph: GraphClient, database: Database, world: World) -> None:
@@ -337,6 +343,38 @@ async def test_pages_do_not_shift_when_others_are_inserted(graph: GraphClient, d
     assert len(found) > 30
 
 
+async def test_what_begins_and_ends_meanwhile_stays_on_its_page(
+    graph: GraphClient, database: Database, unique: str
+) -> None:
+    """Given a page an hour after the one before, then both are as of the first; and a new search is as of then."""
+    word, community = "w" + unique.replace("-", ""), SearchableCommunity(title="Club", created_at=NOW)
+
+    def at(minute: int, hours: float, *, in_title: bool, status: str = "PUBLISHED") -> SearchableEvent:
+        names = {"title": word} if in_title else {"title": "Walk", "text": word}
+        start, lasts = NOW + timedelta(minutes=minute), timedelta(hours=hours)
+        return SearchableEvent(**names, community=community, starts_at=start, lasts=lasts, status=status)
+
+    titled = [at(minute, hours, in_title=True) for minute, hours in ((-600, 12), (-30, 1), (30, 0.25), (90, 1))]
+    others = [at(minute, hours, in_title=False) for minute, hours in ((-1_439, 48), (-20, 0.75), (15, 0.5), (120, 1))]
+    over = [at(-60, 0.5, in_title=True), at(-1_441, 48, in_title=True), at(-30, 2, in_title=True, status="COMPLETED")]
+    await put(graph, database, community, *titled, *others, *over)
+    question, asked = Question(text=word), [event.id for event in (*titled, *others)]
+    found: list[str] = []
+    after, now = None, NOW
+    while True:
+        page = await one_page(
+            graph, database, question, viewer=None, kinds=[SearchKind.EVENT], size=2, after=after, now=now
+        )
+        found += [row.id for row in page.rows]
+        if not page.has_next:
+            break
+        after, now = page.end, now + timedelta(hours=1)
+    assert found == asked
+    fresh = await one_page(graph, database, question, viewer=None, now=NOW + timedelta(hours=1))
+    left = [titled[0], titled[3], others[3]]
+    assert [row.id for row in fresh.rows] == [event.id for event in left]
+
+
 async def test_many_that_may_not_be_found_end_the_page_and_not_the_search(
     graph: GraphClient, database: Database, unique: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -375,7 +413,7 @@ async def test_what_cannot_be_asked(graph: GraphClient, database: Database) -> N
         with pytest.raises(SearchInvalid) as caught:
             await one_page(graph, database, question, viewer=None)
         assert caught.value.path == path
-    for cursor in ("x", "WzEsMiwtMV0"):
+    for cursor in ("x", "WzEsMiwtMV0", encode_cursor([0, 1, -1, 0]), encode_cursor([0, 1, 1, 2**40])):
         with pytest.raises(PageInvalid):
             await one_page(graph, database, Question(), viewer=None, after=cursor)
     assert index_effect("Event", [new_id()]).topic == SEARCH_INDEX

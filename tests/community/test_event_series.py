@@ -11,7 +11,14 @@ from community.access import MemberRole
 from community.event_changes import CapacityTaken, EventClosed, cancel_event, update_event
 from community.event_details import EventInvalid
 from community.event_series import create_event_series, extend_series, occurrences_of, read_series
-from community.event_series_edits import EventNotInSeries, SeriesChange, update_this_and_following
+from community.event_series_edits import (
+    EventNotInSeries,
+    SeriesChange,
+    cancel_this_and_following,
+    update_this_and_following,
+)
+from community.feed import feed_of
+from community.news import news_of
 from community.recurrence import wall_of
 from core.clock import iso, parse_instant, utc_now
 from core.errors import KinshipError, NotFound
@@ -299,8 +306,46 @@ async def test_drafts_of_a_series_are_published_together_and_one_left_out_stays_
     after = await events_in(graph, series)
     assert [event["id"] for event in after] == [event["id"] for event in events if event != events[2]]
     assert {event["status"] for event in after} == {"PUBLISHED"}
-    assert all(event["feed_order"].startswith(community) for event in after)
+    assert all("published_at" in event for event in after)
+    assert announced(after) == [after[0]["id"]]
     assert series in await read_series(graph, [series], viewer_id=member)
+
+
+def announced(events: list[Row]) -> list[str]:
+    """Ids of those that a feed shows."""
+    return [event["id"] for event in events if event.get("feed_order")]
+
+
+async def test_a_feed_shows_a_series_once(graph: GraphClient) -> None:
+    """Given a year of weeks that is extended and edited, then feed and digest know of one new event."""
+    community, manager, member = await make_managed(graph)
+    begins = utc_now()
+    series = await make(graph, community, manager, "FREQ=DAILY", monday(0))
+    first, *others = await events_in(graph, series)
+    assert first["feed_order"] == f"{community}:{first['published_at']}:{first['id']}"
+    assert {event["published_at"] for event in others} == {first["published_at"]}
+    assert await extend_series(graph, series, now=utc_now() + timedelta(days=30)) > 0
+    start = datetime.fromisoformat(others[20]["recurrence_id"]).replace(hour=18)
+    await following(graph, others[20], manager, starts_at_local=start, rule="FREQ=DAILY;INTERVAL=2", publish=True)
+    await following(graph, first, manager, rule="FREQ=WEEKLY;COUNT=30")
+    everything = [row["event"] for row in await graph.read(ALL_EVENTS, id=community)]
+    assert len({event["series_id"] for event in everything}) == 2
+    assert announced(everything) == [first["id"]]
+    page = await feed_of(graph, member, first=20, after=None)
+    assert [row["key"] for row in page.rows] == [first["id"]]
+    assert await news_of(graph, community, begins=begins, ends=utc_now()) == (0, 1)
+
+
+async def test_drafts_that_a_new_rule_leaves_out_are_announced_by_what_replaces_them(graph: GraphClient) -> None:
+    """Given drafts all of which the published rule leaves out, then the first of the new events is in the feed."""
+    community, manager, _ = await make_managed(graph)
+    series = await make(graph, community, manager, "FREQ=WEEKLY;COUNT=3", monday(1), publish=False)
+    drafts = await events_in(graph, series)
+    assert announced(drafts) == []
+    out = [event["recurrence_id"] for event in drafts]
+    await following(graph, drafts[0], manager, publish=True, rule="FREQ=WEEKLY;COUNT=6", exdates=out)
+    events = await events_in(graph, series)
+    assert (len(events), announced(events)) == (3, [events[0]["id"]])
 
 
 async def test_refused_edits_change_nothing(graph: GraphClient) -> None:
@@ -331,6 +376,97 @@ async def test_refused_edits_change_nothing(graph: GraphClient) -> None:
         await following(graph, single, manager, template={"venue": "x"})
     moved = await following(graph, events[0], manager, starts_at_local=tuesday, rule="FREQ=WEEKLY;COUNT=4;BYDAY=TU")
     assert [event["id"] for event in await events_in(graph, moved)] == [event["id"] for event in events]
+
+
+async def cancel_following(graph: GraphClient, event: Row, manager: str, reason: str = "The hall closes") -> None:
+    await cancel_this_and_following(graph, event_id=event["id"], reason=reason, manager_id=manager, now=utc_now())
+
+
+async def test_a_series_is_called_off_from_an_occurrence_on(graph: GraphClient) -> None:
+    """Given an endless series, when it is cancelled from the tenth on, then nine stay and none is ever made again."""
+    community, manager, _ = await make_managed(graph)
+    series = await make(graph, community, manager, "FREQ=DAILY", monday(1))
+    events = await events_in(graph, series)
+    await cancel_event(graph, event_id=events[12]["id"], reason="Holiday", manager_id=manager, now=utc_now())
+    for _ in range(2):
+        await cancel_following(graph, events[9], manager)
+    after = await events_in(graph, series)
+    assert [event["id"] for event in after] == [event["id"] for event in events]
+    assert {event["status"] for event in after[:9]} == {"PUBLISHED"}
+    assert {event["status"] for event in after[9:]} == {"CANCELLED"}
+    reasons = Counter(event["cancel_reason"] for event in after[9:])
+    assert reasons == {"The hall closes": len(events) - 10, "Holiday": 1}
+    assert await extend_series(graph, series, now=utc_now() + timedelta(days=100)) == 0
+    found = (await read_series(graph, [series], viewer_id=None))[series]
+    last = datetime.fromisoformat(events[9]["recurrence_id"]) - timedelta(seconds=1)
+    assert found["rule"] == f"FREQ=DAILY;UNTIL={last:%Y%m%dT%H%M%S}"
+    owed = await owed_about(graph, series)
+    assert [row["payload"].count("SERIES_CANCELLED") for row in owed if "CANCELLED" in row["payload"]] == [1]
+    # What is left may change, and does not come to life again.
+    await following(graph, events[5], manager, template={"venue": "Garden"})
+    everything = [row["event"] for row in await graph.read(ALL_EVENTS, id=community)]
+    assert [event.get("venue") for event in everything[5:11]] == ["Garden"] * 4 + [None] * 2
+    assert len(everything) == len(events)
+    with pytest.raises(EventClosed):
+        await following(graph, events[9], manager, template={"venue": "Garden"})
+
+
+async def test_all_of_a_series_is_called_off_at_its_first_and_drafts_are_gone(graph: GraphClient) -> None:
+    community, manager, _ = await make_managed(graph)
+    series = await make(graph, community, manager, "FREQ=WEEKLY;COUNT=6", monday(1))
+    await cancel_following(graph, (await events_in(graph, series))[0], manager)
+    assert {event["status"] for event in await events_in(graph, series)} == {"CANCELLED"}
+    drafts = await make(graph, community, manager, "FREQ=WEEKLY;COUNT=6", monday(1), publish=False)
+    first, second, third, *_ = await events_in(graph, drafts)
+    await cancel_following(graph, third, manager)
+    assert [event["id"] for event in await events_in(graph, drafts)] == [first["id"], second["id"]]
+    found = (await read_series(graph, [drafts], viewer_id=manager))[drafts]
+    assert (found["rule"], found["exdates"]) == ("FREQ=WEEKLY;COUNT=2", [])
+
+
+async def test_a_series_is_not_called_off_by_others_nor_where_there_is_none(graph: GraphClient) -> None:
+    """Given a moderator, a member, no reason, a single event and one that is over, then nothing changes."""
+    community, manager, member = await make_managed(graph)
+    (moderator,) = await make_customers(graph, 1)
+    await add_member(graph, community, moderator, MemberRole.MODERATOR)
+    series = await make(graph, community, manager, "FREQ=WEEKLY;COUNT=4", monday(1))
+    events = await events_in(graph, series)
+    single = await stored_event(graph, await make_event(graph, community))
+    before = [{**event, "touched_at": None} for event in events]
+    refused: list[tuple[Row, str, str, type[KinshipError]]] = [
+        (events[0], moderator, "x", NotFound),
+        (events[0], member, "x", NotFound),
+        (events[0], manager, " ", EventInvalid),
+        (single, manager, "x", EventNotInSeries),
+    ]
+    for event, who, reason, error in refused:
+        with pytest.raises(error):
+            await cancel_following(graph, event, who, reason)
+    over = parse_instant(events[0]["ends_at"]) + timedelta(minutes=1)
+    with pytest.raises(EventClosed):
+        await cancel_this_and_following(graph, event_id=events[0]["id"], reason="x", manager_id=manager, now=over)
+    assert [{**event, "touched_at": None} for event in await events_in(graph, series)] == before
+    assert (await stored_event(graph, single["id"]))["status"] == "PUBLISHED"
+
+
+async def test_cancelling_editing_and_growing_at_once_leave_one_end(stores: Addresses) -> None:
+    """Given cancellations, edits and extensions of a series at once, then nothing after the cancelled takes place."""
+    async with stores.graph() as one, stores.graph() as other:
+        community, manager, _ = await make_managed(one)
+        series = await make(one, community, manager, "FREQ=DAILY", monday(1))
+        events = await events_in(one, series)
+        later = utc_now() + timedelta(days=5)
+        outcomes = await asyncio.gather(
+            *(cancel_following((one, other)[n % 2], events[3], manager) for n in range(3)),
+            *(extend_series((one, other)[n % 2], series, now=later) for n in range(3)),
+            following(other, events[8], manager, template={"venue": "Hall"}),
+            return_exceptions=True,
+        )
+        assert all(not isinstance(end, BaseException) or isinstance(end, EventClosed) for end in outcomes)
+        # An edit that was faster has made a series of its own of the ninth and what follows.
+        rest = [event for event in await events_in(one, series) if event["recurrence_id"] >= events[3]["recurrence_id"]]
+        assert {event["status"] for event in rest} == {"CANCELLED"}
+        assert await extend_series(one, series, now=later + timedelta(days=30)) == 0
 
 
 async def test_two_managers_edit_a_series_at_once(stores: Addresses) -> None:

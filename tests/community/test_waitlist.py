@@ -223,6 +223,7 @@ async def test_a_manager_reorders_with_a_reason_that_is_kept(graph: GraphClient)
     manager, member, host, holder, *waiting = await make_customers(graph, 8)
     community = await make_community(graph, owner_id=manager)
     await add_member(graph, community, member, MemberRole.MEMBER)
+    await add_member(graph, community, host, MemberRole.MEMBER)
     event = await make_list(graph, capacity=1, community=community)
     await graph.write("MATCH (h:Customer {id: $h}), (e:Event {id: $e}) CREATE (h)-[:HOSTS_EVENT]->(e)", h=host, e=event)
     for customer in (holder, *waiting):

@@ -8,7 +8,8 @@ import pytest
 from sqlmodel import col, select
 
 from community.event_changes import EVENT_CHANGED, EVENT_COMPLETED, cancel_event, complete_event, update_event
-from community.event_series_edits import SeriesChange, update_this_and_following
+from community.event_series_edits import SeriesChange, cancel_this_and_following, update_this_and_following
+from community.prices import EVENT_CANCELLED
 from core.clock import parse_instant, utc_now
 from core.db import Database
 from core.outbox import Outbox
@@ -138,3 +139,31 @@ async def test_a_regular_of_a_series_is_told_once_of_its_move(graph: GraphClient
     assert parse_instant((await stored_event(graph, events[3]["id"]))["starts_at"]) == parse_instant(
         events[3]["starts_at"]
     ) + timedelta(hours=1)
+
+
+async def test_a_regular_of_a_cancelled_series_is_told_once_and_paid_back_for_each(
+    graph: GraphClient, database: Database
+) -> None:
+    """Given somebody registered for all of a series, when it is called off from the third on, then they hear once."""
+    community, manager, _ = await make_managed(graph)
+    series = await make(graph, community, manager, "FREQ=WEEKLY;COUNT=6", monday(1))
+    events = await events_in(graph, series)
+    regular, guest, early = await make_customers(graph, 3)
+    for event in events:
+        await put_registrations(graph, event["id"], [regular])
+    await put_registrations(graph, events[4]["id"], [guest])
+    await put_registrations(graph, events[0]["id"], [early])
+    await cancel_this_and_following(
+        graph, event_id=events[2]["id"], reason="The hall closes", manager_id=manager, now=utc_now()
+    )
+    await settle_all(Stores(database, graph))
+    told = await notices_of(database, [regular, guest, early])
+    assert told == {(regular, "SERIES_CANCELLED"): 1, (guest, "SERIES_CANCELLED"): 1}
+    async with database.read() as session:
+        notices = (
+            await session.exec(select(Notification).where(col(Notification.customer_id).in_([regular, guest])))
+        ).all()
+    about = {"event_id": events[2]["id"], "community_id": community, "reason": "The hall closes"}
+    assert [notice.data for notice in notices] == [about, about]
+    refunds = [len(await rows_about(database, EVENT_CANCELLED, event["id"])) for event in events]
+    assert refunds == [0, 0, 1, 1, 1, 1]
