@@ -220,11 +220,15 @@ async def test_a_customer_leaves_the_list_and_comes_back_at_its_end(graph: Graph
 
 
 async def test_a_manager_reorders_with_a_reason_that_is_kept(graph: GraphClient) -> None:
-    manager, member, host, holder, *waiting = await make_customers(graph, 8)
+    manager, member, host, gone, holder, *waiting = await make_customers(graph, 9)
     community = await make_community(graph, owner_id=manager)
     await add_member(graph, community, member, MemberRole.MEMBER)
     event = await make_list(graph, capacity=1, community=community)
-    await graph.write("MATCH (h:Customer {id: $h}), (e:Event {id: $e}) CREATE (h)-[:HOSTS_EVENT]->(e)", h=host, e=event)
+    await add_member(graph, community, host, MemberRole.MEMBER)
+    for one in (host, gone):
+        await graph.write(
+            "MATCH (h:Customer {id: $h}), (e:Event {id: $e}) CREATE (h)-[:HOSTS_EVENT]->(e)", h=one, e=event
+        )
     for customer in (holder, *waiting):
         await register(graph, event, customer)
 
@@ -274,8 +278,8 @@ async def test_a_manager_reorders_with_a_reason_that_is_kept(graph: GraphClient)
     rest = (await waitlists_of(graph, [event], Channel.PLACE, first=2, after=second.cursors[-1]))[event]
     assert [row["position"] for row in rest.rows] == [3, 4]
     assert (second.has_next, rest.has_next) == (True, False)
-    runs = [(await events_run_by(graph, one, [event]))[event] for one in (manager, member, host, holder)]
-    assert runs == [True, False, True, False]
+    runs = [(await events_run_by(graph, one, [event]))[event] for one in (manager, member, host, gone, holder)]
+    assert runs == [True, False, True, False, False]
     everybody = (await registrations_at(graph, [event], None, first=None, after=None))[event]
     assert [row["customer_id"] for row in everybody.rows] == [holder, *waiting]
     some = (await registrations_at(graph, [event], RegistrationStatus.WAITING, first=2, after=None))[event]
