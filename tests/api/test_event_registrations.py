@@ -96,7 +96,8 @@ SET = "MATCH (e:Event {id: $id}) SET e += $properties"
 async def make_list(system: System, owner: str, **properties: Any) -> str:
     """An event of a community that `owner` runs; returns its local id."""
     community = await make_community(system.edge.graph, owner_id=local_of(owner))
-    event = await make_event(system.edge.graph, community, capacity=properties.pop("capacity", 1))
+    names = {"capacity": properties.pop("capacity", 1), "starts_at": properties.pop("start", None)}
+    event = await make_event(system.edge.graph, community, **names)
     await system.edge.graph.write(SET, id=event, properties=properties)
     return event
 
