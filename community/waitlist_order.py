@@ -5,16 +5,16 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from community.access import runs_event
+from community.events import audited
 from community.registrations import COLUMNS
 from community.seats import Change, Channel, RegistrationStatus, change_registrations, channel_of, registration_key
 from community.waitlist import QUEUE_HEAD, Promotion, promote_waitlist, queue_of, rank_between, rank_of
-from core.audit import ACT_AUDITED, act
 from core.clock import iso
 from core.errors import BadUserInput, NotFound, Refusal
 from core.ids import new_id
 from core.paging import Page, cut_each, decode_cursor, page_size
 from graph.client import GraphClient, Row, Transaction
-from graph.owed import Effect, owe_effects
+from graph.owed import owe_effects
 
 LONGEST_REASON = 500
 LAST_POSITION = 10_000
@@ -184,19 +184,19 @@ async def reorder_waitlist(
         low, high = bounds[reached - 1], bounds[reached]
         place = queue_of(event_id, channel_of(registration), rank_between(low, high))
         await change_registrations(tx, event_id, [Change(customer_id, registration, {"queue": place})])
-        done = act(
-            area=f"community:{rows[0]['community_id']}",
-            actor=manager_id,
-            action="waitlist.reordered",
-            subject=registration["id"],
+        moved = {"event_id": event_id, "position_before": before, "position_after": reached}
+        done = audited(
+            rows[0]["community_id"],
+            manager_id,
+            "WAITLIST_REORDERED",
+            customer_id,
+            kind="Customer",
+            key=act_id,
+            now=now,
             reason=reason.strip(),
-            at=now,
-            event_id=event_id,
-            customer_id=customer_id,
-            position_before=before,
-            position_after=reached,
+            **moved,
         )
-        await owe_effects(tx, [Effect(ACT_AUDITED, f"waitlist.reordered:{act_id}", done)], now=now)
+        await owe_effects(tx, [done], now=now)
         return await promote_waitlist(tx, event_id, now=now)
 
     return await graph.transact(work, contended=event_id)

@@ -260,11 +260,12 @@ async def test_managers_see_and_reorder_the_list_and_nobody_else(system: System,
         (entry,) = (
             await session.exec(
                 select(AuditEntry).where(
-                    AuditEntry.action == "waitlist.reordered", AuditEntry.actor == local_of(f"owner-{unique}")
+                    AuditEntry.action == "WAITLIST_REORDERED", AuditEntry.actor == local_of(f"owner-{unique}")
                 )
             )
         ).all()
-    assert (entry.reason, entry.details["position_before"], entry.details["position_after"]) == (move["reason"], 3, 1)
+    assert (entry.subject, entry.reason) == (f"Customer:{local_of(f'an-{unique}')}", move["reason"])
+    assert entry.details == {"event_id": event, "position_before": 3, "position_after": 1}
 
 
 async def test_a_price_is_charged_explained_and_given_back_once(system: System, unique: str) -> None:
