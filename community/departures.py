@@ -9,9 +9,10 @@ from datetime import datetime
 
 from community.access import MemberRole, may_read
 from community.acts import SYSTEM
+from community.cancellations import cancelled, give_back
 from community.event_changes import call_off
 from community.events import EventStatus
-from community.registrations import KEPT, cancelled, give_back
+from community.registrations import KEPT
 from community.seats import Change, lock_event
 from core.clock import iso
 from graph.client import GraphClient, Transaction

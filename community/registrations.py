@@ -7,8 +7,7 @@ from typing import Any
 
 from community.access import may_read
 from community.eligibility import NotEligible, is_eligible
-from community.notices import notice
-from community.prices import Charge, charges_owed, refunds_owed, unpaid_charge
+from community.prices import Charge, charges_owed, unpaid_charge
 from community.seats import (
     CAPACITY,
     NOT_WAITING,
@@ -27,7 +26,6 @@ from community.seats import (
 from community.waitlist import Promotion, promote_waitlist, queue_of, rank_of, seat_of
 from core.clock import iso
 from core.errors import BadUserInput, NotFound, Refusal
-from core.notices import NoticeKind
 from core.paging import Page, cut, decode_cursor, page_size
 from graph.client import GraphClient, Row, Transaction
 from graph.owed import owe_effects
@@ -88,12 +86,6 @@ class GuestsInvalid(BadUserInput):
     code = "GUESTS_INVALID"
     en = "The number of guests is not valid."
     zh = "随行人数无效。"
-
-
-class CancelledTooLate(Refusal):
-    code = "CANCELLED_TOO_LATE"
-    en = "The event has begun; registrations can no longer be cancelled."
-    zh = "活动已开始，无法取消报名。"
 
 
 class NoOffer(Refusal):
@@ -292,66 +284,6 @@ def check_offer(found: Locked, registration: Row, now: str) -> None:
         raise EventNotOpen(path=("eventId",))
     if registration["offer_expires_at"] <= now:
         raise OfferOver(path=("eventId",))
-
-
-async def cancel_registration(graph: GraphClient, *, event_id: str, customer_id: str, now: datetime) -> Standing:
-    """Give back a seat, an offer or a place in the list; cancelling twice is cancelling once.
-
-    Points paid are owed back. Raises NotFound, AlreadyAttended, CancelledTooLate.
-    """
-
-    async def work(tx: Transaction) -> Standing:
-        found = await lock_event(tx, event_id, customer_id, now)
-        registration = found.registration if found else None
-        if found is None or registration is None:
-            raise NotFound(path=("eventId",))
-        if registration["status"] in OVER:
-            raise AlreadyAttended(path=("eventId",))
-        if registration["status"] not in KEPT:
-            return standing(event_id, customer_id, registration)
-        if found.event["starts_at"] <= iso(now):
-            raise CancelledTooLate(path=("eventId",))
-        change = Change(customer_id, registration, cancelled(registration, now))
-        promotions = await give_back(tx, found, change, now=now)
-        return standing(event_id, customer_id, change.result, promotions)
-
-    return await graph.transact(work, contended=event_id)
-
-
-def cancelled(registration: Row, now: datetime) -> dict[str, Any]:
-    paid = False if registration.get("price_points") else None
-    return {**NOT_WAITING, "status": RegistrationStatus.CANCELLED, "cancelled_at": iso(now), "paid": paid}
-
-
-async def give_back(tx: Transaction, found: Locked, change: Change, *, now: datetime) -> list[Promotion]:
-    """Free what a registration held, owe its points back, and promote who waits for it."""
-    event_id = found.event["id"]
-    await change_registrations(tx, event_id, [change])
-    await owe_effects(tx, refunds_owed(event_id, change), now=now)
-    if not any(waiting_parties(found.event, channel) for channel in Channel):
-        return []
-    return await promote_waitlist(tx, event_id, now=now)
-
-
-async def release_seat(graph: GraphClient, charge: Charge, *, now: datetime, tell: bool) -> list[Promotion]:
-    """Take back a seat whose points could not be charged; a seat that is paid or gone is left alone.
-
-    With `tell` the customer gets a notice, because nobody was there to be answered.
-    """
-    event_id, customer_id = charge.event_id, charge.customer_id
-
-    async def work(tx: Transaction) -> list[Promotion]:
-        found = await lock_event(tx, event_id, customer_id, now)
-        registration = found.registration if found else None
-        if found is None or registration is None or unpaid_charge(event_id, customer_id, registration) != charge:
-            return []
-        change = Change(customer_id, registration, cancelled(registration, now))
-        if tell:
-            cause = f"{event_id}:{charge.sequence}"
-            await owe_effects(tx, [notice(NoticeKind.PAYMENT_FAILED, customer_id, cause, event_id=event_id)], now=now)
-        return await give_back(tx, found, change, now=now)
-
-    return await graph.transact(work, contended=event_id)
 
 
 COLUMNS = """

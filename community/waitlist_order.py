@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from community.access import runs_event
 from community.events import audited
 from community.registrations import COLUMNS
 from community.seats import Change, Channel, RegistrationStatus, change_registrations, channel_of, registration_key
@@ -48,23 +47,6 @@ async def positions(graph: GraphClient, queues: Collection[str]) -> dict[str, in
     ]
     found = {row["queue"]: row["before"] + 1 for row in await graph.read(COUNT_BEFORE, rows=rows)}
     return {queue: found.get(queue, 1) for queue in queues}
-
-
-RUNS = """
-UNWIND $event_ids AS id
-MATCH (e:Event {id: id})<-[:HOSTS]-(c:Community)
-OPTIONAL MATCH (me:Customer {id: $viewer_id})
-OPTIONAL MATCH (me)-[m:MEMBER_OF {key: c.id + ':' + $viewer_id}]->(:Community)
-OPTIONAL MATCH (me)-[h:HOSTS_EVENT]->(x:Event)
-WHERE x.id = id
-RETURN id, m.role AS role, count(h) > 0 AS hosts
-"""
-
-
-async def events_run_by(graph: GraphClient, viewer_id: str, event_ids: Sequence[str]) -> dict[str, bool]:
-    """Whether the viewer runs each of these events, and so sees who comes and who waits."""
-    rows = await graph.read(RUNS, viewer_id=viewer_id, event_ids=list(event_ids))
-    return {row["id"]: runs_event(row["role"], hosts=row["hosts"]) for row in rows}
 
 
 # For each event its page; the hint lets Neo4j read it in the order of its index, and stop where the page ends.
@@ -164,8 +146,8 @@ async def reorder_waitlist(
     """
     if not 1 <= position <= LAST_POSITION:
         raise ReorderInvalid(path=("position",), detail=f"1 to {LAST_POSITION}")
-    if not 1 <= len(reason.strip()) <= LONGEST_REASON:
-        raise ReorderInvalid(path=("reason",), detail=f"1 to {LONGEST_REASON} characters")
+    if not 1 <= len(reason.strip()) <= LONGEST_REASON or "\0" in reason:
+        raise ReorderInvalid(path=("reason",), detail=f"1 to {LONGEST_REASON} characters, none of them NUL")
     act_id = new_id()
 
     async def work(tx: Transaction) -> list[Promotion]:

@@ -16,6 +16,7 @@ from community.registrations import (
     confirm_registration,
     registrations_for,
 )
+from community.running import events_run_by
 from community.seats import Channel, RegistrationStatus
 from community.waitlist import (
     OFFER_EXPIRED,
@@ -31,7 +32,6 @@ from community.waitlist import (
 from community.waitlist_order import (
     NotWaiting,
     ReorderInvalid,
-    events_run_by,
     positions,
     registrations_at,
     reorder_waitlist,

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
+from community.cancellations import cancel_registration
 from community.promotion import MOST_OVERTAKES
-from community.registrations import Standing, cancel_registration, confirm_registration, register_for_event
+from community.registrations import Standing, confirm_registration, register_for_event
 from community.waitlist import Promotion
 from core.clock import iso, utc_now
 from graph.client import GraphClient, Row, Transaction
