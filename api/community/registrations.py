@@ -143,7 +143,11 @@ class RegisterForEventInput:
     channel: Channel | None = strawberry.field(
         description="At the place or by the link; null: the event's usual way.", default=None
     )
-    guests: int = strawberry.field(description="How many you bring along, up to guestsAllowed.", default=0)
+    guests: int | None = strawberry.field(
+        description="How many you bring along, up to guestsAllowed; who has a place or waits changes it by this. "
+        "Null: none, or as many as before.",
+        default=None,
+    )
     waitlist: bool = strawberry.field(description="Whether you would wait when the event is full.", default=True)
 
 
@@ -202,7 +206,9 @@ ReorderWaitlistResult = Annotated[ReorderWaitlistSuccess | Refusal, strawberry.u
 
 @strawberry.type
 class RegistrationMutations:
-    @strawberry.mutation(description="Take a place at an event, or one in its waiting list; who has either keeps it.")
+    @strawberry.mutation(
+        description="Take a place at an event, or one in its waiting list; who has either keeps it, with these guests."
+    )
     @refusals
     async def register_for_event(self, info: Info, input: RegisterForEventInput) -> RegisterForEventResult:
         event_id = local_id("Event", input.event_id, "input", "eventId")

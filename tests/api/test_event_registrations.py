@@ -200,9 +200,15 @@ async def test_guests_channels_and_windows(system: System, unique: str) -> None:
     first = await register(lin, event, guests=2)
     assert (first["channel"], first["guests"], first["event"]["registeredCount"]) == ("PLACE", 2, 3)
     assert (await register(lin, event, guests=2))["id"] == first["id"]
-    for more, path in (({"guests": 1}, "guests"), ({"guests": 2, "channel": "LINK"}, "channel")):
+    assert await register(lin, event) == first
+    fewer = await register(lin, event, guests=1)
+    assert (fewer["id"], fewer["guests"], fewer["event"]["registeredCount"]) == (first["id"], 1, 2)
+    assert (await register(wu, event))["event"]["registeredCount"] == 3
+    for more, path in (({"guests": 2}, "guests"), ({"guests": 1, "channel": "LINK"}, "channel")):
         refused = await register(lin, event, **more)
         assert (refused["code"], refused["path"]) == ("ALREADY_REGISTERED", ["input", path])
+    assert (await cancel(wu, event))["event"]["registeredCount"] == 2
+    assert (await register(lin, event, guests=2))["event"]["registeredCount"] == 3
     assert (await register(wu, event, channel="LINK"))["channel"] == "LINK"
     for properties, code in (
         ({"registration_opens_at": iso(utc_now() + timedelta(hours=1))}, "REGISTRATION_NOT_YET_OPEN"),
