@@ -345,7 +345,8 @@ def check_offer(found: Locked, registration: Row, now: str) -> None:
         raise NoOffer(path=("eventId",))
     if found.event["status"] != "PUBLISHED":
         raise EventNotOpen(path=("eventId",))
-    if registration["offer_expires_at"] <= now:
+    # The event may have been moved to before the end of the offer.
+    if registration["offer_expires_at"] <= now or found.event["starts_at"] <= now:
         raise OfferOver(path=("eventId",))
 
 

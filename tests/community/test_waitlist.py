@@ -207,6 +207,19 @@ async def test_who_was_banned_while_waiting_makes_way(graph: GraphClient) -> Non
     check_moment(state, rows)
 
 
+async def test_an_offer_is_over_when_the_event_begins_although_it_was_moved(graph: GraphClient) -> None:
+    """Given an offer of twelve hours; when the event is moved to before its end and begins; then it is no place."""
+    event = await make_list(graph, capacity=1, offer_hours=12)
+    holder, customer = await make_customers(graph, 2)
+    for one in (holder, customer):
+        await register(graph, event, one)
+    await cancel(graph, event, holder)
+    await graph.write(SET, id=event, properties={"starts_at": iso(utc_now() - timedelta(minutes=1))})
+    with pytest.raises(OfferOver):
+        await confirm(graph, event, customer)
+    assert await statuses(graph, event, [customer]) == ["OFFERED"]
+
+
 async def test_a_customer_leaves_the_list_and_comes_back_at_its_end(graph: GraphClient) -> None:
     event = await make_list(graph, capacity=1)
     holder, one, two = await make_customers(graph, 3)
