@@ -20,9 +20,10 @@ from community.reactions import ReactionKind, reactions_by
 from community.registrations import read_registrations, registrations_for
 from community.reports import Report, open_reports
 from community.rosters import guests_of, members_of
+from community.running import events_run_by
 from community.seats import Channel, RegistrationStatus
 from community.tallies import tallies_of
-from community.waitlist_order import events_run_by, positions, registrations_at, waitlists_of
+from community.waitlist_order import positions, registrations_at, waitlists_of
 from core.audit import audit_trails
 from core.clock import iso
 from core.db import Database, Record, rows_by_id

@@ -74,5 +74,13 @@ IS_MEMBER = "coalesce(m.role, '') IN ['OWNER', 'MANAGER', 'MODERATOR', 'EXPERT',
 
 
 def runs_event(role: str | None, *, hosts: bool) -> bool:
-    """Whether somebody with this role in its community sees an event's lists and checks in; a host while a member."""
+    """Whether somebody with this role in its community sees an event's lists and checks in.
+
+    A host does so for as long as they are a member: who has left the community has left its events too.
+    """
     return role in MANAGERS or (hosts and is_member(role))
+
+
+# The same for queries, in which `role` is the viewer's or null, and `hosts` whether they are named as a host.
+RUNS_EVENT = """(coalesce(role, '') IN ['OWNER', 'MANAGER']
+  OR (hosts AND coalesce(role, '') IN ['OWNER', 'MANAGER', 'MODERATOR', 'EXPERT', 'MEMBER']))"""

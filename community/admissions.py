@@ -65,7 +65,8 @@ class ReasonInvalid(BadUserInput):
 def checked_reason(reason: str) -> str:
     """The words without space around; raises ReasonInvalid."""
     text = reason.strip()
-    if not 1 <= len(text) <= LONGEST_REASON:
+    # The audit and the notices are kept in SQL, where no engine takes this character.
+    if not 1 <= len(text) <= LONGEST_REASON or "\0" in text:
         raise ReasonInvalid(path=("reason",))
     return text
 

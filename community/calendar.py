@@ -12,6 +12,7 @@ import icalendar
 import orjson
 
 from community.access import MAY_READ
+from community.events import HAS_LINK
 from core.clock import iso, parse_instant
 from graph.client import GraphClient, Row
 
@@ -25,8 +26,8 @@ SHOWN = (
     *("starts_at", "ends_at", "time_zone", "venue", "latitude", "longitude", "any_link"),
 )
 
-# The link is for those who have a place by it; an offer is no place yet, and a place at the venue does not show it.
-# `any_link` is never shown: it only tells that the link has changed.
+# The link is for those who have a place by it, paid where it costs points; an offer is no place yet, and a place at the
+# venue does not show it. `any_link` is never shown: it only tells that the link has changed.
 FEED_EVENTS = (
     """
 MATCH (:Customer {id: $customer_id})-[r:REGISTERED_FOR]->(e:Event)
@@ -42,9 +43,9 @@ RETURN e.id AS id, e.title_zh AS title_zh, e.title_en AS title_en, e.description
        e.description_en AS description_en, e.starts_at AS starts_at, e.ends_at AS ends_at, e.time_zone AS time_zone,
        e.venue AS venue, e.latitude AS latitude, e.longitude AS longitude, e.status AS status,
        r.status AS registration, e.link AS any_link,
-       CASE WHEN r.status IN ['REGISTERED', 'ATTENDED'] AND coalesce(m.role, '') <> 'BANNED'
-         AND coalesce(r.channel, CASE WHEN e.attendance_mode = 'ONLINE' THEN 'LINK' ELSE 'PLACE' END) = 'LINK'
-         THEN e.link END AS link
+       CASE WHEN """
+    + HAS_LINK
+    + """ THEN e.link END AS link
 ORDER BY starts_at DESC, id
 LIMIT $limit
 """

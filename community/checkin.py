@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from community.access import MEMBERS, runs_event
+from community.access import RUNS_EVENT, runs_event
 from community.checkin_codes import LEEWAY, CodeExpired, CodeInvalid
 from community.seats import RegistrationStatus, registration_key
 from core.clock import iso, parse_instant
@@ -14,8 +14,10 @@ from graph.client import GraphClient, Row, Transaction
 
 MOST_ITEMS = 500
 LONGEST_KEY = 100
-# A phone's time is kept when it lies this close around the event, and not ahead of ours; otherwise ours is taken.
-AROUND = timedelta(hours=24)
+# Nobody is present days before: attendance earns points, so it is not to be had in advance.
+OPENS_BEFORE = timedelta(hours=12)
+# A phone's time is kept until so long after the end, and when it is not ahead of ours; otherwise ours is taken.
+AFTERWARDS = timedelta(hours=24)
 
 
 class NotRegistered(Refusal):
@@ -36,6 +38,18 @@ class EventNotRunning(Refusal):
     zh = "该活动当前不接受签到。"
 
 
+class CheckInNotOpen(Refusal):
+    code = "CHECK_IN_NOT_OPEN"
+    en = "Check-in opens 12 hours before the event begins."
+    zh = "签到于活动开始前12小时开放。"
+
+
+class SelfCheckIn(Refusal):
+    code = "SELF_CHECK_IN"
+    en = "Nobody checks themselves in. Please ask somebody else who runs the event."
+    zh = "不能为自己签到，请由其他活动负责人操作。"
+
+
 class BatchInvalid(BadUserInput):
     code = "CHECK_IN_BATCH_INVALID"
     en = "The list of check-ins is not valid."
@@ -51,6 +65,8 @@ class CheckInOutcome(StrEnum):
     CODE_INVALID = "CODE_INVALID"
     CODE_EXPIRED = "CODE_EXPIRED"
     EVENT_NOT_RUNNING = "EVENT_NOT_RUNNING"
+    CHECK_IN_NOT_OPEN = "CHECK_IN_NOT_OPEN"
+    SELF_CHECK_IN = "SELF_CHECK_IN"
     NOT_FOUND = "NOT_FOUND"
 
 
@@ -68,14 +84,17 @@ class Scan:
 
 
 # The event is locked only for those who run it; a registration is looked for from its customer and by its key.
-LOCK_RUNNING = """
+LOCK_RUNNING = (
+    """
 MATCH (e:Event {id: $event_id})<-[:HOSTS]-(c:Community)
 OPTIONAL MATCH (me:Customer {id: $manager_id})
 OPTIONAL MATCH (me)-[m:MEMBER_OF {key: c.id + ':' + $manager_id}]->(:Community)
 OPTIONAL MATCH (me)-[h:HOSTS_EVENT]->(x:Event)
 WHERE x.id = e.id
 WITH e, m.role AS role, count(h) > 0 AS hosts
-WHERE role IN ['OWNER', 'MANAGER'] OR (hosts AND role IN $members)
+WHERE """
+    + RUNS_EVENT
+    + """
 SET e.touched_at = $now
 WITH e, role, hosts
 UNWIND $rows AS row
@@ -83,6 +102,7 @@ OPTIONAL MATCH (:Customer {id: row.customer_id})-[r:REGISTERED_FOR {key: row.key
 RETURN e.status AS status, e.starts_at AS starts_at, e.ends_at AS ends_at, role, hosts,
        row.customer_id AS customer_id, properties(r) AS registration
 """
+)
 
 # `settled` is false until the worker has recorded the fact of this attendance.
 CHECK_IN = """
@@ -98,7 +118,8 @@ async def check_in(
 ) -> str:
     """Mark a registered customer as present; returns the key of the attendance.
 
-    Raises NotFound where the manager does not run the event, NotRegistered, AlreadyCheckedIn or EventNotRunning.
+    Raises NotFound where the manager does not run the event, SelfCheckIn, NotRegistered, AlreadyCheckedIn,
+    EventNotRunning or CheckInNotOpen.
     """
     scan = Scan(customer_id, at)
     outcomes = await check_in_all(graph, event_id=event_id, scans=[scan], manager_id=manager_id, now=now)
@@ -113,6 +134,8 @@ REFUSALS: dict[CheckInOutcome, tuple[type[Refusal], str]] = {
     CheckInOutcome.ALREADY_CHECKED_IN: (AlreadyCheckedIn, "customerId"),
     CheckInOutcome.NOT_REGISTERED: (NotRegistered, "customerId"),
     CheckInOutcome.EVENT_NOT_RUNNING: (EventNotRunning, "eventId"),
+    CheckInOutcome.CHECK_IN_NOT_OPEN: (CheckInNotOpen, "eventId"),
+    CheckInOutcome.SELF_CHECK_IN: (SelfCheckIn, "customerId"),
 }
 
 
@@ -126,13 +149,11 @@ async def check_in_all(
 
     async def work(tx: Transaction) -> list[CheckInOutcome]:
         names = [{"customer_id": one, "key": registration_key(event_id, one)} for one in distinct(scans)]
-        locked = await tx.run(
-            LOCK_RUNNING, event_id=event_id, manager_id=manager_id, rows=names, members=MEMBERS, now=iso(now)
-        )
+        locked = await tx.run(LOCK_RUNNING, event_id=event_id, manager_id=manager_id, rows=names, now=iso(now))
         if not locked or not runs_event(locked[0]["role"], hosts=locked[0]["hosts"]):
             return [CheckInOutcome.NOT_FOUND] * len(scans)
         known = {row["customer_id"]: row["registration"] for row in locked if row["registration"]}
-        outcomes = [judge(locked[0], known, scan, now) for scan in scans]
+        outcomes = [judge(locked[0], known, scan, manager_id, now) for scan in scans]
         present = [one for one in known if known[one].get("fresh")]
         if present:
             written = [
@@ -154,8 +175,10 @@ def distinct(scans: Iterable[Scan]) -> list[str]:
     return list(dict.fromkeys(scan.customer_id for scan in scans))
 
 
-def judge(event: Row, known: dict[str, Row], scan: Scan, now: datetime) -> CheckInOutcome:
+def judge(event: Row, known: dict[str, Row], scan: Scan, manager_id: str, now: datetime) -> CheckInOutcome:
     """What becomes of one scan; a customer who is present through it is noted in `known` for the scans after it."""
+    if scan.customer_id == manager_id:
+        return CheckInOutcome.SELF_CHECK_IN
     registration = known.get(scan.customer_id)
     if registration is None:
         return CheckInOutcome.NOT_REGISTERED
@@ -167,6 +190,8 @@ def judge(event: Row, known: dict[str, Row], scan: Scan, now: datetime) -> Check
         return CheckInOutcome.NOT_REGISTERED
     if event["status"] not in ("PUBLISHED", "COMPLETED"):
         return CheckInOutcome.EVENT_NOT_RUNNING
+    if min(scan.at or now, now) < parse_instant(event["starts_at"]) - OPENS_BEFORE:
+        return CheckInOutcome.CHECK_IN_NOT_OPEN
     known[scan.customer_id] = {
         **registration,
         "status": RegistrationStatus.ATTENDED,
@@ -178,12 +203,9 @@ def judge(event: Row, known: dict[str, Row], scan: Scan, now: datetime) -> Check
 
 
 def attended_at(event: Row, at: datetime | None, now: datetime) -> datetime:
-    """The phone's time where it can be right, and ours otherwise."""
-    if at is None:
-        return now
-    earliest = parse_instant(event["starts_at"]) - AROUND
-    latest = min(parse_instant(event["ends_at"]) + AROUND, now + LEEWAY)
-    return min(at, now) if earliest <= at <= latest else now
+    """The phone's time where it can be right, and ours otherwise; what is too early was refused before."""
+    latest = min(parse_instant(event["ends_at"]) + AFTERWARDS, now + LEEWAY)
+    return now if at is None or at > latest else min(at, now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +287,8 @@ def hide(result: ItemResult) -> ItemResult:
 UNSETTLED_ATTENDANCE = """
 MATCH (c:Customer)-[r:REGISTERED_FOR {settled: false}]->(e:Event)
 WHERE r.key > $after
-RETURN r.key AS key, c.id AS customer_id, e.id AS event_id, e.community_id AS community_id, r.attended_at AS attended_at
+RETURN r.key AS key, c.id AS customer_id, e.id AS event_id, e.community_id AS community_id,
+       r.attended_at AS attended_at, r.checked_in_by AS checked_in_by
 ORDER BY r.key
 LIMIT $limit
 """
@@ -273,7 +296,8 @@ LIMIT $limit
 ATTENDANCE = """
 MATCH (c:Customer)-[r:REGISTERED_FOR {key: $key}]->(e:Event)
 WHERE r.settled = false
-RETURN r.key AS key, c.id AS customer_id, e.id AS event_id, e.community_id AS community_id, r.attended_at AS attended_at
+RETURN r.key AS key, c.id AS customer_id, e.id AS event_id, e.community_id AS community_id,
+       r.attended_at AS attended_at, r.checked_in_by AS checked_in_by
 """
 
 SETTLE_ATTENDANCE = """

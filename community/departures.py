@@ -9,8 +9,9 @@ from datetime import datetime
 
 from community.access import IS_MEMBER, MemberRole, may_read
 from community.acts import SYSTEM
+from community.cancellations import cancelled, give_back
 from community.event_changes import call_off
-from community.registrations import KEPT, cancelled, give_back
+from community.registrations import KEPT
 from community.seats import Change, lock_event
 from core.clock import iso
 from graph.client import GraphClient, Row, Transaction

@@ -111,7 +111,8 @@ def check_times(details: EventDetails) -> Iterator[Finding]:
     yield "ends_at", lasts <= LONGEST_EVENT, f"at most {LONGEST_EVENT.days} days after startsAt"
     opens, closes = details.registration_opens_at, details.registration_closes_at
     yield "registration_opens_at", opens is None or opens < details.ends_at, "before endsAt"
-    yield "registration_closes_at", closes is None or closes <= details.ends_at, "not after endsAt"
+    # Nobody registers for what has begun, so a later end would promise what is not kept.
+    yield "registration_closes_at", closes is None or closes <= details.starts_at, "not after startsAt"
     if opens is not None and closes is not None:
         yield "registration_closes_at", closes > opens, "after registrationOpensAt"
 

@@ -224,15 +224,21 @@ async def owe_for_events(tx: Transaction, ids: Sequence[str], effects: Sequence[
     await owe_effects(tx, [*effects, index_effect("Event", ids)] if ids else effects, now=now)
 
 
-# Who sees the link: managers, hosts who are members, and who has a place by the link. In a hybrid event a place at
-# the venue does not show it. An old registration names no channel; then it is the event's only one.
+# A place by the link that nothing is owed for. In a hybrid event a place at the venue does not show the link; an old
+# registration names no channel, and then it is the event's only one.
+HAS_LINK = """(r.status IN ['REGISTERED', 'ATTENDED'] AND coalesce(m.role, '') <> 'BANNED'
+    AND (coalesce(r.price_points, 0) = 0 OR coalesce(r.paid, false))
+    AND coalesce(r.channel, CASE WHEN e.attendance_mode = 'ONLINE' THEN 'LINK' ELSE 'PLACE' END) = 'LINK')"""
+
+# Who sees the link: managers, hosts who are members, and who has a place by the link.
 SEES_LINK = (
     """(coalesce(m.role, '') IN ['OWNER', 'MANAGER']
   OR (h IS NOT NULL AND """
     + IS_MEMBER
     + """)
-  OR (r.status IN ['REGISTERED', 'ATTENDED'] AND coalesce(m.role, '') <> 'BANNED'
-    AND coalesce(r.channel, CASE WHEN e.attendance_mode = 'ONLINE' THEN 'LINK' ELSE 'PLACE' END) = 'LINK'))"""
+  OR """
+    + HAS_LINK
+    + ")"
 )
 
 # The viewer is bound first: asked for within the pattern, the embedded engine walks through all members.

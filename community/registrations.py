@@ -1,14 +1,13 @@
 """Registering for events: seats within capacity under any number of writers, and a place in the list beyond it."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from community.access import may_read
 from community.eligibility import NotEligible, is_eligible
-from community.notices import notice
-from community.prices import Charge, charges_owed, refunds_owed, unpaid_charge
+from community.prices import Charge, charges_owed, unpaid_charge
 from community.seats import (
     CAPACITY,
     NOT_WAITING,
@@ -27,7 +26,6 @@ from community.seats import (
 from community.waitlist import Promotion, promote_waitlist, queue_of, rank_of, seat_of
 from core.clock import iso
 from core.errors import BadUserInput, NotFound, Refusal
-from core.notices import NoticeKind
 from core.paging import Page, cut, decode_cursor, page_size
 from graph.client import GraphClient, Row, Transaction
 from graph.owed import owe_effects
@@ -68,8 +66,8 @@ class RegistrationClosed(Refusal):
 
 class AlreadyRegistered(Refusal):
     code = "ALREADY_REGISTERED"
-    en = "You are registered or waiting already. To change guests or channel, cancel first and register again."
-    zh = "您已报名或正在候补。如需更改随行人数或参与方式，请先取消再重新报名。"
+    en = "You are registered or waiting already, and it cannot be changed in this way. Cancel first to register anew."
+    zh = "您已报名或正在候补，当前无法这样更改；如仍需更改，请先取消再重新报名。"
 
 
 class GuestsNotAllowed(Refusal):
@@ -88,12 +86,6 @@ class GuestsInvalid(BadUserInput):
     code = "GUESTS_INVALID"
     en = "The number of guests is not valid."
     zh = "随行人数无效。"
-
-
-class CancelledTooLate(Refusal):
-    code = "CANCELLED_TOO_LATE"
-    en = "The event has begun; registrations can no longer be cancelled."
-    zh = "活动已开始，无法取消报名。"
 
 
 class NoOffer(Refusal):
@@ -126,7 +118,10 @@ def standing(event_id: str, customer_id: str, registration: Row, promotions: Seq
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a customer asks for: how to take part, with how many guests, and whether they would wait."""
+    """What a customer asks for: how to take part, with how many guests, and whether they would wait.
+
+    `guests` is how many there are to be in the end.
+    """
 
     channel: Channel | None = None
     guests: int = 0
@@ -140,25 +135,28 @@ async def register_for_event(
     customer_id: str,
     now: datetime,
     channel: Channel | None = None,
-    guests: int = 0,
+    guests: int | None = None,
     waitlist: bool = True,
 ) -> Standing:
-    """Give the customer seats, or a place in the waiting list; who has either keeps it.
+    """Give the customer seats, or a place in the waiting list; who has either keeps it, with this number of guests.
 
-    Whoever comes while others wait is last in the list, and gets free seats only by its rule. Raises NotFound,
+    Without a number there are none, or as many as before. Whoever comes while others wait is last in the list, and
+    gets free seats only by its rule. Raises NotFound,
     GuestsInvalid, EventNotOpen, RegistrationNotYetOpen, RegistrationClosed, NotEligible, ChannelNotOffered,
     GuestsNotAllowed, AlreadyRegistered, AlreadyAttended, or EventFull for who would not wait.
     """
-    if guests < 0:
+    if guests is not None and guests < 0:
         raise GuestsInvalid(path=("guests",), detail="0 or more")
-    wish = Wish(channel, guests, waitlist)
 
     async def work(tx: Transaction) -> Standing:
         found = await lock_event(tx, event_id, customer_id, now)
         if found is None or hidden(found):
             raise NotFound(path=("eventId",))
-        if found.registration is not None and keeps(found.registration, wish):
-            return standing(event_id, customer_id, found.registration)
+        if found.registration is not None and keeps(found.registration, channel):
+            held = found.registration.get("guests") or 0
+            wish = Wish(channel_of(found.registration), held if guests is None else guests, waitlist)
+            return await change_guests(tx, found, found.registration, customer_id, wish, now=now)
+        wish = Wish(channel, guests or 0, waitlist)
         check_open(found, iso(now))
         way = check_wish(found, wish)
         return await take_place(tx, found, customer_id, wish, way, now=now)
@@ -171,27 +169,34 @@ def hidden(found: Locked) -> bool:
     return found.event["status"] == "DRAFT" or not may_read(found.visibility, found.role)
 
 
-def keeps(registration: Row, wish: Wish) -> bool:
-    """Whether the customer has what they ask for already; raises AlreadyRegistered, AlreadyAttended."""
+def keeps(registration: Row, channel: Channel | None) -> bool:
+    """Whether the customer holds or waits for a place already; raises AlreadyRegistered for another channel.
+
+    Raises AlreadyAttended.
+    """
     status = registration["status"]
     if status in OVER:
         raise AlreadyAttended(path=("eventId",))
     if status not in KEPT:
         return False
-    if (registration.get("guests") or 0) != wish.guests:
-        raise AlreadyRegistered(path=("guests",))
-    if wish.channel is not None and channel_of(registration) != wish.channel:
+    if channel is not None and channel_of(registration) != channel:
         raise AlreadyRegistered(path=("channel",))
     return True
 
 
-def check_open(found: Locked, now: str) -> None:
-    """Raise what stands against registering now, for anybody or for this customer."""
+def check_coming(found: Locked, now: str) -> None:
+    """Raise EventNotOpen where the event does not lie ahead, or the customer may not come."""
     event = found.event
     if found.customer_id is None or found.role == "BANNED" or found.archived_at is not None:
         raise EventNotOpen(path=("eventId",))
     if event["status"] != "PUBLISHED" or event["starts_at"] <= now:
         raise EventNotOpen(path=("eventId",))
+
+
+def check_open(found: Locked, now: str) -> None:
+    """Raise what stands against registering now, for anybody or for this customer."""
+    event = found.event
+    check_coming(found, now)
     if (event.get("registration_opens_at") or "") > now:
         raise RegistrationNotYetOpen(path=("eventId",))
     closes_at = event.get("registration_closes_at")
@@ -238,11 +243,61 @@ async def take_place(
     change = Change(customer_id, found.registration, {**properties, **waits})
     await change_registrations(tx, event_id, [change], tickets=1)
     promotions = await promote_waitlist(tx, event_id, now=now, arrival=customer_id) if fits else []
-    if any(one.customer_id == customer_id for one in promotions):
-        return standing(event_id, customer_id, {**change.result, **seat_of(change.result)}, promotions)
-    if not wish.waitlist:
+    return arrived(event_id, change, promotions, waits=wish.waitlist)
+
+
+def arrived(event_id: str, change: Change, promotions: Sequence[Promotion], *, waits: bool) -> Standing:
+    """Where somebody stands who came to the list and may have been promoted; raises EventFull for who will not wait."""
+    if any(one.customer_id == change.customer_id for one in promotions):
+        return standing(event_id, change.customer_id, {**change.result, **seat_of(change.result)}, promotions)
+    if not waits:
         raise EventFull(path=("eventId",))
+    return standing(event_id, change.customer_id, change.result, promotions)
+
+
+async def change_guests(
+    tx: Transaction, found: Locked, registration: Row, customer_id: str, wish: Wish, *, now: datetime
+) -> Standing:
+    """Bring more or fewer guests without losing the place; raises AlreadyRegistered where they do not fit.
+
+    Fewer are possible until the start, and more while one may register. An offer is taken as it is, or left.
+    """
+    event_id, extra = found.event["id"], wish.guests - (registration.get("guests") or 0)
+    if not extra:
+        return standing(event_id, customer_id, registration)
+    if registration["status"] == RegistrationStatus.OFFERED:
+        raise AlreadyRegistered(path=("guests",))
+    if extra < 0:
+        check_coming(found, iso(now))
+    else:
+        check_open(found, iso(now))
+        check_wish(found, wish)
+    change = Change(customer_id, registration, {"guests": wish.guests})
+    if registration["status"] == RegistrationStatus.WAITING:
+        return await wait_with(tx, found.event, change, extra, waits=wish.waitlist, now=now)
+    way = channel_of(registration)
+    free = free_seats(found.event, way)
+    if extra > 0 and (waiting_parties(found.event, way) or (free is not None and free < extra)):
+        raise AlreadyRegistered(path=("guests",))
+    await change_registrations(tx, event_id, [change])
+    waited_for = extra < 0 and waiting_parties(found.event, way)
+    promotions = await promote_waitlist(tx, event_id, now=now) if waited_for else []
     return standing(event_id, customer_id, change.result, promotions)
+
+
+async def wait_with(tx: Transaction, event: Row, change: Change, extra: int, *, waits: bool, now: datetime) -> Standing:
+    """Wait with another number of guests: with fewer at the same place, with more at the end of the list.
+
+    Either may be what the free seats were kept from or waited for, so the rule is asked again.
+    """
+    if extra > 0:
+        ticket = event.get("next_ticket") or 1
+        way = channel_of(change.result)
+        place = {"ticket": ticket, "queue": queue_of(event["id"], way, rank_of(ticket)), "overtaken": None}
+        change = replace(change, after={**change.after, **place})
+    await change_registrations(tx, event["id"], [change], tickets=int(extra > 0))
+    promotions = await promote_waitlist(tx, event["id"], now=now, arrival=change.customer_id)
+    return arrived(event["id"], change, promotions, waits=waits or extra < 0)
 
 
 def asked(found: Locked, customer_id: str, wish: Wish, way: Channel, now: datetime) -> dict[str, Any]:
@@ -290,68 +345,9 @@ def check_offer(found: Locked, registration: Row, now: str) -> None:
         raise NoOffer(path=("eventId",))
     if found.event["status"] != "PUBLISHED":
         raise EventNotOpen(path=("eventId",))
-    if registration["offer_expires_at"] <= now:
+    # The event may have been moved to before the end of the offer.
+    if registration["offer_expires_at"] <= now or found.event["starts_at"] <= now:
         raise OfferOver(path=("eventId",))
-
-
-async def cancel_registration(graph: GraphClient, *, event_id: str, customer_id: str, now: datetime) -> Standing:
-    """Give back a seat, an offer or a place in the list; cancelling twice is cancelling once.
-
-    Points paid are owed back. Raises NotFound, AlreadyAttended, CancelledTooLate.
-    """
-
-    async def work(tx: Transaction) -> Standing:
-        found = await lock_event(tx, event_id, customer_id, now)
-        registration = found.registration if found else None
-        if found is None or registration is None:
-            raise NotFound(path=("eventId",))
-        if registration["status"] in OVER:
-            raise AlreadyAttended(path=("eventId",))
-        if registration["status"] not in KEPT:
-            return standing(event_id, customer_id, registration)
-        if found.event["starts_at"] <= iso(now):
-            raise CancelledTooLate(path=("eventId",))
-        change = Change(customer_id, registration, cancelled(registration, now))
-        promotions = await give_back(tx, found, change, now=now)
-        return standing(event_id, customer_id, change.result, promotions)
-
-    return await graph.transact(work, contended=event_id)
-
-
-def cancelled(registration: Row, now: datetime) -> dict[str, Any]:
-    paid = False if registration.get("price_points") else None
-    return {**NOT_WAITING, "status": RegistrationStatus.CANCELLED, "cancelled_at": iso(now), "paid": paid}
-
-
-async def give_back(tx: Transaction, found: Locked, change: Change, *, now: datetime) -> list[Promotion]:
-    """Free what a registration held, owe its points back, and promote who waits for it."""
-    event_id = found.event["id"]
-    await change_registrations(tx, event_id, [change])
-    await owe_effects(tx, refunds_owed(event_id, change), now=now)
-    if not any(waiting_parties(found.event, channel) for channel in Channel):
-        return []
-    return await promote_waitlist(tx, event_id, now=now)
-
-
-async def release_seat(graph: GraphClient, charge: Charge, *, now: datetime, tell: bool) -> list[Promotion]:
-    """Take back a seat whose points could not be charged; a seat that is paid or gone is left alone.
-
-    With `tell` the customer gets a notice, because nobody was there to be answered.
-    """
-    event_id, customer_id = charge.event_id, charge.customer_id
-
-    async def work(tx: Transaction) -> list[Promotion]:
-        found = await lock_event(tx, event_id, customer_id, now)
-        registration = found.registration if found else None
-        if found is None or registration is None or unpaid_charge(event_id, customer_id, registration) != charge:
-            return []
-        change = Change(customer_id, registration, cancelled(registration, now))
-        if tell:
-            cause = f"{event_id}:{charge.sequence}"
-            await owe_effects(tx, [notice(NoticeKind.PAYMENT_FAILED, customer_id, cause, event_id=event_id)], now=now)
-        return await give_back(tx, found, change, now=now)
-
-    return await graph.transact(work, contended=event_id)
 
 
 COLUMNS = """

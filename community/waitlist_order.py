@@ -4,17 +4,16 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from community.access import runs_event
+from community.events import audited
 from community.registrations import COLUMNS
 from community.seats import Change, Channel, RegistrationStatus, change_registrations, channel_of, registration_key
 from community.waitlist import QUEUE_HEAD, Promotion, promote_waitlist, queue_of, rank_between, rank_of
-from core.audit import ACT_AUDITED, act
 from core.clock import iso
 from core.errors import BadUserInput, NotFound, Refusal
 from core.ids import new_id
 from core.paging import Page, cut_each, decode_cursor, page_size
 from graph.client import GraphClient, Row, Transaction
-from graph.owed import Effect, owe_effects
+from graph.owed import owe_effects
 
 LONGEST_REASON = 500
 LAST_POSITION = 10_000
@@ -48,23 +47,6 @@ async def positions(graph: GraphClient, queues: Collection[str]) -> dict[str, in
     ]
     found = {row["queue"]: row["before"] + 1 for row in await graph.read(COUNT_BEFORE, rows=rows)}
     return {queue: found.get(queue, 1) for queue in queues}
-
-
-RUNS = """
-UNWIND $event_ids AS id
-MATCH (e:Event {id: id})<-[:HOSTS]-(c:Community)
-OPTIONAL MATCH (me:Customer {id: $viewer_id})
-OPTIONAL MATCH (me)-[m:MEMBER_OF {key: c.id + ':' + $viewer_id}]->(:Community)
-OPTIONAL MATCH (me)-[h:HOSTS_EVENT]->(x:Event)
-WHERE x.id = id
-RETURN id, m.role AS role, count(h) > 0 AS hosts
-"""
-
-
-async def events_run_by(graph: GraphClient, viewer_id: str, event_ids: Sequence[str]) -> dict[str, bool]:
-    """Whether the viewer runs each of these events, and so sees who comes and who waits."""
-    rows = await graph.read(RUNS, viewer_id=viewer_id, event_ids=list(event_ids))
-    return {row["id"]: runs_event(row["role"], hosts=row["hosts"]) for row in rows}
 
 
 # For each event its page; the hint lets Neo4j read it in the order of its index, and stop where the page ends.
@@ -164,8 +146,8 @@ async def reorder_waitlist(
     """
     if not 1 <= position <= LAST_POSITION:
         raise ReorderInvalid(path=("position",), detail=f"1 to {LAST_POSITION}")
-    if not 1 <= len(reason.strip()) <= LONGEST_REASON:
-        raise ReorderInvalid(path=("reason",), detail=f"1 to {LONGEST_REASON} characters")
+    if not 1 <= len(reason.strip()) <= LONGEST_REASON or "\0" in reason:
+        raise ReorderInvalid(path=("reason",), detail=f"1 to {LONGEST_REASON} characters, none of them NUL")
     act_id = new_id()
 
     async def work(tx: Transaction) -> list[Promotion]:
@@ -184,19 +166,19 @@ async def reorder_waitlist(
         low, high = bounds[reached - 1], bounds[reached]
         place = queue_of(event_id, channel_of(registration), rank_between(low, high))
         await change_registrations(tx, event_id, [Change(customer_id, registration, {"queue": place})])
-        done = act(
-            area=f"community:{rows[0]['community_id']}",
-            actor=manager_id,
-            action="waitlist.reordered",
-            subject=registration["id"],
+        moved = {"event_id": event_id, "position_before": before, "position_after": reached}
+        done = audited(
+            rows[0]["community_id"],
+            manager_id,
+            "WAITLIST_REORDERED",
+            customer_id,
+            kind="Customer",
+            key=act_id,
+            now=now,
             reason=reason.strip(),
-            at=now,
-            event_id=event_id,
-            customer_id=customer_id,
-            position_before=before,
-            position_after=reached,
+            **moved,
         )
-        await owe_effects(tx, [Effect(ACT_AUDITED, f"waitlist.reordered:{act_id}", done)], now=now)
+        await owe_effects(tx, [done], now=now)
         return await promote_waitlist(tx, event_id, now=now)
 
     return await graph.transact(work, contended=event_id)

@@ -48,7 +48,8 @@ demonstration bank. `python -m ops.tour` walks it over HTTP; the explorer (`/gra
 一次走完主要流程：文档按顺序执行，第一行注明由谁执行。
 
 Each document begins with who asks. A variable `{"$from": DOCUMENT, "path": PATH}` stands for what that earlier
-document was answered at that path inside `data`: lists come first, ids come from them.
+document was answered at that path inside `data`: lists come first, ids come from them. `{"$now": "+PT1H"}` is the
+instant that lies so far ahead.
 """
 
 

@@ -138,6 +138,14 @@ WORDS: dict[NoticeKind, Words] = {
             "You do not have the points it costs, so the place was given back.",
         ),
     ),
+    NoticeKind.REGISTRATION_CANCELLED: Words(
+        ("报名被取消", "Registrations cancelled for me"),
+        ("您在“{event}”的报名已被取消", "Your registration for {event} was cancelled"),
+        (
+            "活动负责人取消了您的报名；已付积分将退还。{reason}",
+            "Somebody who runs the event cancelled it; points that it cost come back. {reason}",
+        ),
+    ),
     NoticeKind.DIGEST: Words(
         ("每周摘要", "Weekly digest"),
         ("您的社群一周动态", "A week in your communities"),

@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 
 from community.bans import BAN_ENDED, end_ban
+from community.cancellations import release_seat
 from community.comments import ANSWER_ACCEPTED
 from community.content import CONTENT_DELETED
 from community.departures import close_events, withdraw_barred, withdraw_outsiders
@@ -28,7 +29,6 @@ from community.prices import (
     mark_refunded,
     seat_of_charge,
 )
-from community.registrations import release_seat
 from community.reports import REPORTS_RESOLVED, Resolution, close_case, tell_reporters
 from community.search_documents import SEARCH_INDEX, settle_index
 from community.standing import COMMUNITY_ARCHIVED, COMMUNITY_HIDDEN, MEMBER_BARRED

@@ -120,7 +120,7 @@ async def record_attendance(stores: Stores, row: Row) -> None:
         kind=EVENT_ATTENDED,
         customer_id=row["customer_id"],
         occurred_at=row["attended_at"],
-        payload={"event_id": row["event_id"], "community_id": row["community_id"]},
+        payload={name: row[name] for name in ("event_id", "community_id", "checked_in_by")},
     )
     async with stores.database.write() as session:
         await record_facts(session, [fact], now=utc_now())

@@ -89,7 +89,7 @@ class CreateEventInput(EventFields):
         description="From when on one may register; null: at once.", default=UNSET
     )
     registration_closes_at: datetime | None = strawberry.field(
-        description="Until when one may register; null: until the start.", default=UNSET
+        description="Until when one may register, at the latest the start; null: until the start.", default=UNSET
     )
     publish: bool = strawberry.field(description="Whether it is public at once; false: a draft.", default=True)
 
@@ -109,7 +109,7 @@ class UpdateEventInput(EventFields):
         description="From when on one may register.", default=UNSET
     )
     registration_closes_at: datetime | None = strawberry.field(
-        description="Until when one may register.", default=UNSET
+        description="Until when one may register, at the latest the start.", default=UNSET
     )
 
 

@@ -64,7 +64,7 @@ class Event(Node):
     longitude: float | None = strawberry.field(description="Degrees east.")
     attendance_mode: AttendanceMode = strawberry.field(description="Where people take part.")
     link: str | None = strawberry.field(
-        description="The link, for those with a place by the link, hosts and managers; null for anybody else."
+        description="The link, for those with a paid or free place by it, hosts and managers; null for anybody else."
     )
     calendar_url: str | None = strawberry.field(
         description="Its iCalendar file, for everybody; null in a private community, where the private feed has it."

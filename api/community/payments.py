@@ -4,8 +4,9 @@ Whatever a request leaves unfinished, the worker finishes by the effect that the
 """
 
 from api.context import Context
+from community.cancellations import release_seat
 from community.prices import Charge, mark_paid
-from community.registrations import Standing, release_seat
+from community.registrations import Standing
 from community.waitlist import Promotion
 from loyalty.charges import ChargeOver, charge_event, refund_event
 from loyalty.ledger import InsufficientPoints

@@ -1,7 +1,7 @@
 """Registrations and waiting lists."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import strawberry
 
@@ -12,9 +12,9 @@ from api.context import Info
 from api.customers.profiles import Customer, load_customer
 from api.refusals import Refusal, refusals
 from api.relay import Connection, Node, connection, global_id, local_id
+from community.cancellations import cancel_for_customer, cancel_registration
 from community.registrations import (
     Standing,
-    cancel_registration,
     confirm_registration,
     register_for_event,
     registrations_for,
@@ -143,7 +143,11 @@ class RegisterForEventInput:
     channel: Channel | None = strawberry.field(
         description="At the place or by the link; null: the event's usual way.", default=None
     )
-    guests: int = strawberry.field(description="How many you bring along, up to guestsAllowed.", default=0)
+    guests: int | None = strawberry.field(
+        description="How many you bring along, up to guestsAllowed; who has a place or waits changes it by this. "
+        "Null: none, or as many as before.",
+        default=None,
+    )
     waitlist: bool = strawberry.field(description="Whether you would wait when the event is full.", default=True)
 
 
@@ -162,14 +166,21 @@ class ConfirmRegistrationSuccess:
     registration: Registration = strawberry.field(description="Your registration.")
 
 
-@strawberry.input(description="Which event.")
+@strawberry.input(description="Which event; and whose registration, for those who run it.")
 class CancelRegistrationInput:
     event_id: strawberry.ID = strawberry.field(description="Global id of the event.")
+    customer_id: strawberry.ID | None = strawberry.field(
+        description="Global id of the customer; null: yourself.", default=None
+    )
+    reason: str | None = strawberry.field(
+        description="Why, 1 to 500 characters: needed for anybody else's, and told to them; the audit trail keeps it.",
+        default=None,
+    )
 
 
 @strawberry.type(description="The place is free again, and points that it cost are on their way back.")
 class CancelRegistrationSuccess:
-    registration: Registration = strawberry.field(description="Your registration.")
+    registration: Registration = strawberry.field(description="The registration that was cancelled.")
 
 
 @strawberry.input(description="Whom to move where in the waiting list, and why.")
@@ -195,7 +206,9 @@ ReorderWaitlistResult = Annotated[ReorderWaitlistSuccess | Refusal, strawberry.u
 
 @strawberry.type
 class RegistrationMutations:
-    @strawberry.mutation(description="Take a place at an event, or one in its waiting list; who has either keeps it.")
+    @strawberry.mutation(
+        description="Take a place at an event, or one in its waiting list; who has either keeps it, with these guests."
+    )
     @refusals
     async def register_for_event(self, info: Info, input: RegisterForEventInput) -> RegisterForEventResult:
         event_id = local_id("Event", input.event_id, "input", "eventId")
@@ -221,14 +234,21 @@ class RegistrationMutations:
         )
         return ConfirmRegistrationSuccess(registration=await settled(info, event_id, customer_id, standing))
 
-    @strawberry.mutation(description="Give back your place, an offer, or your place in the waiting list.")
+    @strawberry.mutation(
+        description="Before the start, give back a place, an offer, or a place in the waiting list: your own, or "
+        "anybody's at an event that you run."
+    )
     @refusals
     async def cancel_registration(self, info: Info, input: CancelRegistrationInput) -> CancelRegistrationResult:
         event_id = local_id("Event", input.event_id, "input", "eventId")
-        customer_id = await info.context.customer_id()
-        standing = await cancel_registration(
-            info.context.graph, event_id=event_id, customer_id=customer_id, now=info.context.now
-        )
+        actor_id = await info.context.customer_id()
+        chosen = input.customer_id
+        customer_id = actor_id if chosen is None else local_id("Customer", chosen, "input", "customerId")
+        names: dict[str, Any] = {"event_id": event_id, "customer_id": customer_id, "now": info.context.now}
+        if customer_id == actor_id:
+            standing = await cancel_registration(info.context.graph, **names)
+        else:
+            standing = await cancel_for_customer(info.context.graph, **names, actor_id=actor_id, reason=input.reason)
         return CancelRegistrationSuccess(registration=await settled(info, event_id, customer_id, standing))
 
     @strawberry.mutation(description="Move somebody in the waiting list of an event that you manage.")

@@ -119,16 +119,18 @@ async def test_the_link_is_for_those_who_have_a_place_by_it(system: System, uniq
     graph = system.edge.graph
     community = await make_community(graph)
     link = {"link": "https://meet.example/secret", "attendance_mode": "HYBRID"}
-    for title, status, channel in (
-        ("by link", "REGISTERED", "LINK"),
-        ("at the venue", "REGISTERED", "PLACE"),
-        ("offered", "OFFERED", "LINK"),
+    for title, status, channel, price in (
+        ("by link", "REGISTERED", "LINK", None),
+        ("not paid", "REGISTERED", "LINK", 60),
+        ("at the venue", "REGISTERED", "PLACE", None),
+        ("offered", "OFFERED", "LINK", None),
     ):
         event = await make_kind(system, community, title, person, status, **link)
         await graph.write(
-            "MATCH ()-[r:REGISTERED_FOR {key: $key}]->() SET r.channel = $channel",
+            "MATCH ()-[r:REGISTERED_FOR {key: $key}]->() SET r.channel = $channel, r.price_points = $price",
             key=f"{event}:{person}",
             channel=channel,
+            price=price,
         )
     path = await create(caller)
     found = events_in(await read(system, path))

@@ -9,6 +9,7 @@ import pytest
 from sqlmodel import select
 
 from api.relay import global_id
+from community.access import MemberRole
 from community.checkin_codes import LIFETIME, make_code
 from core.clock import iso, utc_now
 from core.facts import Fact
@@ -17,6 +18,7 @@ from tests.api.conftest import Caller, System
 from tests.api.test_denials import MISSING, state
 from tests.api.test_event_registrations import SET, cancel, crowd, make_list, register
 from tests.api.test_way_through import local_of
+from tests.community.places import add_member, soon
 
 pytestmark = pytest.mark.anyio
 
@@ -46,11 +48,18 @@ mutation($items: [CheckInItemInput!]!) {
   }
 }
 """
+LEAVE = "mutation($id: ID!) { leaveCommunity(input: {communityId: $id}) { __typename } }"
 HOST = "MATCH (c:Customer {id: $c}), (e:Event {id: $e}) CREATE (c)-[:HOSTS_EVENT]->(e)"
-JOIN_HOST = """
-MATCH (c:Customer {id: $c}), (k:Community)-[:HOSTS]->(:Event {id: $e})
-CREATE (c)-[:MEMBER_OF {key: k.id + ':' + $c, role: 'MEMBER'}]->(k)
-"""
+
+
+COMMUNITY_OF = "MATCH (c:Community)-[:HOSTS]->(:Event {id: $e}) RETURN c.id AS id"
+
+
+async def make_host(system: System, event: str, name: str) -> None:
+    """Name a customer, who becomes a member, as a host of the event."""
+    ((community),) = await system.edge.graph.read(COMMUNITY_OF, e=event)
+    await add_member(system.edge.graph, community["id"], local_of(name), MemberRole.MEMBER)
+    await system.edge.graph.write(HOST, c=local_of(name), e=event)
 
 
 async def code_of(caller: Caller, event: str) -> dict[str, Any] | None:
@@ -80,13 +89,10 @@ def minted(system: System, event: str, name: str, *, at: datetime) -> str:
 
 
 async def test_a_code_is_shown_to_its_owner_and_taken_once_at_its_event(system: System, unique: str) -> None:
-    people = await crowd(system, unique, "owner", "host", "left", "lin", "wu")
-    event = await make_list(system, f"owner-{unique}")
+    people = await crowd(system, unique, "owner", "host", "lin", "wu")
+    event = await make_list(system, f"owner-{unique}", start=soon())
     other = await make_list(system, f"owner-{unique}")
-    for host in ("host", "left"):
-        await system.edge.graph.write(HOST, c=local_of(f"{host}-{unique}"), e=event)
-    # Who hosted and has left the community is an outsider again.
-    await system.edge.graph.write(JOIN_HOST, c=local_of(f"host-{unique}"), e=event)
+    await make_host(system, event, f"host-{unique}")
     await register(people["lin"], event)
     await register(people["wu"], event)
     assert await code_of(people["wu"], event) is None
@@ -108,7 +114,7 @@ async def test_a_code_is_shown_to_its_owner_and_taken_once_at_its_event(system: 
     assert (await check_in(people["owner"], code=old))["code"] == "CODE_EXPIRED"
     waiting = minted(system, event, f"wu-{unique}", at=utc_now())
     assert (await check_in(people["owner"], code=waiting))["code"] == "NOT_REGISTERED"
-    for intruder in (people["lin"], people["wu"], people["left"]):
+    for intruder in (people["lin"], people["wu"]):
         assert (await check_in(intruder, code=shown["code"]))["code"] == "NOT_FOUND"
     assert await state(system) == before
 
@@ -119,7 +125,8 @@ async def test_a_code_is_shown_to_its_owner_and_taken_once_at_its_event(system: 
     await system.work()
     facts = select(Fact).where(Fact.customer_id == local_of(f"lin-{unique}"))
     async with system.edge.database.read() as session:
-        assert [fact.kind for fact in (await session.exec(facts)).all()] == ["EVENT_ATTENDED"]
+        (fact,) = (await session.exec(facts)).all()
+    assert (fact.kind, fact.payload["checked_in_by"]) == ("EVENT_ATTENDED", local_of(f"host-{unique}"))
 
 
 @pytest.mark.parametrize(
@@ -193,6 +200,48 @@ async def test_a_phones_list_is_taken_line_by_line_and_again(system: System, uni
     async with system.edge.database.read() as session:
         (fact,) = (await session.exec(facts)).all()
     assert fact.occurred_at == hour_ago + timedelta(minutes=1)
+
+
+async def test_nobody_is_checked_in_days_before_or_by_themselves(system: System, unique: str) -> None:
+    """Given an event next week and one that is about to begin; then the first takes nobody, whatever a phone says."""
+    people = await crowd(system, unique, "owner", "lin")
+    week = await make_list(system, f"owner-{unique}", start=utc_now() + timedelta(days=7))
+    near = await make_list(system, f"owner-{unique}", capacity=3, start=soon())
+    for name in ("owner", "lin"):
+        await register(people[name], near)
+    await register(people["lin"], week)
+    before = await state(system)
+    early = await check_in(people["owner"], **by_name(week, f"lin-{unique}"))
+    assert (early["code"], early["path"]) == ("CHECK_IN_NOT_OPEN", ["input", "eventId"])
+    own = await check_in(people["owner"], **by_name(near, f"owner-{unique}"))
+    assert (own["code"], own["path"]) == ("SELF_CHECK_IN", ["input", "customerId"])
+    times = (utc_now() + timedelta(days=7, minutes=5), utc_now())
+    items = [
+        *({"key": iso(at), **by_name(week, f"lin-{unique}"), "checkedInAt": iso(at)} for at in times),
+        {"key": "day before", **by_name(near, f"lin-{unique}"), "checkedInAt": iso(utc_now() - timedelta(hours=13))},
+        {"key": "own", "code": minted(system, near, f"owner-{unique}", at=utc_now()), "checkedInAt": iso(utc_now())},
+    ]
+    assert await outcomes(people["owner"], *items) == [*["CHECK_IN_NOT_OPEN"] * 3, "SELF_CHECK_IN"]
+    assert await state(system) == before
+
+
+async def test_a_host_who_left_the_community_sees_and_checks_in_nobody(system: System, unique: str) -> None:
+    people = await crowd(system, unique, "owner", "host", "lin")
+    event = await make_list(system, f"owner-{unique}", start=soon())
+    await register(people["lin"], event)
+    await make_host(system, event, f"host-{unique}")
+    seen = (await people["host"].ask(CODES_OF_ALL, event=global_id("Event", event)))["event"]["registrations"]
+    assert len(seen["edges"]) == 1
+    ((community),) = await system.edge.graph.read(COMMUNITY_OF, e=event)
+    left = await people["host"].ask(LEAVE, id=global_id("Community", community["id"]))
+    assert left["leaveCommunity"]["__typename"] == "LeaveCommunitySuccess", left
+
+    before = await state(system)
+    assert (await people["host"].ask(CODES_OF_ALL, event=global_id("Event", event)))["event"]["registrations"] is None
+    assert (await check_in(people["host"], **by_name(event, f"lin-{unique}")))["code"] == "NOT_FOUND"
+    item = {"key": "1", **by_name(event, f"lin-{unique}"), "checkedInAt": iso(utc_now())}
+    assert await outcomes(people["host"], item) == ["NOT_FOUND"]
+    assert await state(system) == before
 
 
 async def test_an_event_that_does_not_run_takes_no_list(system: System, unique: str) -> None:

@@ -96,7 +96,8 @@ SET = "MATCH (e:Event {id: $id}) SET e += $properties"
 async def make_list(system: System, owner: str, **properties: Any) -> str:
     """An event of a community that `owner` runs; returns its local id."""
     community = await make_community(system.edge.graph, owner_id=local_of(owner))
-    event = await make_event(system.edge.graph, community, capacity=properties.pop("capacity", 1))
+    names = {"capacity": properties.pop("capacity", 1), "starts_at": properties.pop("start", None)}
+    event = await make_event(system.edge.graph, community, **names)
     await system.edge.graph.write(SET, id=event, properties=properties)
     return event
 
@@ -199,9 +200,15 @@ async def test_guests_channels_and_windows(system: System, unique: str) -> None:
     first = await register(lin, event, guests=2)
     assert (first["channel"], first["guests"], first["event"]["registeredCount"]) == ("PLACE", 2, 3)
     assert (await register(lin, event, guests=2))["id"] == first["id"]
-    for more, path in (({"guests": 1}, "guests"), ({"guests": 2, "channel": "LINK"}, "channel")):
+    assert await register(lin, event) == first
+    fewer = await register(lin, event, guests=1)
+    assert (fewer["id"], fewer["guests"], fewer["event"]["registeredCount"]) == (first["id"], 1, 2)
+    assert (await register(wu, event))["event"]["registeredCount"] == 3
+    for more, path in (({"guests": 2}, "guests"), ({"guests": 1, "channel": "LINK"}, "channel")):
         refused = await register(lin, event, **more)
         assert (refused["code"], refused["path"]) == ("ALREADY_REGISTERED", ["input", path])
+    assert (await cancel(wu, event))["event"]["registeredCount"] == 2
+    assert (await register(lin, event, guests=2))["event"]["registeredCount"] == 3
     assert (await register(wu, event, channel="LINK"))["channel"] == "LINK"
     for properties, code in (
         ({"registration_opens_at": iso(utc_now() + timedelta(hours=1))}, "REGISTRATION_NOT_YET_OPEN"),
@@ -259,11 +266,12 @@ async def test_managers_see_and_reorder_the_list_and_nobody_else(system: System,
         (entry,) = (
             await session.exec(
                 select(AuditEntry).where(
-                    AuditEntry.action == "waitlist.reordered", AuditEntry.actor == local_of(f"owner-{unique}")
+                    AuditEntry.action == "WAITLIST_REORDERED", AuditEntry.actor == local_of(f"owner-{unique}")
                 )
             )
         ).all()
-    assert (entry.reason, entry.details["position_before"], entry.details["position_after"]) == (move["reason"], 3, 1)
+    assert (entry.subject, entry.reason) == (f"Customer:{local_of(f'an-{unique}')}", move["reason"])
+    assert entry.details == {"event_id": event, "position_before": 3, "position_after": 1}
 
 
 async def test_a_price_is_charged_explained_and_given_back_once(system: System, unique: str) -> None:

@@ -22,6 +22,7 @@ from tests.api.test_event_registrations import (
 )
 from tests.api.test_round_trips import cost
 from tests.api.test_way_through import local_of
+from tests.community.places import soon
 from tests.loyalty.accounts import give
 
 pytestmark = pytest.mark.anyio
@@ -48,7 +49,7 @@ async def test_the_cost_of_each_act(system: System, unique: str) -> None:
     names = ("owner", "lin", "wu", "sun", "an", "bo", "ca")
     people = await crowd(system, unique, *names)
     owner, lin, wu = people["owner"], people["lin"], people["wu"]
-    event = await make_list(system, f"owner-{unique}")
+    event = await make_list(system, f"owner-{unique}", start=soon())
     target = global_id("Event", event)
     found: dict[str, tuple[int, int]] = {}
     wish: dict[str, Any] = {"input": {"eventId": target}}
@@ -70,7 +71,7 @@ async def test_the_cost_of_each_act(system: System, unique: str) -> None:
     found["code"] = await cost(system, lin, CODE, event=target)
     shown = (await lin.ask(CODE, event=target))["event"]["viewerRegistration"]["checkInCode"]["code"]
     found["check in by code"] = await cost(system, owner, CHECK_IN, input={"code": shown})
-    many = await make_list(system, f"owner-{unique}", capacity=9)
+    many = await make_list(system, f"owner-{unique}", capacity=9, start=soon())
     for name in ("lin", "wu", "sun", "an"):
         await register(people[name], many)
     found["check in 1"] = await cost(system, owner, BATCH, items=lines(many, unique, "an"))

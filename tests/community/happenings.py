@@ -50,6 +50,14 @@ async def make(graph: GraphClient, community: str, manager: str, *, publish: boo
     )
 
 
+HOST = "MATCH (h:Customer {id: $customer_id}), (e:Event {id: $event_id}) CREATE (h)-[:HOSTS_EVENT]->(e)"
+
+
+async def name_host(graph: GraphClient, event_id: str, customer_id: str) -> None:
+    """Name a customer as a host of an event, member or not."""
+    await graph.write(HOST, event_id=event_id, customer_id=customer_id)
+
+
 PUT_REGISTRATIONS = """
 MATCH (e:Event {id: $event_id})
 UNWIND $ids AS id

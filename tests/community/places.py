@@ -58,6 +58,11 @@ async def add_member(graph: GraphClient, community_id: str, customer_id: str, ro
     await graph.write(PUT_MEMBER, added=int(is_member(role)), **names)
 
 
+def soon() -> datetime:
+    """A start so near that the entrance is open."""
+    return utc_now() + timedelta(hours=1)
+
+
 async def make_event(
     graph: GraphClient,
     community_id: str,

@@ -11,6 +11,7 @@ from community.access import (
     MAY_READ,
     MAY_SEE,
     MEMBERS,
+    RUNS_EVENT,
     MemberRole,
     Visibility,
     is_listed,
@@ -60,3 +61,17 @@ async def test_the_queries_say_what_the_functions_say(graph: GraphClient) -> Non
             "finds": is_listed(visibility, role),
             "belongs": is_member(role),
         }
+
+
+@pytest.mark.anyio
+async def test_a_host_runs_an_event_only_as_a_member(graph: GraphClient) -> None:
+    """Given every role, host or not; then managers run it, hosts who are members, and the query says the same."""
+    cases = list(itertools.product([None, *MemberRole], [False, True]))
+    for role, hosts in cases:
+        assert runs_event(role, hosts=hosts) == (role in ("OWNER", "MANAGER") or (hosts and role in MEMBERS))
+    rows = [{"role": role, "hosts": hosts} for role, hosts in cases]
+    query: LiteralString = (
+        "UNWIND $rows AS row WITH row.role AS role, row.hosts AS hosts RETURN " + RUNS_EVENT + " AS runs"
+    )
+    found = [row["runs"] for row in await graph.read(query, rows=rows)]
+    assert found == [runs_event(role, hosts=hosts) for role, hosts in cases]

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from community.access import MemberRole
+from community.calendar import feed_events
 from community.events import events_of, read_events
 from core.clock import iso, utc_now
 from core.ids import new_id
@@ -40,6 +41,25 @@ async def test_who_sees_the_link(graph: GraphClient) -> None:
     }
     assert {viewer for viewer, row in seen.items() if row["link"]} == {manager, host, by_link, present}
     assert {viewer for viewer, row in seen.items() if row["viewer_manages"]} == {manager}
+
+
+async def test_a_place_that_costs_points_shows_the_link_when_it_is_paid(graph: GraphClient) -> None:
+    community, manager, _ = await make_managed(graph)
+    paid, unpaid, refunded, free = await make_customers(graph, 4)
+    event = await make(graph, community, manager, attendance_mode="ONLINE", link="https://meet.example/secret")
+    await put_registrations(graph, event, [paid, unpaid, refunded, free], channel="LINK")
+    for customer, state in ((paid, True), (unpaid, None), (refunded, False)):
+        await graph.write(
+            "MATCH ()-[r:REGISTERED_FOR {key: $key}]->() SET r.price_points = 60, r.paid = $paid",
+            key=f"{event}:{customer}",
+            paid=state,
+        )
+    seen = {
+        viewer: (await read_events(graph, [event], viewer_id=viewer))[event]["link"] is not None
+        for viewer in (paid, unpaid, refunded, free)
+    }
+    shown = {viewer: (await feed_events(graph, viewer, now=utc_now()))[0]["link"] is not None for viewer in seen}
+    assert seen == shown == {paid: True, unpaid: False, refunded: False, free: True}
 
 
 async def test_private_events_and_drafts_do_not_exist_for_others(graph: GraphClient) -> None:

@@ -117,6 +117,7 @@ async def test_an_event_has_everything_that_its_manager_says(graph: GraphClient)
         ({"time_zone": "Mars/Olympus"}, "timeZone"),
         ({"time_zone": "../etc/passwd"}, "timeZone"),
         ({"registration_closes_at": utc_now() + timedelta(days=9)}, "registrationClosesAt"),
+        ({"registration_closes_at": utc_now() + timedelta(days=1, minutes=1)}, "registrationClosesAt"),
         ({"registration_opens_at": utc_now() + timedelta(days=9)}, "registrationOpensAt"),
         (
             {"registration_opens_at": utc_now(), "registration_closes_at": utc_now() - timedelta(days=1)},
@@ -153,6 +154,16 @@ async def test_what_an_event_cannot_be_is_refused_with_its_path(
     assert not (await events_of(graph, [community], viewer_id=manager, ends_from=None, first=5, after=None))[
         community
     ].rows
+
+
+async def test_an_event_is_not_moved_to_before_its_registration_closes(graph: GraphClient) -> None:
+    community, manager, _ = await make_managed(graph)
+    start = utc_now() + timedelta(days=3)
+    event = await make(graph, community, manager, starts_at=start, registration_closes_at=start)
+    earlier = change(graph, event, manager, starts_at=start - timedelta(days=1))
+    assert (await refused(graph, event, earlier, EventInvalid)).path == ("registrationClosesAt",)
+    day = timedelta(days=1)
+    await change(graph, event, manager, starts_at=start - day, registration_closes_at=start - day)
 
 
 async def test_only_managers_make_and_change_events(graph: GraphClient) -> None:

@@ -7,11 +7,11 @@ from datetime import timedelta
 import pytest
 
 from community.access import MemberRole
+from community.cancellations import cancel_registration
 from community.registrations import (
     AlreadyAttended,
     EventFull,
     EventNotOpen,
-    cancel_registration,
     register_for_event,
     registrations_for,
     registrations_of,

@@ -16,6 +16,7 @@ from community.registrations import (
     confirm_registration,
     registrations_for,
 )
+from community.running import events_run_by
 from community.seats import Channel, RegistrationStatus
 from community.waitlist import (
     OFFER_EXPIRED,
@@ -31,7 +32,6 @@ from community.waitlist import (
 from community.waitlist_order import (
     NotWaiting,
     ReorderInvalid,
-    events_run_by,
     positions,
     registrations_at,
     reorder_waitlist,
@@ -207,6 +207,19 @@ async def test_who_was_banned_while_waiting_makes_way(graph: GraphClient) -> Non
     check_moment(state, rows)
 
 
+async def test_an_offer_is_over_when_the_event_begins_although_it_was_moved(graph: GraphClient) -> None:
+    """Given an offer of twelve hours; when the event is moved to before its end and begins; then it is no place."""
+    event = await make_list(graph, capacity=1, offer_hours=12)
+    holder, customer = await make_customers(graph, 2)
+    for one in (holder, customer):
+        await register(graph, event, one)
+    await cancel(graph, event, holder)
+    await graph.write(SET, id=event, properties={"starts_at": iso(utc_now() - timedelta(minutes=1))})
+    with pytest.raises(OfferOver):
+        await confirm(graph, event, customer)
+    assert await statuses(graph, event, [customer]) == ["OFFERED"]
+
+
 async def test_a_customer_leaves_the_list_and_comes_back_at_its_end(graph: GraphClient) -> None:
     event = await make_list(graph, capacity=1)
     holder, one, two = await make_customers(graph, 3)
@@ -220,12 +233,16 @@ async def test_a_customer_leaves_the_list_and_comes_back_at_its_end(graph: Graph
 
 
 async def test_a_manager_reorders_with_a_reason_that_is_kept(graph: GraphClient) -> None:
-    manager, member, host, holder, *waiting = await make_customers(graph, 8)
+    manager, member, host, gone, holder, *waiting = await make_customers(graph, 9)
     community = await make_community(graph, owner_id=manager)
     await add_member(graph, community, member, MemberRole.MEMBER)
     await add_member(graph, community, host, MemberRole.MEMBER)
     event = await make_list(graph, capacity=1, community=community)
-    await graph.write("MATCH (h:Customer {id: $h}), (e:Event {id: $e}) CREATE (h)-[:HOSTS_EVENT]->(e)", h=host, e=event)
+    await add_member(graph, community, host, MemberRole.MEMBER)
+    for one in (host, gone):
+        await graph.write(
+            "MATCH (h:Customer {id: $h}), (e:Event {id: $e}) CREATE (h)-[:HOSTS_EVENT]->(e)", h=one, e=event
+        )
     for customer in (holder, *waiting):
         await register(graph, event, customer)
 
@@ -275,8 +292,8 @@ async def test_a_manager_reorders_with_a_reason_that_is_kept(graph: GraphClient)
     rest = (await waitlists_of(graph, [event], Channel.PLACE, first=2, after=second.cursors[-1]))[event]
     assert [row["position"] for row in rest.rows] == [3, 4]
     assert (second.has_next, rest.has_next) == (True, False)
-    runs = [(await events_run_by(graph, one, [event]))[event] for one in (manager, member, host, holder)]
-    assert runs == [True, False, True, False]
+    runs = [(await events_run_by(graph, one, [event]))[event] for one in (manager, member, host, gone, holder)]
+    assert runs == [True, False, True, False, False]
     everybody = (await registrations_at(graph, [event], None, first=None, after=None))[event]
     assert [row["customer_id"] for row in everybody.rows] == [holder, *waiting]
     some = (await registrations_at(graph, [event], RegistrationStatus.WAITING, first=2, after=None))[event]

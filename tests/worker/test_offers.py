@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from sqlmodel import col, select
 
-from community.registrations import cancel_registration, register_for_event
+from community.cancellations import cancel_registration
+from community.registrations import register_for_event
 from community.waitlist import OFFER_EXPIRED
 from core.clock import iso, utc_now
 from core.db import Database

@@ -28,7 +28,7 @@ from loyalty.ledger import AccountKind, LedgerPosting, account_id, balances, tri
 from loyalty.lots import POINTS_RELEASE, LedgerLot
 from referrals.attribution import REFERRAL_CLAIMED, refer
 from referrals.rewards import REWARD_APPROVED, ReferralReward
-from tests.community.places import make_community, make_event
+from tests.community.places import make_community, make_event, soon
 from tests.conftest import Addresses
 from tests.referrals.programs import STEPS, claim, code_of, make_people, make_program, tell
 from worker.handlers import HANDLERS, Stores, Work, settle
@@ -97,7 +97,7 @@ async def test_killed_at_three_points_and_the_queue_emptied_every_reward_is_ther
     program = await make_program(database)
     lin, *referees = await make_people(graph, 7)
     code = await code_of(database, program, lin)
-    event = await make_event(graph, await make_community(graph, owner_id=lin))
+    event = await make_event(graph, await make_community(graph, owner_id=lin), starts_at=soon())
     for referee in referees:
         await claim(database, graph, code, referee)
         await tell(database, referee, "IDENTITY_VERIFIED")
