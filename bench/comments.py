@@ -4,20 +4,18 @@ Both sizes are asked in turn in one run, so that a busy machine slows both; what
 """
 
 import asyncio
-import os
 import statistics
-import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from bench.stores import fresh_graph
 from community.comments import NewComment, comments_of, create_comment
 from community.feed import feed_of
 from community.posts import NewPost, PostKind, create_post
@@ -26,14 +24,8 @@ from community.tallies import COMMENTS, tallies_of, tally_key
 from core.clock import iso, utc_now
 from core.ids import new_id
 from core.paging import encode_cursor
-from core.processes import free_port, stop
 from graph.client import GraphClient
-from graph.engine import DATABASE, USER, graph_password, start_graph
-from graph.ready import wait_for_bolt
-from migrations.graph_migrations import upgrade_graph
-from ops.neo4j_server import install_neo4j, start_neo4j
 
-CACHE = Path(os.environ.get("KINSHIP_CACHE", ".cache")).resolve()
 BATCH = 1_000
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -245,29 +237,17 @@ async def measure(graph: GraphClient, name: str, rounds: int) -> None:
     Console().print(table)
 
 
-async def run(uri: str, user: str, password: str, database: str | None, name: str, rounds: int) -> None:
-    await wait_for_bolt(uri, user, password, timeout=90)
-    async with GraphClient(uri, user=user, password=password, database=database, timeout=60) as graph:
-        await upgrade_graph(graph)
-        await measure(graph, name, rounds)
+async def run(rounds: int, *, neo4j: bool) -> None:
+    async with fresh_graph(neo4j=neo4j) as graph:
+        await measure(graph, "Neo4j" if neo4j else "Embedded engine", rounds)
 
 
 def main(
-    neo4j: Annotated[bool, typer.Option(help="On a real Neo4j instead of the embedded engine.")] = False,
+    neo4j: Annotated[bool, typer.Option("--neo4j", help="On Neo4j instead of the embedded engine.")] = False,
     rounds: Annotated[int, typer.Option(help="How often each is asked.")] = 50,
 ) -> None:
-    with tempfile.TemporaryDirectory(prefix="kinship-", ignore_cleanup_errors=True) as name:
-        folder, port = Path(name), free_port()
-        if neo4j:
-            server = start_neo4j(folder / "neo4j", lib=install_neo4j(CACHE), bolt_port=port, log=folder / "neo4j.log")
-            access = ("neo4j", "", None, "Neo4j")
-        else:
-            server = start_graph(folder / "graph", bolt_port=port, http_port=free_port(), log=folder / "graph.log")
-            access = (USER, graph_password(folder / "graph"), DATABASE, "Embedded engine")
-        try:
-            asyncio.run(run(f"bolt://127.0.0.1:{port}", *access, rounds))
-        finally:
-            stop(server, patience=5)
+    """Measure what does not grow with a post or with the age of a feed."""
+    asyncio.run(run(rounds, neo4j=neo4j))
 
 
 if __name__ == "__main__":
