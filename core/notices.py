@@ -36,6 +36,20 @@ class NoticeKind(StrEnum):
     OTHER = "OTHER"
 
 
+# What a customer has to know to keep a promise or a place, or has lost: nobody switches it off.
+ALWAYS_TOLD = frozenset(
+    {
+        NoticeKind.EVENT_CANCELLED,
+        NoticeKind.SERIES_CANCELLED,
+        NoticeKind.REGISTRATION_CANCELLED,
+        NoticeKind.PLACE_OFFERED,
+        NoticeKind.PAYMENT_FAILED,
+        NoticeKind.REMOVED,
+        NoticeKind.BANNED,
+    }
+)
+
+
 def notice_kind(name: str) -> NoticeKind:
     """The kind of this name; OTHER for a name that is not known (yet)."""
     return NoticeKind(name) if name in NoticeKind.__members__ else NoticeKind.OTHER

@@ -8,9 +8,9 @@ from sqlalchemy import Index, text, update
 from sqlmodel import Field, col, func, select
 
 from core.db import Record, Session, changed_rows, insert_once, instant, json_column
-from core.errors import BadUserInput
+from core.errors import BadUserInput, Refusal
 from core.ids import derived_id
-from core.notices import NoticeKind
+from core.notices import ALWAYS_TOLD, NoticeKind
 from core.paging import Page, cut, decode_cursor, instant_in_cursor, page_size
 
 # A badge says "99+" anyway; counting on would read ever more for nothing.
@@ -24,6 +24,12 @@ class NotificationInvalid(BadUserInput):
     code = "NOTIFICATION_INVALID"
     en = "Say which notices: by their ids, or all up to an instant."
     zh = "请指定通知：按标识符，或截至某一时间的全部通知。"
+
+
+class PreferenceFixed(Refusal):
+    code = "PREFERENCE_FIXED"
+    en = "Notices of this kind cannot be switched off."
+    zh = "此类通知不能关闭。"
 
 
 class PreferenceInvalid(BadUserInput):
@@ -70,7 +76,8 @@ async def notify(session: Session, key: str, payload: dict[str, Any], *, now: da
     """Store an owed notice, once by its key; False where it was there or the customer does not want its kind."""
     customer_id, kind = payload["customer_id"], payload["kind"]
     preference = await session.get(NotificationPreference, (customer_id, kind))
-    if not (preference.enabled if preference is not None else kind not in OFF_BY_DEFAULT):
+    wanted = preference.enabled if preference is not None else kind not in OFF_BY_DEFAULT
+    if not wanted and kind not in ALWAYS_TOLD:
         return False
     row = {
         "id": derived_id("notification", key),
@@ -143,9 +150,11 @@ async def mark_read(
 
 
 async def set_preference(session: Session, customer_id: str, kind: NoticeKind, *, enabled: bool, now: datetime) -> None:
-    """Switch notices of a kind on or off; raises PreferenceInvalid for OTHER, which is no kind."""
+    """Switch notices of a kind on or off; raises PreferenceInvalid for OTHER, which is no kind, and PreferenceFixed."""
     if kind is NoticeKind.OTHER:
         raise PreferenceInvalid(path=("kind",))
+    if kind in ALWAYS_TOLD and not enabled:
+        raise PreferenceFixed(path=("kind",))
     row = {"customer_id": customer_id, "kind": str(kind), "enabled": enabled, "changed_at": now}
     if not await insert_once(session, NotificationPreference, row, "customer_id", "kind"):
         changed = update(NotificationPreference).where(
@@ -159,4 +168,4 @@ async def preferences_of(session: Session, customer_id: str) -> dict[NoticeKind,
     statement = select(NotificationPreference).where(NotificationPreference.customer_id == customer_id)
     chosen = {row.kind: row.enabled for row in (await session.exec(statement)).all()}
     kinds = [kind for kind in NoticeKind if kind is not NoticeKind.OTHER]
-    return {kind: chosen.get(kind, kind not in OFF_BY_DEFAULT) for kind in kinds}
+    return {kind: kind in ALWAYS_TOLD or chosen.get(kind, kind not in OFF_BY_DEFAULT) for kind in kinds}

@@ -12,7 +12,7 @@ from api.nodes import LOADERS, load_node
 from api.refusals import Refusal, refusals
 from api.relay import Connection, Node, connection, global_id, local_id
 from core.clock import parse_instant
-from core.notices import NoticeKind, notice_kind
+from core.notices import ALWAYS_TOLD, NoticeKind, notice_kind
 from core.paging import Page
 from graph.client import Row
 from service.notice_words import WORDS, written
@@ -138,12 +138,18 @@ class NotificationPreference:
     name_zh: str = strawberry.field(description="Its name in Chinese.")
     name_en: str = strawberry.field(description="Its name in English.")
     enabled: bool = strawberry.field(description="Whether you get them.")
+    switchable: bool = strawberry.field(description="Whether they can be switched off.")
 
 
 def preference_of(kind: NoticeKind, enabled: bool, language: str) -> NotificationPreference:
     zh, en = WORDS[kind].label
     return NotificationPreference(
-        kind=kind, name=zh if language == "zh" else en, name_zh=zh, name_en=en, enabled=enabled
+        kind=kind,
+        name=zh if language == "zh" else en,
+        name_zh=zh,
+        name_en=en,
+        enabled=enabled,
+        switchable=kind not in ALWAYS_TOLD,
     )
 
 

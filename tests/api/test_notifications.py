@@ -8,11 +8,12 @@ import pytest
 from api.relay import global_id
 from community.access import MemberRole
 from core.clock import iso, utc_now
+from core.db import insert_once
 from core.ids import derived_id
-from core.notices import NOTICE_OWED, NoticeKind
+from core.notices import ALWAYS_TOLD, NOTICE_OWED, NoticeKind
 from core.outbox import owe
 from service.notice_words import WORDS, written
-from service.notifications import COUNTED_UP_TO, Notification
+from service.notifications import COUNTED_UP_TO, Notification, NotificationPreference, notify
 from tests.api.conftest import Caller, System
 from tests.api.test_round_trips import cost
 from tests.api.test_way_through import local_of
@@ -224,3 +225,24 @@ def test_every_kind_has_words_in_both_languages() -> None:
             assert all(part.strip() for part in pair)
             for language in ("zh", "en"):
                 assert "{" not in written(pair, {}, language)
+
+
+async def test_what_one_has_to_know_is_told_whatever_one_wants(system: System, unique: str) -> None:
+    """Given the kinds that cannot be switched off, then trying says so, and a switch from before changes nothing."""
+    lin = await system.customer(f"lin-{unique}")
+    customer = local_of(f"lin-{unique}")
+    database = system.edge.database
+    kinds = "{ viewer { notificationPreferences { kind enabled switchable } } }"
+    fixed = [row for row in (await lin.ask(kinds))["viewer"]["notificationPreferences"] if not row["switchable"]]
+    assert {row["kind"] for row in fixed} == ALWAYS_TOLD
+    for row in fixed:
+        refused = (await lin.ask(SET, kind=row["kind"], enabled=False))["setNotificationPreference"]
+        assert refused["code"] == "PREFERENCE_FIXED"
+    async with database.write() as session:
+        old = {"customer_id": customer, "kind": "EVENT_CANCELLED", "enabled": False, "changed_at": utc_now()}
+        await insert_once(session, NotificationPreference, old)
+    async with database.write() as session:
+        told = {"customer_id": customer, "kind": "EVENT_CANCELLED", "data": {}}
+        assert await notify(session, f"test:{unique}", told, now=utc_now())
+    again = (await lin.ask(kinds))["viewer"]["notificationPreferences"]
+    assert all(row["enabled"] for row in again if not row["switchable"])
