@@ -21,6 +21,8 @@ from tests.api.test_governance import (
     UNBAN,
     UPDATE,
 )
+from tests.api.test_invitation_links import CREATE as LINK
+from tests.api.test_invitation_links import REVOKE as UNLINK
 from tests.api.test_round_trips import cost
 from tests.api.test_way_through import local_of
 from tests.community.places import add_member, make_community, make_customers
@@ -40,6 +42,29 @@ MANAGED = """
 """
 LISTED = "{ communities(first: 20) { edges { node { name viewerRole } } } }"
 INVITATIONS = "{ viewer { invitations { edges { node { name } invitedBy { displayName } } } } }"
+
+
+# Round trips to the graph and statements to SQL of each.
+COSTS = {
+    "createCommunity": (6, 1),
+    "updateCommunity": (4, 1),
+    "joinCommunity": (3, 1),
+    "leaveCommunity": (3, 1),
+    # What asks, invites or gives an office counts under the lock; what is audited or told is owed.
+    "joinCommunity (a request)": (6, 1),
+    "approveMember": (5, 1),
+    "updateMembershipRole": (6, 1),
+    "removeMember": (5, 1),
+    "inviteMember": (6, 1),
+    "acceptInvitation": (3, 1),
+    "banMember": (5, 1),
+    "unbanMember": (5, 1),
+    "rejectMember": (5, 1),
+    "declineInvitation": (3, 1),
+    "createInvitationLink": (4, 1),
+    "revokeInvitationLink": (4, 1),
+    "archiveCommunity": (4, 1),
+}
 
 
 async def grow(system: System, owner_id: str) -> None:
@@ -72,40 +97,28 @@ async def test_the_cost_of_each_act(system: System, unique: str) -> None:
     here, there = ({"community": global_id("Community", key)} for key in (open_one, closed))
     on_wu = {**there, "customer": global_id("Customer", local_of(f"wu-{unique}"))}
     on_he = {**there, "customer": global_id("Customer", local_of(f"he-{unique}"))}
+    renamed = {"communityId": here["community"], "nameEn": "Club"}
     costs = {
-        "create": await cost(system, owner, CREATE, input={"nameZh": "社", "nameEn": "Club"}),
-        "update": await cost(system, owner, UPDATE, input={"communityId": here["community"], "nameEn": "Club"}),
-        "join": await cost(system, wu, JOIN, **here),
-        "leave": await cost(system, wu, LEAVE, **here),
-        "request": await cost(system, wu, JOIN, **there),
-        "approve": await cost(system, owner, APPROVE, **on_wu),
-        "promote": await cost(system, owner, PROMOTE, **on_wu),
-        "remove": await cost(system, owner, REMOVE, **on_wu),
-        "invite": await cost(system, owner, INVITE, **on_he),
-        "accept": await cost(system, he, ACCEPT, **there),
-        "ban": await cost(system, owner, BAN, **on_he),
-        "unban": await cost(system, owner, UNBAN, **on_he),
+        "createCommunity": await cost(system, owner, CREATE, input={"nameZh": "社", "nameEn": "Club"}),
+        "updateCommunity": await cost(
+            system, owner, UPDATE, input={"communityId": here["community"], "nameEn": "Club"}
+        ),
+        "joinCommunity": await cost(system, wu, JOIN, **here),
+        "leaveCommunity": await cost(system, wu, LEAVE, **here),
+        "joinCommunity (a request)": await cost(system, wu, JOIN, **there),
+        "approveMember": await cost(system, owner, APPROVE, **on_wu),
+        "updateMembershipRole": await cost(system, owner, PROMOTE, **on_wu),
+        "removeMember": await cost(system, owner, REMOVE, **on_wu),
+        "inviteMember": await cost(system, owner, INVITE, **on_he),
+        "acceptInvitation": await cost(system, he, ACCEPT, **there),
+        "banMember": await cost(system, owner, BAN, **on_he),
+        "unbanMember": await cost(system, owner, UNBAN, **on_he),
     }
     await he.ask(JOIN, **there)
-    costs["reject"] = await cost(system, owner, REJECT, **on_he)
+    costs["rejectMember"] = await cost(system, owner, REJECT, **on_he)
     await owner.ask(INVITE, **on_he)
-    costs["decline"] = await cost(system, he, DECLINE, **there)
-    costs["archive"] = await cost(system, owner, ARCHIVE, **there)
-    assert costs == {
-        "create": (6, 1),
-        "update": (4, 1),
-        "join": (3, 1),
-        "leave": (3, 1),
-        # What asks, invites or gives an office counts under the lock; what is audited or told is owed.
-        "request": (6, 1),
-        "approve": (5, 1),
-        "promote": (6, 1),
-        "remove": (5, 1),
-        "invite": (6, 1),
-        "accept": (3, 1),
-        "ban": (5, 1),
-        "unban": (5, 1),
-        "reject": (5, 1),
-        "decline": (3, 1),
-        "archive": (4, 1),
-    }
+    costs["declineInvitation"] = await cost(system, he, DECLINE, **there)
+    costs["createInvitationLink"] = await cost(system, owner, LINK, id=there["community"])
+    costs["revokeInvitationLink"] = await cost(system, owner, UNLINK, id=there["community"])
+    costs["archiveCommunity"] = await cost(system, owner, ARCHIVE, **there)
+    assert costs == COSTS

@@ -29,17 +29,17 @@ pytestmark = pytest.mark.anyio
 
 # (round trips to the graph, statements to SQL); the viewer's profile is one of the latter.
 COSTS = {
-    "register": (5, 1),
-    "wait": (6, 1),
-    "register again": (4, 1),
-    "cancel with nobody waiting": (5, 1),
-    "cancel and offer": (10, 1),
-    "confirm": (5, 1),
-    "reorder": (10, 1),
-    "register and pay": (7, 13),
-    "check in by code": (4, 1),
-    "check in 1": (3, 1),
-    "check in 3": (3, 1),
+    "registerForEvent": (5, 1),
+    "registerForEvent (to wait)": (6, 1),
+    "registerForEvent (again)": (4, 1),
+    "cancelRegistration": (5, 1),
+    "cancelRegistration (and offer)": (10, 1),
+    "confirmRegistration": (5, 1),
+    "reorderWaitlist": (10, 1),
+    "registerForEvent (and pay)": (7, 13),
+    "checkIn": (4, 1),
+    "checkInBatch (1)": (3, 1),
+    "checkInBatch (3)": (3, 1),
     "code": (2, 1),
     "provenance": (1, 6),
 }
@@ -53,29 +53,29 @@ async def test_the_cost_of_each_act(system: System, unique: str) -> None:
     target = global_id("Event", event)
     found: dict[str, tuple[int, int]] = {}
     wish: dict[str, Any] = {"input": {"eventId": target}}
-    found["register"] = await cost(system, lin, REGISTER, **wish)
-    found["register again"] = await cost(system, lin, REGISTER, **wish)
-    found["wait"] = await cost(system, wu, REGISTER, **wish)
-    found["cancel and offer"] = await cost(system, lin, CANCEL, id=target)
-    found["confirm"] = await cost(system, wu, CONFIRM, id=target)
-    found["cancel with nobody waiting"] = await cost(system, wu, CANCEL, id=target)
+    found["registerForEvent"] = await cost(system, lin, REGISTER, **wish)
+    found["registerForEvent (again)"] = await cost(system, lin, REGISTER, **wish)
+    found["registerForEvent (to wait)"] = await cost(system, wu, REGISTER, **wish)
+    found["cancelRegistration (and offer)"] = await cost(system, lin, CANCEL, id=target)
+    found["confirmRegistration"] = await cost(system, wu, CONFIRM, id=target)
+    found["cancelRegistration"] = await cost(system, wu, CANCEL, id=target)
     for name in ("lin", "wu", "sun"):
         await register(people[name], event)
     move = {"eventId": target, "position": 1, "reason": "Why not"}
     move["customerId"] = global_id("Customer", local_of(f"sun-{unique}"))
-    found["reorder"] = await cost(system, owner, REORDER, input=move)
+    found["reorderWaitlist"] = await cost(system, owner, REORDER, input=move)
     await give(system.edge.database, local_of(f"an-{unique}"), 60)
     priced = await make_list(system, f"owner-{unique}", price_points=60)
     paid: dict[str, Any] = {"input": {"eventId": global_id("Event", priced)}}
-    found["register and pay"] = await cost(system, people["an"], REGISTER, **paid)
+    found["registerForEvent (and pay)"] = await cost(system, people["an"], REGISTER, **paid)
     found["code"] = await cost(system, lin, CODE, event=target)
     shown = (await lin.ask(CODE, event=target))["event"]["viewerRegistration"]["checkInCode"]["code"]
-    found["check in by code"] = await cost(system, owner, CHECK_IN, input={"code": shown})
+    found["checkIn"] = await cost(system, owner, CHECK_IN, input={"code": shown})
     many = await make_list(system, f"owner-{unique}", capacity=9, start=soon())
     for name in ("lin", "wu", "sun", "an"):
         await register(people[name], many)
-    found["check in 1"] = await cost(system, owner, BATCH, items=lines(many, unique, "an"))
-    found["check in 3"] = await cost(system, owner, BATCH, items=lines(many, unique, "lin", "wu", "sun"))
+    found["checkInBatch (1)"] = await cost(system, owner, BATCH, items=lines(many, unique, "an"))
+    found["checkInBatch (3)"] = await cost(system, owner, BATCH, items=lines(many, unique, "lin", "wu", "sun"))
     charge = await charge_row(system, priced, local_of(f"an-{unique}"))
     posting = global_id("Posting", charge.posting_id or "")
     found["provenance"] = await cost(system, people["an"], PROVENANCE, id=posting)
