@@ -100,9 +100,7 @@ async def test_the_cost_of_each_act(system: System, unique: str) -> None:
     renamed = {"communityId": here["community"], "nameEn": "Club"}
     costs = {
         "createCommunity": await cost(system, owner, CREATE, input={"nameZh": "社", "nameEn": "Club"}),
-        "updateCommunity": await cost(
-            system, owner, UPDATE, input={"communityId": here["community"], "nameEn": "Club"}
-        ),
+        "updateCommunity": await cost(system, owner, UPDATE, input=renamed),
         "joinCommunity": await cost(system, wu, JOIN, **here),
         "leaveCommunity": await cost(system, wu, LEAVE, **here),
         "joinCommunity (a request)": await cost(system, wu, JOIN, **there),
