@@ -21,7 +21,7 @@ from tests.api.test_way_through import (
     make_program,
     make_reward,
 )
-from tests.community.places import add_member, make_community, make_customers, make_event
+from tests.community.places import add_member, make_community, make_customers, make_event, soon
 from tests.loyalty.accounts import give
 
 pytestmark = pytest.mark.anyio
@@ -134,7 +134,7 @@ async def test_the_cost_of_each_action(system: System, unique: str) -> None:
     owner, wu = await system.customer(f"lin-{unique}"), await system.customer(f"wu-{unique}")
     graph = system.edge.graph
     community = await make_community(graph, owner_id=local_of(f"lin-{unique}"))
-    event = await make_event(graph, community)
+    event = await make_event(graph, community, starts_at=soon())
     program = await make_program(system)
     reward = await make_reward(system, price=10)
     await give(system.edge.database, local_of(f"wu-{unique}"), 10)
