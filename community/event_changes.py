@@ -322,13 +322,19 @@ async def complete_event(graph: GraphClient, *, event_id: str, manager_id: str, 
             raise EventClosed(path=("eventId",))
         if event["status"] == EventStatus.DRAFT or event["starts_at"] > iso(now):
             raise EventNotStarted(path=("eventId",))
-        properties = {"status": EventStatus.COMPLETED, "completed_at": iso(now)}
-        await tx.run(SET_EVENT, event_id=event_id, properties=properties)
-        done = audited(event["community_id"], manager_id, "EVENT_COMPLETED", event_id, key=event_id, now=now)
-        effects = [done, Effect(EVENT_COMPLETED, event_id, {"event_id": event_id})]
-        await owe_for_events(tx, [event_id], effects, now=now)
+        await mark_completed(tx, event, manager_id, now)
 
     await graph.transact(work, contended=event_id)
+
+
+async def mark_completed(tx: Transaction, event: Row, actor: str, now: datetime) -> None:
+    """Close an event under its lock, with everything that this owes."""
+    event_id = event["id"]
+    properties = {"status": EventStatus.COMPLETED, "completed_at": iso(now)}
+    await tx.run(SET_EVENT, event_id=event_id, properties=properties)
+    done = audited(event["community_id"], actor, "EVENT_COMPLETED", event_id, key=event_id, now=now)
+    effects = [done, Effect(EVENT_COMPLETED, event_id, {"event_id": event_id})]
+    await owe_for_events(tx, [event_id], effects, now=now)
 
 
 CONCERNED = """
