@@ -21,6 +21,7 @@ from api.community.event_series import EventSeriesMutations
 from api.community.events import EventMutations, EventQueries
 from api.community.feedback import FeedbackMutations
 from api.community.memberships import MembershipMutations
+from api.community.messages import MessageMutations
 from api.community.posts import PostMutations
 from api.community.reactions import ReactionMutations
 from api.community.recommendations import (
@@ -84,6 +85,7 @@ class Mutation(
     EventSeriesMutations,
     FeedbackMutations,
     RegistrationMutations,
+    MessageMutations,
     PostMutations,
     CommentMutations,
     ReactionMutations,

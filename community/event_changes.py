@@ -337,18 +337,24 @@ async def mark_completed(tx: Transaction, event: Row, actor: str, now: datetime)
     await owe_for_events(tx, [event_id], effects, now=now)
 
 
+# Those whose plans an event is part of.
+CONCERNED_BY_DEFAULT = (RegistrationStatus.REGISTERED, RegistrationStatus.OFFERED, RegistrationStatus.WAITING)
+
 CONCERNED = """
 MATCH (:Event {id: $event_id})<-[r:REGISTERED_FOR]-(c:Customer)
-WHERE c.id > $after AND r.status IN ['REGISTERED', 'OFFERED', 'WAITING']
+WHERE c.id > $after AND r.status IN $statuses
 RETURN c.id AS id
 ORDER BY id
 LIMIT $limit
 """
 
 
-async def concerned(graph: GraphClient, event_id: str, *, after: str, limit: int) -> list[str]:
-    """Ids of the customers who hold, are offered or wait for a place, from `after` (exclusive) on."""
-    return [row["id"] for row in await graph.read(CONCERNED, event_id=event_id, after=after, limit=limit)]
+async def concerned(
+    graph: GraphClient, event_id: str, *, after: str, limit: int, statuses: Collection[str] = CONCERNED_BY_DEFAULT
+) -> list[str]:
+    """Ids of the customers whose registration has one of the statuses, from `after` (exclusive) on."""
+    rows = await graph.read(CONCERNED, event_id=event_id, after=after, limit=limit, statuses=list(statuses))
+    return [row["id"] for row in rows]
 
 
 LOCK_COMPLETED = "MATCH (e:Event {id: $event_id, status: 'COMPLETED'}) SET e.touched_at = $now RETURN e.id AS id"

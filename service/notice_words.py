@@ -97,6 +97,11 @@ WORDS: dict[NoticeKind, Words] = {
         ("“{event}”已取消", "{event} is cancelled"),
         ("很抱歉，活动已取消。{reason}", "We are sorry: the event will not take place. {reason}"),
     ),
+    NoticeKind.EVENT_MESSAGE: Words(
+        ("活动消息", "Messages about events"),
+        ("“{event}”的消息", "A message about {event}"),
+        ("{text}", "{text}"),
+    ),
     NoticeKind.EVENT_REMINDER: Words(
         ("活动提醒", "Reminders"),
         ("“{event}”即将开始", "{event} starts soon"),
@@ -160,6 +165,7 @@ STAND_INS = {
     "posts": ("若干", "some"),
     "events": ("若干", "some"),
     "reason": ("", ""),
+    "text": ("请查看活动页面。", "Please see the event's page."),
 }
 
 

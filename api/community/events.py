@@ -318,7 +318,10 @@ class EventMutations:
             return CancelEventSuccess(event=None)
         return CancelEventSuccess(event=await changed_event(info, event_id, "event.cancelled"))
 
-    @strawberry.mutation(description="Close an event that has begun: who was not checked in is absent. Two days after its end it closes by itself.")
+    @strawberry.mutation(
+        description="Close an event that has begun; who was not checked in is marked as absent. Two days after its end "
+        "it closes by itself."
+    )
     @refusals
     async def complete_event(self, info: Info, input: CompleteEventInput) -> CompleteEventResult:
         context = info.context
