@@ -120,15 +120,15 @@ class Loaders:
         return self._paged.setdefault(("waitlists", channel, first, after), DataLoader(load_fn=load))
 
     def event_registrations(
-        self, status: RegistrationStatus | None, first: int | None, after: str | None
+        self, statuses: frozenset[RegistrationStatus] | None, first: int | None, after: str | None
     ) -> DataLoader[str, Page[Row]]:
         """Pages of registrations by event; one loader for each combination of arguments."""
 
         async def load(ids: list[str]) -> list[Page[Row]]:
-            pages = await registrations_at(self._graph, ids, status, first=first, after=after)
+            pages = await registrations_at(self._graph, ids, statuses, first=first, after=after)
             return [pages[key] for key in ids]
 
-        return self._paged.setdefault(("registrations", status, first, after), DataLoader(load_fn=load))
+        return self._paged.setdefault(("registrations", statuses, first, after), DataLoader(load_fn=load))
 
     def members(
         self, first: int | None, after: str | None, roles: tuple[MemberRole, ...] = ()

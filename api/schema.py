@@ -22,6 +22,7 @@ from api.community.events import EventMutations, EventQueries
 from api.community.feedback import FeedbackMutations
 from api.community.invitation_links import InvitationLinkMutations, InvitationLinkQueries
 from api.community.memberships import MembershipMutations
+from api.community.messages import MessageMutations
 from api.community.posts import PostMutations
 from api.community.reactions import ReactionMutations
 from api.community.recommendations import (
@@ -87,6 +88,7 @@ class Mutation(
     EventSeriesMutations,
     FeedbackMutations,
     RegistrationMutations,
+    MessageMutations,
     PostMutations,
     CommentMutations,
     ReactionMutations,

@@ -23,6 +23,7 @@ from api.service.notifications import (
     unread_count,
 )
 from community.communities import communities_of
+from community.seats import RegistrationStatus
 from core.principal import Role
 
 strawberry.enum(Role, name="Role", description="What the sign-in says of the bearer.")
@@ -62,9 +63,16 @@ class Viewer:
 
     @strawberry.field(description="Your registrations, the latest first.")
     async def registrations(
-        self, info: Info, first: int | None = None, after: str | None = None
+        self,
+        info: Info,
+        statuses: Annotated[
+            list[RegistrationStatus] | None, strawberry.argument(description="Only these; null: all of them.")
+        ] = None,
+        upcoming: Annotated[bool, strawberry.argument(description="Only for events that have not ended.")] = False,
+        first: int | None = None,
+        after: str | None = None,
     ) -> Connection[Registration]:
-        return await registration_page(info, first, after)
+        return await registration_page(info, statuses, upcoming, first, after)
 
     @strawberry.field(description="Your code and link in a programme; made at the first asking.")
     async def referral_code(self, info: Info, program_id: strawberry.ID) -> ReferralCode:

@@ -328,27 +328,39 @@ async def complete_event(graph: GraphClient, *, event_id: str, manager_id: str, 
             raise EventClosed(path=("eventId",))
         if event["status"] == EventStatus.DRAFT or event["starts_at"] > iso(now):
             raise EventNotStarted(path=("eventId",))
-        properties = {"status": EventStatus.COMPLETED, "completed_at": iso(now)}
-        await tx.run(SET_EVENT, event_id=event_id, properties=properties)
-        done = audited(event["community_id"], manager_id, "EVENT_COMPLETED", event_id, key=event_id, now=now)
-        effects = [done, Effect(EVENT_COMPLETED, event_id, {"event_id": event_id})]
-        await owe_for_events(tx, [event_id], effects, now=now)
+        await mark_completed(tx, event, manager_id, now)
 
     await graph.transact(work, contended=event_id)
 
 
+async def mark_completed(tx: Transaction, event: Row, actor: str, now: datetime) -> None:
+    """Close an event under its lock, with everything that this owes."""
+    event_id = event["id"]
+    properties = {"status": EventStatus.COMPLETED, "completed_at": iso(now)}
+    await tx.run(SET_EVENT, event_id=event_id, properties=properties)
+    done = audited(event["community_id"], actor, "EVENT_COMPLETED", event_id, key=event_id, now=now)
+    effects = [done, Effect(EVENT_COMPLETED, event_id, {"event_id": event_id})]
+    await owe_for_events(tx, [event_id], effects, now=now)
+
+
+# Those whose plans an event is part of.
+CONCERNED_BY_DEFAULT = (RegistrationStatus.REGISTERED, RegistrationStatus.OFFERED, RegistrationStatus.WAITING)
+
 CONCERNED = """
 MATCH (:Event {id: $event_id})<-[r:REGISTERED_FOR]-(c:Customer)
-WHERE c.id > $after AND r.status IN ['REGISTERED', 'OFFERED', 'WAITING']
+WHERE c.id > $after AND r.status IN $statuses
 RETURN c.id AS id
 ORDER BY id
 LIMIT $limit
 """
 
 
-async def concerned(graph: GraphClient, event_id: str, *, after: str, limit: int) -> list[str]:
-    """Ids of the customers who hold, are offered or wait for a place, from `after` (exclusive) on."""
-    return [row["id"] for row in await graph.read(CONCERNED, event_id=event_id, after=after, limit=limit)]
+async def concerned(
+    graph: GraphClient, event_id: str, *, after: str, limit: int, statuses: Collection[str] = CONCERNED_BY_DEFAULT
+) -> list[str]:
+    """Ids of the customers whose registration has one of the statuses, from `after` (exclusive) on."""
+    rows = await graph.read(CONCERNED, event_id=event_id, after=after, limit=limit, statuses=list(statuses))
+    return [row["id"] for row in rows]
 
 
 LOCK_COMPLETED = "MATCH (e:Event {id: $event_id, status: 'COMPLETED'}) SET e.touched_at = $now RETURN e.id AS id"

@@ -1,6 +1,6 @@
 """Registering for events: seats within capacity under any number of writers, and a place in the list beyond it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -383,7 +383,8 @@ async def registrations_for(graph: GraphClient, customer_id: str, event_ids: Seq
 REGISTRATIONS_OF = (
     """
 MATCH (c:Customer {id: $customer_id})-[r:REGISTERED_FOR]->(e:Event)
-WHERE $at = '' OR r.registered_at < $at OR (r.registered_at = $at AND r.id < $id)
+WHERE ($at = '' OR r.registered_at < $at OR (r.registered_at = $at AND r.id < $id))
+  AND ($any OR r.status IN $statuses) AND ($ends_from = '' OR e.ends_at > $ends_from)
 RETURN e.id AS event_id, c.id AS customer_id, """
     + COLUMNS
     + """
@@ -393,9 +394,23 @@ LIMIT $limit
 )
 
 
-async def registrations_of(graph: GraphClient, customer_id: str, *, first: int | None, after: str | None) -> Page[Row]:
-    """A customer's registrations, the latest first, those that wait among them."""
+async def registrations_of(
+    graph: GraphClient,
+    customer_id: str,
+    *,
+    statuses: Collection[RegistrationStatus] | None = None,
+    ends_from: datetime | None = None,
+    first: int | None,
+    after: str | None,
+) -> Page[Row]:
+    """A customer's registrations, the latest first; those with one of the statuses, for events that end later."""
     size = page_size(first)
     position = decode_cursor(after, str, str) or ("", "")
-    rows = await graph.read(REGISTRATIONS_OF, customer_id=customer_id, at=position[0], id=position[1], limit=size + 1)
+    chosen: Row = {
+        "any": statuses is None,
+        "statuses": sorted(set(statuses or ())),
+        "ends_from": iso(ends_from) if ends_from else "",
+    }
+    names: Row = {"customer_id": customer_id, "at": position[0], "id": position[1], **chosen}
+    rows = await graph.read(REGISTRATIONS_OF, limit=size + 1, **names)
     return cut(rows, size, lambda row: (row["registered_at"], row["id"]))

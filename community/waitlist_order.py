@@ -93,7 +93,7 @@ UNWIND $rows AS row
 CALL (row) {
   MATCH (e:Event {id: row.event_id})<-[r:REGISTERED_FOR]-(c:Customer)
   USING INDEX r:REGISTERED_FOR(order)
-  WHERE r.order > row.low AND r.order < row.high AND ($status = '' OR r.status = $status)
+  WHERE r.order > row.low AND r.order < row.high AND ($any OR r.status IN $statuses)
   RETURN r, c.id AS customer_id
   ORDER BY r.order
   LIMIT $limit
@@ -107,18 +107,19 @@ RETURN row.event_id AS event_id, customer_id, r.order AS place, """
 async def registrations_at(
     graph: GraphClient,
     event_ids: Sequence[str],
-    status: RegistrationStatus | None,
+    statuses: Collection[RegistrationStatus] | None,
     *,
     first: int | None,
     after: str | None,
 ) -> dict[str, Page[Row]]:
-    """Who registered for each event, the earliest first; with a status it reads on until the page is full."""
+    """Who registered for each event, the earliest first; with statuses it reads on until the page is full."""
     size = page_size(first)
     position = decode_cursor(after, str)
     passed = str(position[0]) if position else ""
     ids = list(event_ids)
     bounds = [{"event_id": key, "low": f"{key}:{passed}", "high": f"{key};"} for key in ids]
-    rows = await graph.read(REGISTRATIONS_OF_EVENTS, rows=bounds, status=status or "", limit=size + 1)
+    chosen: Row = {"any": statuses is None, "statuses": sorted(set(statuses or ()))}
+    rows = await graph.read(REGISTRATIONS_OF_EVENTS, rows=bounds, limit=size + 1, **chosen)
     return cut_each(ids, rows, "event_id", size, lambda row: (row["place"].removeprefix(row["event_id"] + ":"),))
 
 

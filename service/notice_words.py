@@ -105,6 +105,11 @@ WORDS: dict[NoticeKind, Words] = {
             "We are sorry: none of it will take place from {start} on. {reason}",
         ),
     ),
+    NoticeKind.EVENT_MESSAGE: Words(
+        ("活动消息", "Messages about events"),
+        ("“{event}”的消息", "A message about {event}"),
+        ("{text}", "{text}"),
+    ),
     NoticeKind.EVENT_REMINDER: Words(
         ("活动提醒", "Reminders"),
         ("“{event}”即将开始", "{event} starts soon"),
@@ -168,6 +173,7 @@ STAND_INS = {
     "posts": ("若干", "some"),
     "events": ("若干", "some"),
     "reason": ("", ""),
+    "text": ("请查看活动页面。", "Please see the event's page."),
 }
 
 

@@ -18,6 +18,7 @@ from community.event_changes import (
     concerned,
     end_registrations,
 )
+from community.messages import EVENT_MESSAGE
 from community.prices import (
     EVENT_CANCELLED,
     REGISTRATION_CHARGE,
@@ -291,6 +292,22 @@ async def on_event_changed(work: Work) -> None:
     await owe_next_page(work, EVENT_CHANGED, f"{event_id}:{change_id}", ids)
 
 
+async def on_event_message(work: Work) -> None:
+    """Tell one page of an event's registrants what those who run it wrote; each of them is told once."""
+    event_id, message_id = work.payload["event_id"], work.payload["message_id"]
+    ids = await concerned(
+        work.graph,
+        event_id,
+        after=work.payload.get("after", ""),
+        limit=PAGE,
+        statuses=work.payload["statuses"],
+    )
+    for customer_id in ids:
+        notice = {"customer_id": customer_id, "kind": NoticeKind.EVENT_MESSAGE, "data": work.payload["data"]}
+        await on_notice_owed(replace(work, key=f"event_message:{message_id}:{customer_id}", payload=notice))
+    await owe_next_page(work, EVENT_MESSAGE, f"{event_id}:{message_id}", ids)
+
+
 async def on_event_completed(work: Work) -> None:
     """End one page of the registrations that are still open: who had a place did not come."""
     event_id, after = work.payload["event_id"], work.payload.get("after", "")
@@ -328,6 +345,7 @@ HANDLERS: dict[str, Handler] = {
     WAITLIST_DUE: on_waitlist_due,
     EVENT_CHANGED: on_event_changed,
     EVENT_COMPLETED: on_event_completed,
+    EVENT_MESSAGE: on_event_message,
 }
 
 

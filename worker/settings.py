@@ -16,6 +16,7 @@ from core.log import configure_logging
 from core.processes import start_leashed, stop
 from core.settings import load_settings
 from graph.client import GraphClient
+from worker.completion import complete_forgotten_events
 from worker.handlers import Stores, settle
 from worker.reminders import sweep_digests, sweep_reminders
 from worker.series import extend_due_series
@@ -106,6 +107,13 @@ async def extend_series(ctx: Context) -> None:
         log.info("series_extended", occurrences=made)
 
 
+async def complete_events(ctx: Context) -> None:
+    """Complete events that nobody did; hourly, because the absences of one hour are few."""
+    completed = await complete_forgotten_events(ctx["stores"], now=utc_now())
+    if completed:
+        log.info("events_completed", events=completed)
+
+
 async def recompute_recommendations(ctx: Context) -> None:
     """Run the bulk computation in a process of its own, so that its memory goes and the sweeps go on."""
     process = start_leashed([sys.executable, "-m", "worker.recommendations"], log=None)
@@ -142,6 +150,7 @@ class WorkerSettings:
         cron(sweep, second=every(SETTINGS.sweep_interval_seconds), timeout=60, keep_result=0, max_tries=1),
         cron(remind, second={30}, timeout=600, keep_result=0, max_tries=1),
         cron(digest, minute=every(10), second={45}, timeout=600, keep_result=0, max_tries=1),
+        cron(complete_events, minute={41}, timeout=300, keep_result=0, max_tries=1),
         cron(extend_series, minute={23}, timeout=300, keep_result=0, max_tries=1),
         cron(recompute_recommendations, minute={7}, timeout=3600, keep_result=0, max_tries=1),
     ]

@@ -150,15 +150,15 @@ class Event(Node):
     async def registrations(
         self,
         info: Info,
-        status: Annotated[
-            RegistrationStatus | None, strawberry.argument(description="Only these; null: all of them.")
+        statuses: Annotated[
+            list[RegistrationStatus] | None, strawberry.argument(description="Only these; null: all of them.")
         ] = None,
         first: int | None = None,
         after: str | None = None,
     ) -> Connection[Annotated["Registration", strawberry.lazy("api.community.registrations")]] | None:
         from api.community.registrations import event_registration_page
 
-        return await event_registration_page(info, self.local, status, first, after)
+        return await event_registration_page(info, self.local, statuses, first, after)
 
 
 def event_of(row: Row | None, info: Info) -> Event | None:
@@ -336,7 +336,10 @@ class EventMutations:
             return CancelEventSuccess(event=None)
         return CancelEventSuccess(event=await changed_event(info, event_id, "event.cancelled"))
 
-    @strawberry.mutation(description="Close an event that has begun; who was not checked in is marked as absent.")
+    @strawberry.mutation(
+        description="Close an event that has begun; who was not checked in is marked as absent. Two days after its end "
+        "it closes by itself."
+    )
     @refusals
     async def complete_event(self, info: Info, input: CompleteEventInput) -> CompleteEventResult:
         context = info.context

@@ -98,9 +98,18 @@ async def load_registration(info: Info, key: str) -> Registration | None:
     return registration_of(row) if row else None
 
 
-async def registration_page(info: Info, first: int | None, after: str | None) -> Connection[Registration]:
-    """The viewer's own registrations."""
-    page = await registrations_of(info.context.graph, await info.context.customer_id(), first=first, after=after)
+async def registration_page(
+    info: Info, statuses: list[RegistrationStatus] | None, upcoming: bool, first: int | None, after: str | None
+) -> Connection[Registration]:
+    """The viewer's own registrations; `upcoming` leaves out those whose events have ended."""
+    page = await registrations_of(
+        info.context.graph,
+        await info.context.customer_id(),
+        statuses=statuses,
+        ends_from=info.context.now if upcoming else None,
+        first=first,
+        after=after,
+    )
     return connection(page, after, registration_of)
 
 
@@ -115,12 +124,13 @@ async def waitlist_page(
 
 
 async def event_registration_page(
-    info: Info, event_id: str, status: RegistrationStatus | None, first: int | None, after: str | None
+    info: Info, event_id: str, statuses: list[RegistrationStatus] | None, first: int | None, after: str | None
 ) -> Connection[Registration] | None:
     """Everybody's registrations for those who run the event."""
     if not await info.context.loaders.events_run.load(event_id):
         return None
-    page = await info.context.loaders.event_registrations(status, first, after).load(event_id)
+    chosen = None if statuses is None else frozenset(statuses)
+    page = await info.context.loaders.event_registrations(chosen, first, after).load(event_id)
     return connection(page, after, registration_of)
 
 

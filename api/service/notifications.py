@@ -80,6 +80,7 @@ async def names_in(info: Info, data: Mapping[str, Any]) -> dict[str, str | None]
         "start": local_time(event["starts_at"], event) if event else None,
         "deadline": local_time(deadline, event) if event and deadline else None,
         "reason": str(data["reason"]) if event and data.get("reason") else None,
+        "text": str(data[f"text_{context.language}"]) if event and "text_en" in data else None,
         "posts": str(data["posts"]) if "posts" in data else None,
         "events": str(data["events"]) if "events" in data else None,
     }

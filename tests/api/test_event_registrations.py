@@ -71,12 +71,12 @@ mutation($input: ReorderWaitlistInput!) {
 """
 )
 LISTS = """
-query($id: ID!, $status: RegistrationStatus, $channel: Channel! = PLACE, $after: String) {
+query($id: ID!, $statuses: [RegistrationStatus!], $channel: Channel! = PLACE, $after: String) {
   event(id: $id) {
     waitlist(first: 2, channel: $channel, after: $after) {
       edges { cursor node { position customer { displayName } } } pageInfo { hasNextPage endCursor }
     }
-    registrations(first: 50, status: $status) { edges { node { status customer { displayName } } } }
+    registrations(first: 50, statuses: $statuses) { edges { node { status customer { displayName } } } }
   }
 }
 """
@@ -156,6 +156,33 @@ async def test_from_the_waiting_list_to_a_confirmed_place(system: System, unique
     assert (await cancel(people["sun"], event))["status"] == "CANCELLED"
 
 
+UPCOMING = """
+query($statuses: [RegistrationStatus!], $upcoming: Boolean!) {
+  viewer { registrations(statuses: $statuses, upcoming: $upcoming) { edges { node { status event { id } } } } }
+}
+"""
+
+
+async def test_the_viewers_registrations_by_status_and_what_lies_ahead(system: System, unique: str) -> None:
+    people = await crowd(system, unique, "owner", "lin")
+    past, ahead, left = [await make_list(system, f"owner-{unique}") for _ in range(3)]
+    for event in (past, ahead, left):
+        await register(people["lin"], event)
+    await cancel(people["lin"], left)
+    times = {"starts_at": iso(utc_now() - timedelta(hours=3)), "ends_at": iso(utc_now() - timedelta(hours=1))}
+    await system.edge.graph.write(SET, id=past, properties=times)
+
+    async def found(statuses: list[str] | None, *, upcoming: bool) -> list[str]:
+        seen = await people["lin"].ask(UPCOMING, statuses=statuses, upcoming=upcoming)
+        return [edge["node"]["event"]["id"] for edge in seen["viewer"]["registrations"]["edges"]]
+
+    first, second, third = (global_id("Event", event) for event in (past, ahead, left))
+    assert await found(None, upcoming=False) == [third, second, first]
+    assert await found(None, upcoming=True) == [third, second]
+    assert await found(["REGISTERED", "ATTENDED"], upcoming=False) == [second, first]
+    assert await found(["REGISTERED"], upcoming=True) == [second]
+
+
 async def test_a_lost_offer_goes_to_the_next_by_the_worker(system: System, unique: str) -> None:
     """Given an offer whose time is over, when two sweeps run, then it ended once and the next has one."""
     people = await crowd(system, unique, "owner", "lin", "wu", "sun")
@@ -232,14 +259,16 @@ async def test_managers_see_and_reorder_the_list_and_nobody_else(system: System,
         await register(people[name], event)
     target = global_id("Event", event)
     owner = people["owner"]
-    seen = (await owner.ask(LISTS, id=target, status="WAITING"))["event"]
+    seen = (await owner.ask(LISTS, id=target, statuses=["WAITING"]))["event"]
     names = [edge["node"]["customer"]["displayName"] for edge in seen["registrations"]["edges"]]
     assert names == [f"{name}-{unique}"[-20:] for name in ("wu", "sun", "an")]
     assert [edge["node"]["position"] for edge in seen["waitlist"]["edges"]] == [1, 2]
     after = seen["waitlist"]["pageInfo"]["endCursor"]
     rest = (await owner.ask(LISTS, id=target, after=after))["event"]["waitlist"]
     assert [edge["node"]["position"] for edge in rest["edges"]] == [3]
-    assert len((await owner.ask(LISTS, id=target))["event"]["registrations"]["edges"]) == 4
+    for statuses, count in ((None, 4), (["WAITING", "REGISTERED"], 4), (["REGISTERED"], 1), (["OFFERED"], 0), ([], 0)):
+        found = (await owner.ask(LISTS, id=target, statuses=statuses))["event"]["registrations"]["edges"]
+        assert len(found) == count
     assert (await owner.ask(LISTS, id=target, channel="LINK"))["event"]["waitlist"]["edges"] == []
     move = {
         "eventId": target,

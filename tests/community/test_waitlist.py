@@ -296,7 +296,7 @@ async def test_a_manager_reorders_with_a_reason_that_is_kept(graph: GraphClient)
     assert runs == [True, False, True, False, False]
     everybody = (await registrations_at(graph, [event], None, first=None, after=None))[event]
     assert [row["customer_id"] for row in everybody.rows] == [holder, *waiting]
-    some = (await registrations_at(graph, [event], RegistrationStatus.WAITING, first=2, after=None))[event]
+    some = (await registrations_at(graph, [event], [RegistrationStatus.WAITING], first=2, after=None))[event]
     assert ([row["customer_id"] for row in some.rows], some.has_next) == (waiting[:2], True)
 
 
