@@ -346,11 +346,14 @@ async def mark_completed(tx: Transaction, event: Row, actor: str, now: datetime)
 # Those whose plans an event is part of.
 CONCERNED_BY_DEFAULT = (RegistrationStatus.REGISTERED, RegistrationStatus.OFFERED, RegistrationStatus.WAITING)
 
+# A registration's key is `{event}:{customer}`: the hint lets Neo4j read a page along its index and stop where the page
+# ends. The embedded engine has no range on relationships and walks from the event.
 CONCERNED = """
 MATCH (:Event {id: $event_id})<-[r:REGISTERED_FOR]-(c:Customer)
-WHERE c.id > $after AND r.status IN $statuses
+USING INDEX r:REGISTERED_FOR(key)
+WHERE r.key > $low AND r.key < $high AND r.status IN $statuses
 RETURN c.id AS id
-ORDER BY id
+ORDER BY r.key
 LIMIT $limit
 """
 
@@ -359,17 +362,24 @@ async def concerned(
     graph: GraphClient, event_id: str, *, after: str, limit: int, statuses: Collection[str] = CONCERNED_BY_DEFAULT
 ) -> list[str]:
     """Ids of the customers whose registration has one of the statuses, from `after` (exclusive) on."""
-    rows = await graph.read(CONCERNED, event_id=event_id, after=after, limit=limit, statuses=list(statuses))
+    rest = rest_of(event_id, after)
+    rows = await graph.read(CONCERNED, event_id=event_id, limit=limit, statuses=list(statuses), **rest)
     return [row["id"] for row in rows]
+
+
+def rest_of(event_id: str, after: str) -> dict[str, str]:
+    """The range of keys of an event's registrations behind a customer."""
+    return {"low": f"{event_id}:{after}", "high": f"{event_id};"}
 
 
 LOCK_COMPLETED = "MATCH (e:Event {id: $event_id, status: 'COMPLETED'}) SET e.touched_at = $now RETURN e.id AS id"
 
 OPEN_REGISTRATIONS = """
 MATCH (:Event {id: $event_id})<-[r:REGISTERED_FOR]-(c:Customer)
-WHERE c.id > $after AND r.status IN $kept
+USING INDEX r:REGISTERED_FOR(key)
+WHERE r.key > $low AND r.key < $high AND r.status IN $kept
 RETURN c.id AS id, properties(r) AS registration
-ORDER BY id
+ORDER BY r.key
 LIMIT $limit
 """
 
@@ -392,7 +402,8 @@ async def end_registrations(graph: GraphClient, event_id: str, *, after: str, li
     async def work(tx: Transaction) -> list[str]:
         if not await tx.run(LOCK_COMPLETED, event_id=event_id, now=iso(now)):
             return []
-        rows = await tx.run(OPEN_REGISTRATIONS, event_id=event_id, after=after, kept=list(AT_THE_END), limit=limit)
+        rest = rest_of(event_id, after)
+        rows = await tx.run(OPEN_REGISTRATIONS, event_id=event_id, **rest, kept=list(AT_THE_END), limit=limit)
         changes = [Change(row["id"], row["registration"], AT_THE_END[row["registration"]["status"]]) for row in rows]
         if changes:
             await change_registrations(tx, event_id, changes)

@@ -350,9 +350,9 @@ async def test_what_begins_and_ends_meanwhile_stays_on_its_page(
     word, community = "w" + unique.replace("-", ""), SearchableCommunity(title="Club", created_at=NOW)
 
     def at(minute: int, hours: float, *, in_title: bool, status: str = "PUBLISHED") -> SearchableEvent:
-        names = {"title": word} if in_title else {"title": "Walk", "text": word}
+        title, text = (word, "") if in_title else ("Walk", word)
         start, lasts = NOW + timedelta(minutes=minute), timedelta(hours=hours)
-        return SearchableEvent(**names, community=community, starts_at=start, lasts=lasts, status=status)
+        return SearchableEvent(title=title, text=text, community=community, starts_at=start, lasts=lasts, status=status)
 
     titled = [at(minute, hours, in_title=True) for minute, hours in ((-600, 12), (-30, 1), (30, 0.25), (90, 1))]
     others = [at(minute, hours, in_title=False) for minute, hours in ((-1_439, 48), (-20, 0.75), (15, 0.5), (120, 1))]
