@@ -362,14 +362,14 @@ async def concerned(
     graph: GraphClient, event_id: str, *, after: str, limit: int, statuses: Collection[str] = CONCERNED_BY_DEFAULT
 ) -> list[str]:
     """Ids of the customers whose registration has one of the statuses, from `after` (exclusive) on."""
-    rest = rest_of(event_id, after)
-    rows = await graph.read(CONCERNED, event_id=event_id, limit=limit, statuses=list(statuses), **rest)
+    low, high = keys_after(event_id, after)
+    rows = await graph.read(CONCERNED, event_id=event_id, low=low, high=high, statuses=list(statuses), limit=limit)
     return [row["id"] for row in rows]
 
 
-def rest_of(event_id: str, after: str) -> dict[str, str]:
-    """The range of keys of an event's registrations behind a customer."""
-    return {"low": f"{event_id}:{after}", "high": f"{event_id};"}
+def keys_after(event_id: str, after: str) -> tuple[str, str]:
+    """The range of keys of an event's registrations behind a customer, both ends left out."""
+    return f"{event_id}:{after}", f"{event_id};"
 
 
 LOCK_COMPLETED = "MATCH (e:Event {id: $event_id, status: 'COMPLETED'}) SET e.touched_at = $now RETURN e.id AS id"
@@ -402,8 +402,9 @@ async def end_registrations(graph: GraphClient, event_id: str, *, after: str, li
     async def work(tx: Transaction) -> list[str]:
         if not await tx.run(LOCK_COMPLETED, event_id=event_id, now=iso(now)):
             return []
-        rest = rest_of(event_id, after)
-        rows = await tx.run(OPEN_REGISTRATIONS, event_id=event_id, **rest, kept=list(AT_THE_END), limit=limit)
+        low, high = keys_after(event_id, after)
+        kept = list(AT_THE_END)
+        rows = await tx.run(OPEN_REGISTRATIONS, event_id=event_id, low=low, high=high, kept=kept, limit=limit)
         changes = [Change(row["id"], row["registration"], AT_THE_END[row["registration"]["status"]]) for row in rows]
         if changes:
             await change_registrations(tx, event_id, changes)
