@@ -20,6 +20,7 @@ from tests.api.test_event_registrations import (
     make_list,
     register,
 )
+from tests.api.test_messages import SEND
 from tests.api.test_round_trips import cost
 from tests.api.test_way_through import local_of
 from tests.community.places import soon
@@ -40,6 +41,7 @@ COSTS = {
     "checkIn": (4, 1),
     "checkInBatch (1)": (3, 1),
     "checkInBatch (3)": (3, 1),
+    "messageRegistrants": (5, 1),
     "code": (2, 1),
     "provenance": (1, 6),
 }
@@ -68,6 +70,8 @@ async def test_the_cost_of_each_act(system: System, unique: str) -> None:
     priced = await make_list(system, f"owner-{unique}", price_points=60)
     paid: dict[str, Any] = {"input": {"eventId": global_id("Event", priced)}}
     found["registerForEvent (and pay)"] = await cost(system, people["an"], REGISTER, **paid)
+    words = {"eventId": target, "textZh": "请带伞", "textEn": "Bring an umbrella"}
+    found["messageRegistrants"] = await cost(system, owner, SEND, input=words)
     found["code"] = await cost(system, lin, CODE, event=target)
     shown = (await lin.ask(CODE, event=target))["event"]["viewerRegistration"]["checkInCode"]["code"]
     found["checkIn"] = await cost(system, owner, CHECK_IN, input={"code": shown})
