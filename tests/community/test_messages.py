@@ -23,7 +23,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def send(graph: GraphClient, event: str, sender: str, *, now: datetime | None = None, **more: Any) -> None:
-    texts = {"text_zh": " 请带伞 ", "text_en": "Bring an umbrella", **more}
+    texts: dict[str, Any] = {"text_zh": " 请带伞 ", "text_en": "Bring an umbrella", **more}
     await message_registrants(graph, event_id=event, sender_id=sender, now=now or utc_now(), **texts)
 
 
