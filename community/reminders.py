@@ -41,9 +41,12 @@ ROUNDS = (
     Round("late-feedback", NoticeKind.FEEDBACK_ASKED, -2 * DAY, -DAY, "ATTENDED", by_end=True),
 )
 
+# The ranges stand alone: with anything else beside them, the embedded engine reads all events instead of the index.
 STARTING = """
 MATCH (e:Event)
-WHERE e.starts_at > $begins AND e.starts_at <= $until AND e.status = 'PUBLISHED'
+WHERE e.starts_at > $begins AND e.starts_at <= $until
+WITH e
+WHERE e.status = 'PUBLISHED'
   AND NOT $name + ':' + e.starts_at IN coalesce(e.told, []) AND e.starts_at + e.id > $after
 RETURN e.id AS id, e.community_id AS community_id, e.starts_at AS at
 ORDER BY at, id
@@ -52,7 +55,9 @@ LIMIT $limit
 
 ENDED = """
 MATCH (e:Event)
-WHERE e.ends_at > $begins AND e.ends_at <= $until AND e.status IN ['PUBLISHED', 'COMPLETED']
+WHERE e.ends_at > $begins AND e.ends_at <= $until
+WITH e
+WHERE e.status IN ['PUBLISHED', 'COMPLETED']
   AND NOT $name + ':' + e.ends_at IN coalesce(e.told, []) AND e.ends_at + e.id > $after
 RETURN e.id AS id, e.community_id AS community_id, e.ends_at AS at
 ORDER BY at, id
