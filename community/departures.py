@@ -11,10 +11,13 @@ from community.access import IS_MEMBER, MemberRole, may_read
 from community.acts import SYSTEM
 from community.cancellations import cancelled, give_back
 from community.event_changes import call_off
+from community.notices import notice
 from community.registrations import KEPT
 from community.seats import Change, lock_event
 from core.clock import iso
+from core.notices import NoticeKind
 from graph.client import GraphClient, Row, Transaction
+from graph.owed import owe_effects
 
 # The reason that the registered are told, in both languages, because nobody typed one.
 CLOSED = "社群已关闭。The community has closed."
@@ -40,7 +43,7 @@ async def withdraw_barred(graph: GraphClient, *, community_id: str, customer_id:
 
 
 async def withdraw(graph: GraphClient, event_id: str, customer_id: str, *, now: datetime) -> bool:
-    """Cancel one registration of somebody who may not come; its points are owed back and its seats go on."""
+    """Cancel one registration of somebody who may not come, who is told; points are owed back, and seats go on."""
 
     async def work(tx: Transaction) -> bool:
         found = await lock_event(tx, event_id, customer_id, now)
@@ -50,6 +53,11 @@ async def withdraw(graph: GraphClient, event_id: str, customer_id: str, *, now: 
         if may_come or found.event["starts_at"] <= iso(now):
             return False
         change = Change(customer_id, found.registration, cancelled(found.registration, now))
+        # The sequence is new with each registration, so that each is told of once.
+        cause = f"{event_id}:{found.registration.get('sequence')}"
+        about = {"event_id": event_id, "community_id": found.event["community_id"]}
+        told = notice(NoticeKind.REGISTRATION_CANCELLED, customer_id, cause, **about)
+        await owe_effects(tx, [told], now=now)
         await give_back(tx, found, change, now=now)
         return True
 

@@ -147,8 +147,8 @@ WORDS: dict[NoticeKind, Words] = {
         ("报名被取消", "Registrations cancelled for me"),
         ("您在“{event}”的报名已被取消", "Your registration for {event} was cancelled"),
         (
-            "活动负责人取消了您的报名；已付积分将退还。{reason}",
-            "Somebody who runs the event cancelled it; points that it cost come back. {reason}",
+            "已付积分将退还。{reason}",
+            "Points that it cost come back. {reason}",
         ),
     ),
     NoticeKind.DIGEST: Words(

@@ -66,6 +66,7 @@ async def test_a_ban_frees_the_seats_that_were_held(graph: GraphClient, database
     assert await statuses(graph, past, [banned]) == ["REGISTERED"]
     assert (await snapshot(graph, full))[0]["registered"] == 1
     assert await kinds_told(database, second) == ["PLACE_GIVEN"]
+    assert await kinds_told(database, banned) == ["BANNED", "REGISTRATION_CANCELLED", "REGISTRATION_CANCELLED"]
 
 
 async def test_who_was_let_in_again_before_the_worker_came_keeps_the_seat(
