@@ -178,10 +178,8 @@ class Loaders:
 
         async def load(ids: list[str]) -> list[Page[Row]]:
             ends_from = None if past else self._now
-            viewer_id = await self._viewer_id()
-            pages = await events_of(
-                self._graph, ids, viewer_id=viewer_id, ends_from=ends_from, first=first, after=after
-            )
+            rows = [row for row in await self.communities.load_many(ids) if row]
+            pages = await events_of(self._graph, rows, ends_from=ends_from, first=first, after=after)
             return [pages[key] for key in ids]
 
         return self._paged.setdefault(("events", first, after, past), DataLoader(load_fn=load))

@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from community.access import IS_LISTED, IS_MEMBER, MANAGERS, MAY_READ, MEMBERS
+from community.access import IS_LISTED, IS_MEMBER, MANAGERS, MAY_READ, MEMBERS, may_read
 from community.event_details import LONGEST_EVENT, EventDetails, EventInvalid, camel, check_details, stored
 from community.search_documents import index_effect
 from community.standing import CommunityArchived
@@ -283,47 +283,24 @@ async def read_events(graph: GraphClient, ids: Sequence[str], *, viewer_id: str 
     return {row["id"]: row for row in rows}
 
 
-# The events of one community, along the index; and of several, each by a walk over what it hosts, because the
-# embedded engine uses no index for bounds that come from a row. Of what has not ended, the index is read from as long
-# ago as an event may last: the cost is that of the events which began since then.
-LISTED = "e.ends_at >= $ends_from AND (e.status <> 'DRAFT' OR m.role IN ['OWNER', 'MANAGER'])"
-
-EVENTS_OF_COMMUNITY = (
-    """
-MATCH (c:Community {id: $community_id})
-OPTIONAL MATCH (me:Customer {id: $viewer_id})
-OPTIONAL MATCH (me)-[m:MEMBER_OF]->(c)
-WITH c, m
-WHERE """
-    + MAY_READ
-    + """
-CALL (c, m) {
-  MATCH (e:Event)
-  WHERE e.order > $after AND e.order < $until AND """
-    + LISTED
-    + """
-  RETURN e
-  LIMIT $limit
-}
-RETURN c.id AS community_id, e.id AS id, e.order AS place
+# The events of one community, along the index: the range stands alone, because with anything else beside it, or within
+# a subquery, the embedded engine reads all events there are. And of several, each by a walk over what it hosts. Of what
+# has not ended, the index is read from as long ago as an event may last: the cost is that of what began since then.
+EVENTS_OF_COMMUNITY = """
+MATCH (e:Event)
+WHERE e.order > $after AND e.order < $until
+WITH e
+WHERE e.ends_at >= $ends_from AND ($drafts OR e.status <> 'DRAFT')
+RETURN e.community_id AS community_id, e.id AS id, e.order AS place
+LIMIT $limit
 """
-)
 
-EVENTS_OF_COMMUNITIES = (
-    """
-UNWIND $community_ids AS community_id
-MATCH (c:Community {id: community_id})
-OPTIONAL MATCH (me:Customer {id: $viewer_id})
-OPTIONAL MATCH (me)-[m:MEMBER_OF]->(c)
-WITH c, m
-WHERE """
-    + MAY_READ
-    + """
-CALL (c, m) {
+EVENTS_OF_COMMUNITIES = """
+UNWIND $rows AS row
+MATCH (c:Community {id: row.id})
+CALL (c, row) {
   MATCH (c)-[:HOSTS]->(e:Event)
-  WHERE substring(e.order, size(c.id)) > $after AND """
-    + LISTED
-    + """
+  WHERE substring(e.order, size(c.id)) > $after AND e.ends_at >= $ends_from AND (row.drafts OR e.status <> 'DRAFT')
   RETURN e
   ORDER BY e.order
   LIMIT $limit
@@ -331,36 +308,44 @@ CALL (c, m) {
 RETURN c.id AS community_id, e.id AS id, e.order AS place
 ORDER BY place
 """
-)
 
 
 async def events_of(
     graph: GraphClient,
-    community_ids: Sequence[str],
+    communities: Sequence[Row],
     *,
-    viewer_id: str | None,
     ends_from: datetime | None,
     first: int | None,
     after: str | None,
 ) -> dict[str, Page[Row]]:
-    """Events of each community by their start, those that end from the given instant on; drafts for its managers."""
+    """Events of each community by their start, those that end from the given instant on; drafts for its managers.
+
+    The communities are rows as they were read for the viewer, who finds nothing where they may not read the inside.
+    """
     size = page_size(first)
-    ids = list(community_ids)
     position = decode_cursor(after, str)
     earliest = iso(ends_from - LONGEST_EVENT) if ends_from else ""
     start = f":{max(str(position[0]), earliest)}" if position else f":{earliest}"
-    ends = iso(ends_from) if ends_from else ""
-    names: dict[str, Any] = {"viewer_id": viewer_id or "", "ends_from": ends}
-    if len(ids) == 1:
-        after, until = ids[0] + start, f"{ids[0]};"
-        rows = await rows_in_order(
-            graph, EVENTS_OF_COMMUNITY, after=after, until=until, limit=size + 1, community_id=ids[0], **names
-        )
-    else:
-        rows = await graph.read(EVENTS_OF_COMMUNITIES, community_ids=ids, after=start, limit=size + 1, **names)
+    names: Row = {"ends_from": iso(ends_from) if ends_from else "", "limit": size + 1}
+    rows = await read_places(graph, [row for row in communities if readable(row)], start, names)
+    ids = [row["id"] for row in communities]
     return cut_each(
         ids, rows, "community_id", size, lambda row: (row["place"].removeprefix(row["community_id"] + ":"),)
     )
+
+
+def readable(community: Row) -> bool:
+    return may_read(community["visibility"], community["viewer_role"])
+
+
+async def read_places(graph: GraphClient, communities: Sequence[Row], start: str, names: Row) -> list[Row]:
+    """The events of these communities behind `start`, in order."""
+    asked = [{"id": row["id"], "drafts": row["viewer_role"] in MANAGERS} for row in communities]
+    if len(asked) == 1:
+        (one,) = asked
+        after, until = f"{one['id']}{start}", f"{one['id']};"
+        return await rows_in_order(graph, EVENTS_OF_COMMUNITY, after=after, until=until, drafts=one["drafts"], **names)
+    return await graph.read(EVENTS_OF_COMMUNITIES, rows=asked, after=start, **names) if asked else []
 
 
 TAGS_OF_EVENTS = """

@@ -4,11 +4,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from community.access import MemberRole
+from community.communities import read_communities
 from community.event_details import EventDetails
 from community.event_series import SeriesDetails, describe_series
-from community.events import create_event
+from community.events import create_event, events_of
 from community.search_documents import SEARCH_INDEX
 from core.clock import utc_now
+from core.paging import Page
 from graph.client import GraphClient, Row
 from tests.community.places import add_member, make_community, make_customers
 
@@ -99,3 +101,18 @@ OWED = "MATCH (o:Owed) WHERE o.payload CONTAINS $id RETURN o.topic AS topic, o.p
 async def owed_about(graph: GraphClient, id: str) -> list[Row]:
     """What the graph owes whose payload names this id, besides its place in the search index."""
     return [row for row in await graph.read(OWED, id=id) if row["topic"] != SEARCH_INDEX]
+
+
+async def listed_events(
+    graph: GraphClient,
+    community_ids: list[str],
+    *,
+    viewer_id: str | None,
+    ends_from: datetime | None = None,
+    first: int | None = 9,
+    after: str | None = None,
+) -> dict[str, Page[Row]]:
+    """Pages of events of communities as the viewer may read them; an empty one where a community is out of sight."""
+    seen = await read_communities(graph, community_ids, viewer_id=viewer_id)
+    pages = await events_of(graph, list(seen.values()), ends_from=ends_from, first=first, after=after)
+    return {key: pages.get(key, Page(rows=[], cursors=[], has_next=False)) for key in community_ids}

@@ -6,12 +6,12 @@ import pytest
 
 from community.access import MemberRole
 from community.calendar import feed_events
-from community.events import events_of, read_events
+from community.events import read_events
 from core.clock import iso, utc_now
 from core.ids import new_id
 from graph.client import GraphClient, Row
 from migrations.graph_migrations import read_migrations
-from tests.community.happenings import make, make_managed, put_registrations, stored_event
+from tests.community.happenings import listed_events, make, make_managed, put_registrations, stored_event
 from tests.community.places import add_member, make_community, make_customers, make_event
 
 pytestmark = pytest.mark.anyio
@@ -78,10 +78,10 @@ async def test_private_events_and_drafts_do_not_exist_for_others(graph: GraphCli
             (None, {public} if open_to_all else set[str]()),
         ):
             assert set(await read_events(graph, [public, draft], viewer_id=viewer)) == expected
-            pages = await events_of(graph, [community], viewer_id=viewer, ends_from=None, first=9, after=None)
+            pages = await listed_events(graph, [community], viewer_id=viewer, ends_from=None, first=9, after=None)
             assert {row["id"] for row in pages[community].rows} == expected
             other = await make_community(graph)
-            many = await events_of(graph, [community, other], viewer_id=viewer, ends_from=None, first=9, after=None)
+            many = await listed_events(graph, [community, other], viewer_id=viewer, ends_from=None, first=9, after=None)
             assert {row["id"] for row in many[community].rows} == expected
 
 
@@ -99,7 +99,7 @@ async def test_events_page_by_their_start(graph: GraphClient, alone: bool) -> No
         seen: list[str] = []
         cursor, more = None, True
         while more:
-            pages = await events_of(graph, communities, viewer_id=None, ends_from=ends_from, first=5, after=cursor)
+            pages = await listed_events(graph, communities, viewer_id=None, ends_from=ends_from, first=5, after=cursor)
             page = pages[community]
             assert len(page.rows) <= 5
             seen += [row["id"] for row in page.rows]

@@ -22,14 +22,22 @@ from community.event_changes import (
     update_event,
 )
 from community.event_details import EventInvalid, check_details
-from community.events import events_of, read_events
+from community.events import read_events
 from community.registrations import register_for_event
 from community.standing import CommunityArchived
 from core.clock import iso, utc_now
 from core.errors import Conflict, KinshipError, NotFound
 from core.ids import new_id
 from graph.client import GraphClient
-from tests.community.happenings import describe, make, make_managed, owed_about, put_registrations, stored_event
+from tests.community.happenings import (
+    describe,
+    listed_events,
+    make,
+    make_managed,
+    owed_about,
+    put_registrations,
+    stored_event,
+)
 from tests.community.places import add_member, make_community, make_customers, make_event
 from tests.conftest import Addresses
 
@@ -151,7 +159,7 @@ async def test_what_an_event_cannot_be_is_refused_with_its_path(
     with pytest.raises(EventInvalid) as invalid:
         await make(graph, community, manager, **more)
     assert invalid.value.path == (path,)
-    assert not (await events_of(graph, [community], viewer_id=manager, ends_from=None, first=5, after=None))[
+    assert not (await listed_events(graph, [community], viewer_id=manager, ends_from=None, first=5, after=None))[
         community
     ].rows
 

@@ -2,11 +2,12 @@
 
 import pytest
 
-from community.events import events_of, read_events
+from community.events import read_events
 from community.waitlist_order import registrations_at
 from core.ids import new_id
 from graph.client import GraphClient
 from migrations.graph_migrations import read_migrations
+from tests.community.happenings import listed_events
 from tests.community.places import make_community, make_customers
 
 pytestmark = pytest.mark.anyio
@@ -45,5 +46,5 @@ async def test_old_events_and_registrations_get_their_places_and_seats(graph: Gr
     seen = (await read_events(graph, [event], viewer_id=None))[event]
     assert seen["registered"] == sum(1 + int(str(row["guests"] or 0)) for row in held)
     assert (seen["waiting"], seen["attendance_mode"], seen["offer_hours"]) == (0, "IN_PERSON", 12)
-    listed = await events_of(graph, [community], viewer_id=None, ends_from=None, first=5, after=None)
+    listed = await listed_events(graph, [community], viewer_id=None, ends_from=None, first=5, after=None)
     assert [row["id"] for row in listed[community].rows] == [event]
