@@ -124,7 +124,8 @@ async def test_an_offer_is_confirmed_in_time_or_ends_once(stores: Addresses) -> 
         offer = (await registrations_for(graph, first, [event]))[event]
         ends = parse_instant(offer["offer_expires_at"])
         assert timedelta(hours=1.9) < ends - utc_now() < timedelta(hours=2.1)
-        assert await overdue_events(graph, now=ends - timedelta(minutes=1), limit=1000) == []
+        # Other tests leave offers of their own behind.
+        assert event not in await overdue_events(graph, now=ends - timedelta(minutes=1), limit=1000)
         assert await expire_offers(graph, event, now=ends - timedelta(seconds=1)) == []
         assert event in await overdue_events(graph, now=ends, limit=1000)
         with pytest.raises(OfferOver):
@@ -238,7 +239,6 @@ async def test_a_manager_reorders_with_a_reason_that_is_kept(graph: GraphClient)
     await add_member(graph, community, member, MemberRole.MEMBER)
     await add_member(graph, community, host, MemberRole.MEMBER)
     event = await make_list(graph, capacity=1, community=community)
-    await add_member(graph, community, host, MemberRole.MEMBER)
     for one in (host, gone):
         await graph.write(
             "MATCH (h:Customer {id: $h}), (e:Event {id: $e}) CREATE (h)-[:HOSTS_EVENT]->(e)", h=one, e=event
