@@ -16,14 +16,18 @@ from redis.exceptions import RedisError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import signin
 from api.auth import TokenVerifier, bearer
+from api.community import calendar
 from api.context import Context, Edge
 from api.issuer import create_issuer
 from api.language import language_of
+from api.live.seats import Seats
+from api.live.sse import EventStream, wants_stream
+from api.live.websocket import serve_live
 from api.referrals import links
 from api.schema import build_schema
 from api.server import RequestInvalid, execute, preferred_type, read_operation, refuse, respond, status_of
@@ -32,6 +36,7 @@ from core.clock import utc_now
 from core.db import Database
 from core.errors import KinshipError, Unauthenticated, Unavailable
 from core.ids import new_id
+from core.live import Bell
 from core.log import configure_logging
 from core.settings import Settings, SettingsError, load_settings
 from graph.client import GraphClient
@@ -63,9 +68,11 @@ def create_app(settings: Settings | None = None) -> Starlette:
 def routes(settings: Settings, redis: Redis) -> list[BaseRoute]:
     found: list[BaseRoute] = [
         Route("/graphql", graphql, methods=["POST"]),
+        WebSocketRoute("/graphql", serve_live),
         Route("/healthz", healthz),
         Route("/readyz", readyz),
         *links.ROUTES,
+        *calendar.ROUTES,
         *signin.routes(settings),
     ]
     if settings.environment != "production":
@@ -84,14 +91,18 @@ async def lifespan(app: Starlette) -> AsyncGenerator[None, None]:
     database = Database(settings.database_url or "", pool_size=settings.database_pool_size, wake=queue.wake)
     graph = GraphClient.of(settings)
     http = httpx.AsyncClient(timeout=5.0)
+    bell = Bell(app.state.redis)
     try:
         if not await is_sql_current(database) or await pending_migrations(graph):
             raise SettingsError("the stores are not migrated: run python -m ops.migrate")
-        app.state.edge = Edge(settings, database, graph, queue.enqueue)
+        app.state.edge = Edge(settings, database, graph, queue.enqueue, bell.ring, bell.listen)
+        app.state.bell = bell
+        app.state.seats = Seats()
         app.state.verifier = TokenVerifier(settings, http)
         app.state.queue = queue
         yield
     finally:
+        await bell.close()
         await queue.close()
         await http.aclose()
         await graph.close()
@@ -150,6 +161,8 @@ async def graphql(request: Request) -> Response:
         operation = await read_operation(request, state.settings.max_body_bytes)
         context.operation_name = operation.name
         token = bearer(request.headers)
+        if token is None and wants_stream(request):
+            raise Unauthenticated
         if token is not None:
             principal = await state.verifier.verify(token)
             structlog.contextvars.bind_contextvars(subject=principal.subject)
@@ -162,6 +175,8 @@ async def graphql(request: Request) -> Response:
         return answer
     except Unavailable as error:
         return respond(request_error(error, context), 503, media_type)
+    if wants_stream(request):
+        return EventStream(state.schema, operation, context, state.seats)
     answer, ran = await execute(state.schema, operation, context)
     return respond(answer, status_of(answer, ran, media_type), media_type)
 
@@ -250,6 +265,6 @@ class RequestLog:
 
 
 def path_of(scope: Scope) -> str:
-    """The path without what may be secret in it: a referral code belongs to a person."""
+    """The path without what may be secret in it: a referral code belongs to a person, and so does a calendar."""
     path: str = scope["path"]
-    return "/r/…" if path.startswith("/r/") else path
+    return next((f"{prefix}…" for prefix in ("/r/", "/calendar/") if path.startswith(prefix)), path)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -10,8 +11,10 @@ from typing import Any, Literal
 from strawberry import Info as StrawberryInfo
 
 from api.loaders import Loaders
+from core.clock import utc_now
 from core.db import Database
 from core.errors import Forbidden, Refusal, Unauthenticated
+from core.live import Listener
 from core.principal import Principal
 from core.settings import Settings
 from customers.profiles import identify
@@ -34,6 +37,8 @@ class Edge:
     database: Database
     graph: GraphClient
     enqueue: Callable[[str, str], Awaitable[None]]
+    ring: Callable[[str, dict[str, Any]], Awaitable[None]]
+    listen: Callable[[str], AbstractAsyncContextManager[Listener]]
 
 
 @dataclass
@@ -46,6 +51,7 @@ class Context:
     now: datetime
     request_id: str
     operation_name: str | None = None
+    streams: bool = False
     _identified: Principal | None = field(default=None, init=False)
     _identifying: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
@@ -96,6 +102,18 @@ class Context:
         if not principal.is_administrator:
             raise Forbidden
         return principal
+
+    async def changed(self, *channels: str, **message: Any) -> None:
+        """Hint at what a change in the graph owes, and tell live listeners on these channels."""
+        # A job of its own for each request: one that is running already may have looked too early.
+        await self.edge.enqueue("relay", self.request_id)
+        for channel in channels:
+            await self.edge.ring(channel, message)
+
+    def renew(self) -> None:
+        """Begin the next act of a document or message of a subscription: what was read before is stale by now."""
+        self.now = utc_now()
+        self.__dict__.pop("loaders", None)
 
     @cached_property
     def loaders(self) -> Loaders:

@@ -16,6 +16,7 @@ from graphql import (
 )
 from graphql.validation import ASTValidationRule, ValidationContext
 from strawberry.extensions import SchemaExtension
+from strawberry.types.graphql import OperationType
 
 # A fragment that contains itself is refused by the standard's own rule; here it only must not loop.
 ENDLESS = 1_000_000_000
@@ -49,7 +50,8 @@ class Size:
 
 
 class OneOperation(SchemaExtension):
-    """Refuses a document of several operations that does not say which to run (GraphQL, section 6.1)."""
+    """Refuses a document of several operations that does not say which to run (GraphQL, section 6.1), and
+    a subscription where there is a single answer."""
 
     def on_execute(self) -> Iterator[None]:
         context = self.execution_context
@@ -58,6 +60,10 @@ class OneOperation(SchemaExtension):
         operations = sum(isinstance(node, OperationDefinitionNode) for node in definitions)
         if operations > 1 and context.context.operation_name is None:
             error = GraphQLError("Say by operationName which operation to run.", extensions={"code": "BAD_USER_INPUT"})
+            context.result = ExecutionResult(data=None, errors=[error])
+        elif not context.context.streams and context.operation_type is OperationType.SUBSCRIPTION:
+            text = "A subscription needs a WebSocket or the header Accept: text/event-stream."
+            error = GraphQLError(text, extensions={"code": "BAD_USER_INPUT"})
             context.result = ExecutionResult(data=None, errors=[error])
         yield
 

@@ -8,10 +8,23 @@ from typing import Any, TypeVar
 
 from strawberry.dataloader import DataLoader
 
-from community.communities import read_communities, tags_of_communities
-from community.events import events_of, read_events
-from community.memberships import members_of
-from community.registrations import registrations_for
+from community.access import MemberRole
+from community.acts import area_of
+from community.comments import comments_of, read_comments
+from community.communities import eligible_for, read_communities, tags_of_communities
+from community.event_series import occurrences_of, read_series
+from community.events import events_of, hosts_of_events, read_events, tags_of_events
+from community.feedback import EventRating, feedback_of, ratings_of
+from community.posts import edits_of, pinned_posts, posts_of, read_posts
+from community.reactions import ReactionKind, reactions_by
+from community.registrations import read_registrations, registrations_for
+from community.reports import Report, open_reports
+from community.rosters import guests_of, members_of
+from community.running import events_run_by
+from community.seats import Channel, RegistrationStatus
+from community.tallies import tallies_of
+from community.waitlist_order import positions, registrations_at, waitlists_of
+from core.audit import audit_trails
 from core.clock import iso
 from core.db import Database, Record, rows_by_id
 from core.paging import Page
@@ -72,24 +85,237 @@ class Loaders:
 
         return by_key(load)
 
-    def members(self, first: int | None, after: str | None) -> DataLoader[str, Page[Row]]:
+    @cached_property
+    def registrations(self) -> DataLoader[str, Row | None]:
+        """Registrations by their keys, `event:customer`."""
+
+        async def load(keys: Sequence[str]) -> Mapping[str, Row]:
+            pairs = [key.split(":") for key in keys]
+            return await read_registrations(self._graph, [(event_id, customer_id) for event_id, customer_id in pairs])
+
+        return by_key(load)
+
+    @cached_property
+    def waitlist_positions(self) -> DataLoader[str, int | None]:
+        """Positions by places in waiting lists."""
+        return by_key(lambda queues: positions(self._graph, queues))
+
+    @cached_property
+    def events_run(self) -> DataLoader[str, bool | None]:
+        """Whether the viewer runs each event."""
+
+        async def load(ids: Sequence[str]) -> Mapping[str, bool]:
+            viewer_id = await self._viewer_id()
+            return await events_run_by(self._graph, viewer_id, ids) if viewer_id else {}
+
+        return by_key(load)
+
+    def waitlists(self, channel: Channel, first: int | None, after: str | None) -> DataLoader[str, Page[Row]]:
+        """Pages of waiting lists by event; one loader for each combination of arguments."""
+
+        async def load(ids: list[str]) -> list[Page[Row]]:
+            pages = await waitlists_of(self._graph, ids, channel, first=first, after=after)
+            return [pages[key] for key in ids]
+
+        return self._paged.setdefault(("waitlists", channel, first, after), DataLoader(load_fn=load))
+
+    def event_registrations(
+        self, statuses: frozenset[RegistrationStatus] | None, first: int | None, after: str | None
+    ) -> DataLoader[str, Page[Row]]:
+        """Pages of registrations by event; one loader for each combination of arguments."""
+
+        async def load(ids: list[str]) -> list[Page[Row]]:
+            pages = await registrations_at(self._graph, ids, statuses, first=first, after=after)
+            return [pages[key] for key in ids]
+
+        return self._paged.setdefault(("registrations", statuses, first, after), DataLoader(load_fn=load))
+
+    def members(
+        self, first: int | None, after: str | None, roles: tuple[MemberRole, ...] = ()
+    ) -> DataLoader[str, Page[Row]]:
         """Pages of members by community; one loader for each combination of arguments."""
 
         async def load(ids: list[str]) -> list[Page[Row]]:
-            pages = await members_of(self._graph, ids, first=first, after=after)
+            rows = [row for row in await self.communities.load_many(ids) if row]
+            pages = await members_of(self._graph, rows, first=first, after=after, roles=roles)
             return [pages[key] for key in ids]
 
-        return self._paged.setdefault(("members", first, after), DataLoader(load_fn=load))
+        return self._paged.setdefault(("members", first, after, roles), DataLoader(load_fn=load))
+
+    def guests(self, role: MemberRole, first: int | None, after: str | None) -> DataLoader[str, Page[Row]]:
+        """Pages of those who ask to join, are invited or banned, by community."""
+
+        async def load(ids: list[str]) -> list[Page[Row]]:
+            rows = [row for row in await self.communities.load_many(ids) if row]
+            pages = await guests_of(self._graph, rows, role, first=first, after=after)
+            return [pages[key] for key in ids]
+
+        return self._paged.setdefault((role, first, after), DataLoader(load_fn=load))
+
+    def audit_trails(self, first: int | None, after: str | None) -> DataLoader[str, Page[Row]]:
+        """Pages of acts by community."""
+
+        async def load(ids: list[str]) -> list[Page[Row]]:
+            async with self._database.read() as session:
+                pages = await audit_trails(session, [area_of(key) for key in ids], first=first, after=after)
+            return [pages[area_of(key)] for key in ids]
+
+        return self._paged.setdefault(("audit", first, after), DataLoader(load_fn=load))
+
+    @cached_property
+    def viewer_eligibility(self) -> DataLoader[str, bool]:
+        """Whether the viewer meets the conditions of a community."""
+
+        async def load(ids: list[str]) -> list[bool]:
+            viewer_id = await self._viewer_id()
+            found = await eligible_for(self._graph, viewer_id, ids, now=self._now) if viewer_id else set[str]()
+            return [key in found for key in ids]
+
+        return DataLoader(load_fn=load)
 
     def community_events(self, first: int | None, after: str | None, past: bool) -> DataLoader[str, Page[Row]]:
         """Pages of events by community; one loader for each combination of arguments."""
 
         async def load(ids: list[str]) -> list[Page[Row]]:
             ends_from = None if past else self._now
-            pages = await events_of(self._graph, ids, ends_from=ends_from, first=first, after=after)
+            rows = [row for row in await self.communities.load_many(ids) if row]
+            pages = await events_of(self._graph, rows, ends_from=ends_from, first=first, after=after)
             return [pages[key] for key in ids]
 
         return self._paged.setdefault(("events", first, after, past), DataLoader(load_fn=load))
+
+    @cached_property
+    def posts(self) -> DataLoader[str, Row | None]:
+        """Posts that the viewer may read."""
+
+        async def load(ids: Sequence[str]) -> Mapping[str, Row]:
+            return await read_posts(self._graph, ids, viewer_id=await self._viewer_id())
+
+        return by_key(load)
+
+    @cached_property
+    def comments(self) -> DataLoader[str, Row | None]:
+        """Comments that the viewer may read."""
+
+        async def load(ids: Sequence[str]) -> Mapping[str, Row]:
+            return await read_comments(self._graph, ids, viewer_id=await self._viewer_id())
+
+        return by_key(load)
+
+    def posts_of(self, first: int | None, after: str | None) -> DataLoader[str, Page[Row]]:
+        """Pages of posts by community; one loader for each combination of arguments."""
+
+        async def load(ids: list[str]) -> list[Page[Row]]:
+            pages = await posts_of(self._graph, ids, viewer_id=await self._viewer_id(), first=first, after=after)
+            return [pages[key] for key in ids]
+
+        return self._paged.setdefault(("posts", first, after), DataLoader(load_fn=load))
+
+    def comments_of(self, first: int | None, after: str | None) -> DataLoader[str, Page[Row]]:
+        """Pages of comments by post; one loader for each combination of arguments."""
+
+        async def load(ids: list[str]) -> list[Page[Row]]:
+            pages = await comments_of(self._graph, ids, viewer_id=await self._viewer_id(), first=first, after=after)
+            return [pages[key] for key in ids]
+
+        return self._paged.setdefault(("comments", first, after), DataLoader(load_fn=load))
+
+    def edits_of(self, first: int | None, after: str | None) -> DataLoader[str, Page[Row]]:
+        """Pages of earlier versions by post; one loader for each combination of arguments."""
+
+        async def load(ids: list[str]) -> list[Page[Row]]:
+            pages = await edits_of(self._graph, ids, first=first, after=after)
+            return [pages[key] for key in ids]
+
+        return self._paged.setdefault(("edits", first, after), DataLoader(load_fn=load))
+
+    @cached_property
+    def pinned_posts(self) -> DataLoader[str, list[Row]]:
+        async def load(ids: Sequence[str]) -> list[Row]:
+            return await pinned_posts(self._graph, ids, viewer_id=await self._viewer_id())
+
+        return grouped(load, "community_id")
+
+    @cached_property
+    def tallies(self) -> DataLoader[str, dict[str, int]]:
+        """Counts of reactions and comments by what they belong to."""
+
+        async def load(ids: list[str]) -> list[dict[str, int]]:
+            found = await tallies_of(self._graph, ids)
+            return [found[key] for key in ids]
+
+        return DataLoader(load_fn=load)
+
+    @cached_property
+    def viewer_reactions(self) -> DataLoader[str, list[ReactionKind]]:
+        """The viewer's own reactions by post or comment."""
+
+        async def load(ids: list[str]) -> list[list[ReactionKind]]:
+            viewer_id = await self._viewer_id()
+            found = await reactions_by(self._graph, viewer_id, ids) if viewer_id else {}
+            return [found.get(key, []) for key in ids]
+
+        return DataLoader(load_fn=load)
+
+    @cached_property
+    def open_reports(self) -> DataLoader[str, list[Report]]:
+        async def load(ids: list[str]) -> list[list[Report]]:
+            async with self._database.read() as session:
+                found = await open_reports(session, ids)
+            return [found[key] for key in ids]
+
+        return DataLoader(load_fn=load)
+
+    @cached_property
+    def event_tags(self) -> DataLoader[str, list[Row]]:
+        async def load(ids: Sequence[str]) -> list[Row]:
+            return await tags_of_events(self._graph, ids)
+
+        return grouped(load, "event_id")
+
+    @cached_property
+    def event_hosts(self) -> DataLoader[str, list[Row]]:
+        async def load(ids: Sequence[str]) -> list[Row]:
+            return await hosts_of_events(self._graph, ids)
+
+        return grouped(load, "event_id")
+
+    @cached_property
+    def event_series(self) -> DataLoader[str, Row | None]:
+        """Series that the viewer may see."""
+
+        async def load(ids: Sequence[str]) -> Mapping[str, Row]:
+            return await read_series(self._graph, ids, viewer_id=await self._viewer_id())
+
+        return by_key(load)
+
+    def occurrences(self, first: int | None, after: str | None) -> DataLoader[str, Page[Row]]:
+        """Pages of occurrences by series; one loader for each combination of arguments."""
+
+        async def load(ids: list[str]) -> list[Page[Row]]:
+            viewer_id = await self._viewer_id()
+            pages = await occurrences_of(self._graph, ids, viewer_id=viewer_id, first=first, after=after)
+            return [pages[key] for key in ids]
+
+        return self._paged.setdefault(("occurrences", first, after), DataLoader(load_fn=load))
+
+    @cached_property
+    def event_ratings(self) -> DataLoader[str, EventRating | None]:
+        async def load(ids: Sequence[str]) -> Mapping[str, EventRating]:
+            async with self._database.read() as session:
+                return await ratings_of(session, ids)
+
+        return by_key(load)
+
+    def event_feedback(self, first: int | None, after: str | None) -> DataLoader[str, Page[Row]]:
+        """Pages of feedback by event, for its managers; one loader for each combination of arguments."""
+
+        async def load(ids: list[str]) -> list[Page[Row]]:
+            async with self._database.read() as session:
+                pages = await feedback_of(session, ids, first=first, after=after)
+            return [pages[key] for key in ids]
+
+        return self._paged.setdefault(("feedback", first, after), DataLoader(load_fn=load))
 
     @cached_property
     def community_tags(self) -> DataLoader[str, list[Row]]:

@@ -1,14 +1,21 @@
 """`node(id:)`: anything by its global id, under the same rules as by its own field."""
 
+from collections.abc import Awaitable, Callable
+
 import strawberry
 
+from api.community.comments import load_comment
 from api.community.communities import load_community
+from api.community.event_series import load_series
 from api.community.events import load_event
+from api.community.posts import load_post
+from api.community.registrations import load_registration
 from api.context import Info
 from api.customers.profiles import load_customer, may_see
 from api.loyalty.redemption import reward_of
 from api.referrals.programs import program_of
 from api.relay import Node, split_id
+from core.ids import is_id
 from referrals.programs import ProgramStatus
 
 
@@ -36,10 +43,28 @@ async def load_program(info: Info, local: str) -> Node | None:
     return program_of(row, info) if row and row.status != ProgramStatus.DRAFT else None
 
 
-LOADERS = {
+async def load_own_notification(info: Info, local: str) -> Node | None:
+    # Notices name nodes as their subjects, so that module needs this one.
+    from api.service.notifications import load_notification
+
+    return await load_notification(info, local)
+
+
+LOADERS: dict[str, Callable[[Info, str], Awaitable[Node | None]]] = {
     "Customer": load_seen_customer,
     "Community": load_community,
     "Event": load_event,
+    "Post": load_post,
+    "Comment": load_comment,
+    "EventSeries": load_series,
+    "Registration": load_registration,
     "Reward": load_reward,
     "ReferralProgram": load_program,
+    "Notification": load_own_notification,
 }
+
+
+async def load_node(info: Info, kind: str, local: str) -> Node | None:
+    """The node of this kind under the viewer's rights; None for a kind that has none, and for what is no id."""
+    loader = LOADERS.get(kind)
+    return await loader(info, local) if loader and is_id(local) else None

@@ -28,6 +28,8 @@ def refusals(resolver: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T | R
         info: Any = kwargs["info"]
         # Nobody does anything unknown to us, and nobody unknown learns whether their input was good.
         info.context.signed_in()
+        # Each act has an instant of its own, by which its effects are told apart, and sees what the one before it did.
+        info.context.renew()
         try:
             return await resolver(*args, **kwargs)
         except DomainRefusal as refusal:

@@ -32,13 +32,16 @@ def global_id(kind: str, local: str) -> strawberry.ID:
 
 
 def split_id(value: str, *path: str) -> tuple[str, str]:
-    """Kind and local id of a global id; raises IdInvalid with the path of the argument."""
+    """Kind and local id of a global id; raises IdInvalid with the path of the argument.
+
+    What stands between two things, such as a registration, has the ids of both, with a colon between them.
+    """
     try:
         raw = base64.b64decode(value.encode("ascii") + b"=" * (-len(value) % 4), altchars=b"-_", validate=True)
         kind, _, local = raw.decode("ascii").partition(":")
     except (ValueError, binascii.Error) as error:
         raise IdInvalid(path=path) from error
-    if not is_id(local):
+    if not all(is_id(part) for part in local.split(":")):
         raise IdInvalid(path=path)
     return kind, local
 
@@ -46,9 +49,13 @@ def split_id(value: str, *path: str) -> tuple[str, str]:
 def local_id(kind: str, value: str, *path: str) -> str:
     """The local id behind a global id of this kind; raises IdInvalid otherwise."""
     found, local = split_id(value, *path)
-    if found != kind:
+    if found != kind or not is_id(local):
         raise IdInvalid(path=path, detail=f"an id of {kind} is expected")
     return local
+
+
+First = Annotated[int | None, strawberry.argument(description="How many to show, 1 to 100; 20 by default.")]
+After = Annotated[str | None, strawberry.argument(description="Cursor after which the page starts.")]
 
 
 @strawberry.type(description="Where a page ends and whether more follows.")

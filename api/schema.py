@@ -9,8 +9,22 @@ from strawberry.extensions import AddValidationRules, MaxTokensLimiter, ParserCa
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
-from api.community.communities import CommunityMutations, CommunityQueries
+from api.community.admissions import AdmissionMutations
+from api.community.bans import BanMutations
+from api.community.calendar import CalendarMutations
+from api.community.charters import CharterMutations
+from api.community.checkin import CheckInMutations
+from api.community.comments import CommentMutations
+from api.community.communities import CommunityQueries
+from api.community.discovery import DiscoveryQueries
+from api.community.event_series import EventSeriesMutations
 from api.community.events import EventMutations, EventQueries
+from api.community.feedback import FeedbackMutations
+from api.community.invitation_links import InvitationLinkMutations, InvitationLinkQueries
+from api.community.memberships import MembershipMutations
+from api.community.messages import MessageMutations
+from api.community.posts import PostMutations
+from api.community.reactions import ReactionMutations
 from api.community.recommendations import (
     AcquaintancesReason,
     CoMembersReason,
@@ -18,6 +32,10 @@ from api.community.recommendations import (
     ReferralTiesReason,
     SharedTagsReason,
 )
+from api.community.registrations import RegistrationMutations
+from api.community.reports import ReportMutations, ReportQueries
+from api.community.roles import RoleMutations
+from api.community.statistics import StatisticsQueries
 from api.customers.imports import ImportMutations, ImportQueries
 from api.customers.profiles import CustomerMutations, CustomerQueries
 from api.limits import LimitDocument, OneOperation
@@ -28,6 +46,8 @@ from api.nodes import NodeQueries
 from api.referrals.facts import FactMutations
 from api.referrals.programs import ReferralMutations, ReferralQueries
 from api.scalars import INSTANT
+from api.service.notifications import NotificationMutations
+from api.subscriptions import Subscription
 from api.viewer import ViewerQueries
 
 MOST_TOKENS = 4_000
@@ -41,7 +61,11 @@ class Query(
     CustomerQueries,
     ImportQueries,
     CommunityQueries,
+    InvitationLinkQueries,
     EventQueries,
+    ReportQueries,
+    DiscoveryQueries,
+    StatisticsQueries,
     ReferralQueries,
     RedemptionQueries,
     LedgerQueries,
@@ -54,11 +78,27 @@ class Query(
 class Mutation(
     CustomerMutations,
     ImportMutations,
-    CommunityMutations,
+    CharterMutations,
+    MembershipMutations,
+    InvitationLinkMutations,
+    AdmissionMutations,
+    RoleMutations,
+    BanMutations,
     EventMutations,
+    EventSeriesMutations,
+    FeedbackMutations,
+    RegistrationMutations,
+    MessageMutations,
+    PostMutations,
+    CommentMutations,
+    ReactionMutations,
+    ReportMutations,
+    CheckInMutations,
     ReferralMutations,
     FactMutations,
     RedemptionMutations,
+    NotificationMutations,
+    CalendarMutations,
 ):
     pass
 
@@ -76,6 +116,7 @@ def build_schema(*, introspection: bool) -> strawberry.Schema:
     return Schema(
         query=Query,
         mutation=Mutation,
+        subscription=Subscription,
         types=[SharedTagsReason, CoMembersReason, AcquaintancesReason, ReferralTiesReason, PopularReason],
         extensions=[
             OneOperation,

@@ -1,6 +1,8 @@
 """GraphQL over HTTP: one POST, one operation, one JSON answer (GraphQL over HTTP, draft of 2025)."""
 
 import asyncio
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,17 +46,32 @@ async def read_operation(request: Request, limit: int) -> Operation:
     if media_type != PLAIN_JSON:
         raise RequestInvalid("Send the operation as application/json.", 415)
     body = await read_body(request, limit)
-    if b"\\u0000" in body:
+    return operation_of(parse_json(body))
+
+
+# How NUL is written in a document's own strings, besides the way that JSON has for it.
+NUL_ESCAPE = re.compile(r"\\u\{0+\}|\\u0000")
+
+
+def parse_json(text: bytes) -> Any:
+    """What a client sent as JSON; NUL is refused here, because no store takes it."""
+    if b"\\u0000" in text:
         raise RequestInvalid("Text must not contain the character NUL.")
     try:
-        data = orjson.loads(body)
+        return orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise RequestInvalid("The body is not JSON.") from error
+
+
+def operation_of(data: Any) -> Operation:
+    """The operation in a parsed request; raises RequestInvalid for anything else."""
     if not isinstance(data, dict):
         raise RequestInvalid("The body must be a JSON object with a query.")
     query, variables, name = data.get("query"), data.get("variables"), data.get("operationName")
     if not isinstance(query, str) or not query.strip():
         raise RequestInvalid("The field query must be text.")
+    if NUL_ESCAPE.search(query):
+        raise RequestInvalid("Text must not contain the character NUL.")
     if variables is not None and not isinstance(variables, dict):
         raise RequestInvalid("The field variables must be an object.")
     if name is not None and not isinstance(name, str):
@@ -90,11 +107,15 @@ async def execute(schema: strawberry.Schema, operation: Operation, context: Cont
     except TimeoutError:
         late = GraphQLError("late", original_error=Unavailable(detail="the time budget is used up"))
         return {"data": None, "errors": [present(late, context)]}, True
-    errors = result.errors or []
+    return answer_of(result.data, result.errors or [], context)
+
+
+def answer_of(data: Any, errors: Sequence[GraphQLError], context: Context) -> tuple[dict[str, Any], bool]:
+    """The answer as it goes out, and whether the operation ran at all."""
     answer: dict[str, Any] = {}
-    ran = result.data is not None or any(error.path for error in errors)
+    ran = data is not None or any(error.path for error in errors)
     if ran:
-        answer["data"] = result.data
+        answer["data"] = data
     if errors:
         answer["errors"] = [present(error, context) for error in errors]
     return answer, ran

@@ -1,17 +1,29 @@
 """The viewer: everything that the signed-in person may ask about themselves."""
 
+from typing import Annotated
+
 import strawberry
 
-from api.community.communities import Community, community_page
-from api.community.events import Registration, registration_page
+from api.community.calendar import CalendarFeed, viewer_feed
+from api.community.communities import Community, InvitationConnection, community_page, invitation_page
+from api.community.feed import FeedItem, feed_page
 from api.community.recommendations import RecommendedCommunityConnection, recommendation_page
+from api.community.registrations import Registration, registration_page
 from api.context import Info
 from api.customers.profiles import Customer, load_customer
 from api.loyalty.ledger import LedgerEntry, Points, ledger_page, points_of
 from api.loyalty.redemption import Redemption, redemption_page
 from api.referrals.programs import Referral, ReferralCode, viewer_code, viewer_referrals
-from api.relay import Connection, local_id
+from api.relay import After, Connection, First, local_id
+from api.service.notifications import (
+    Notification,
+    NotificationPreference,
+    notification_page,
+    preference_list,
+    unread_count,
+)
 from community.communities import communities_of
+from community.seats import RegistrationStatus
 from core.principal import Role
 
 strawberry.enum(Role, name="Role", description="What the sign-in says of the bearer.")
@@ -35,17 +47,32 @@ class Viewer:
         page = await communities_of(info.context.graph, customer_id, first=first, after=after)
         return await community_page(info, page, after)
 
+    @strawberry.field(description="Communities that invite you.")
+    async def invitations(self, info: Info, first: First = None, after: After = None) -> InvitationConnection:
+        return await invitation_page(info, first, after)
+
     @strawberry.field(description="Communities that fit you, the best first; with `tag`, those about it.")
     async def recommended_communities(
         self, info: Info, tag: str | None = None, first: int | None = None, after: str | None = None
     ) -> RecommendedCommunityConnection:
         return await recommendation_page(info, tag, first, after)
 
+    @strawberry.field(description="The newest posts and published events of all your communities.")
+    async def feed(self, info: Info, first: int | None = None, after: str | None = None) -> Connection[FeedItem]:
+        return await feed_page(info, first, after)
+
     @strawberry.field(description="Your registrations, the latest first.")
     async def registrations(
-        self, info: Info, first: int | None = None, after: str | None = None
+        self,
+        info: Info,
+        statuses: Annotated[
+            list[RegistrationStatus] | None, strawberry.argument(description="Only these; null: all of them.")
+        ] = None,
+        upcoming: Annotated[bool, strawberry.argument(description="Only for events that have not ended.")] = False,
+        first: int | None = None,
+        after: str | None = None,
     ) -> Connection[Registration]:
-        return await registration_page(info, first, after)
+        return await registration_page(info, statuses, upcoming, first, after)
 
     @strawberry.field(description="Your code and link in a programme; made at the first asking.")
     async def referral_code(self, info: Info, program_id: strawberry.ID) -> ReferralCode:
@@ -68,6 +95,28 @@ class Viewer:
         self, info: Info, first: int | None = None, after: str | None = None
     ) -> Connection[Redemption]:
         return await redemption_page(info, first, after)
+
+    @strawberry.field(description="What you were told, the latest first; with `unreadOnly` what you have not read.")
+    async def notifications(
+        self,
+        info: Info,
+        unread_only: Annotated[bool, strawberry.argument(description="Only what you have not read.")] = False,
+        first: int | None = None,
+        after: str | None = None,
+    ) -> Connection[Notification]:
+        return await notification_page(info, unread_only, first, after)
+
+    @strawberry.field(description="How many notices you have not read; counted up to 100.")
+    async def unread_count(self, info: Info) -> int:
+        return await unread_count(info)
+
+    @strawberry.field(description="Your private calendar address; null when you have none.")
+    async def calendar_feed(self, info: Info) -> CalendarFeed | None:
+        return await viewer_feed(info)
+
+    @strawberry.field(description="Which kinds of notices you want.")
+    async def notification_preferences(self, info: Info) -> list[NotificationPreference]:
+        return await preference_list(info)
 
 
 @strawberry.type

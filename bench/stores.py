@@ -3,8 +3,8 @@
 import asyncio
 import os
 import tempfile
-from collections.abc import Generator
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncGenerator, Generator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,3 +106,27 @@ async def migrate(stores: Stores) -> None:
     await database.close()
     async with stores.graph() as graph:
         await upgrade_graph(graph)
+
+
+@asynccontextmanager
+async def fresh_graph(*, neo4j: bool) -> AsyncGenerator[GraphClient, None]:
+    """A graph engine alone, migrated, in a folder that is thrown away."""
+    with tempfile.TemporaryDirectory(prefix="kinship-bench-", ignore_cleanup_errors=True) as name:
+        folder, port = Path(name), free_port()
+        uri, user, password, database = f"bolt://127.0.0.1:{port}", USER, "", None
+        if neo4j:
+            lib = install_neo4j(CACHE)
+            server = start_neo4j(folder / "graph", lib=lib, bolt_port=port, log=folder / "graph.log")
+            user = "neo4j"
+        else:
+            server = start_graph(
+                folder / "graph", bolt_port=port, http_port=free_port(), log=folder / "graph.log", heap="1g"
+            )
+            password, database = graph_password(folder / "graph"), DATABASE
+        try:
+            await wait_for_bolt(uri, user, password, timeout=READY_SECONDS)
+            async with GraphClient(uri, user=user, password=password, database=database, timeout=120) as graph:
+                await upgrade_graph(graph)
+                yield graph
+        finally:
+            stop(server)

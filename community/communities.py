@@ -1,18 +1,14 @@
 """Communities and who may see them."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from enum import StrEnum
 
+from community.access import IS_MEMBER, MAY_SEE
+from community.eligibility import ELIGIBLE
+from core.clock import iso
 from core.paging import Page, cut, decode_cursor, page_size
 from graph.client import GraphClient, Row
-
-
-class Visibility(StrEnum):
-    """Who finds a community: everybody, those with its link, or its members only."""
-
-    PUBLIC = "PUBLIC"
-    UNLISTED = "UNLISTED"
-    PRIVATE = "PRIVATE"
 
 
 class JoinPolicy(StrEnum):
@@ -23,29 +19,25 @@ class JoinPolicy(StrEnum):
     INVITE = "INVITE"
 
 
-class MemberRole(StrEnum):
-    """What a member may do; a banned customer keeps a membership with this role, so that it cannot be renewed."""
-
-    OWNER = "OWNER"
-    MANAGER = "MANAGER"
-    MODERATOR = "MODERATOR"
-    MEMBER = "MEMBER"
-    BANNED = "BANNED"
-
-
-MANAGERS = [MemberRole.OWNER, MemberRole.MANAGER]
-
-# One rule for who may see a community by its id: a banned customer sees what an outsider sees.
-READ_COMMUNITIES = """
+# The viewer is bound first: asked for within the pattern, the embedded engine walks through all members.
+READ_COMMUNITIES = (
+    """
 UNWIND $ids AS id
 MATCH (c:Community {id: id})
-OPTIONAL MATCH (:Customer {id: $viewer_id})-[m:MEMBER_OF]->(c)
-WITH c, m.role AS role
-WHERE c.visibility <> 'PRIVATE' OR (role IS NOT NULL AND role <> 'BANNED')
+OPTIONAL MATCH (me:Customer {id: $viewer_id})
+OPTIONAL MATCH (me)-[m:MEMBER_OF]->(c)
+WITH c, m, m.role AS role
+WHERE """
+    + MAY_SEE
+    + """
 RETURN c.id AS id, c.name_zh AS name_zh, c.name_en AS name_en, c.purpose_zh AS purpose_zh,
-       c.purpose_en AS purpose_en, c.visibility AS visibility, c.join_policy AS join_policy,
-       c.created_at AS created_at, c.archived_at AS archived_at, c.member_count AS member_count, role AS viewer_role
+       c.purpose_en AS purpose_en, c.description_zh AS description_zh, c.description_en AS description_en,
+       c.rules_zh AS rules_zh, c.rules_en AS rules_en, c.visibility AS visibility, c.join_policy AS join_policy,
+       c.minimum_tier AS minimum_tier, coalesce(c.required_tags, []) AS required_tags, c.created_at AS created_at,
+       c.archived_at AS archived_at, c.member_count AS member_count, coalesce(c.next_ticket, 0) AS next_ticket,
+       role AS viewer_role
 """
+)
 
 
 async def read_communities(graph: GraphClient, ids: Sequence[str], *, viewer_id: str | None) -> dict[str, Row]:
@@ -54,33 +46,57 @@ async def read_communities(graph: GraphClient, ids: Sequence[str], *, viewer_id:
     return {row["id"]: row for row in rows}
 
 
-LIST_COMMUNITIES = """
+# Both halves are IS_LISTED: what everybody finds, and the viewer's own that nobody else finds.
+LIST_COMMUNITIES = (
+    """
 MATCH (c:Community)
 WHERE c.id > $after AND c.visibility = 'PUBLIC' AND c.archived_at IS NULL
 RETURN c.id AS id
-ORDER BY c.id
+ORDER BY id
+LIMIT $limit
+UNION
+MATCH (me:Customer {id: $viewer_id})-[m:MEMBER_OF]->(c:Community)
+WHERE c.id > $after AND c.visibility <> 'PUBLIC' AND c.archived_at IS NULL AND """
+    + IS_MEMBER
+    + """
+RETURN c.id AS id
+ORDER BY id
 LIMIT $limit
 """
+)
 
-LIST_COMMUNITIES_BY_TAG = """
+LIST_COMMUNITIES_BY_TAG = (
+    """
 MATCH (:Tag {key: $tag})<-[:ABOUT]-(c:Community)
 WHERE c.id > $after AND c.visibility = 'PUBLIC' AND c.archived_at IS NULL
 RETURN c.id AS id
-ORDER BY c.id
+ORDER BY id
+LIMIT $limit
+UNION
+MATCH (me:Customer {id: $viewer_id})-[m:MEMBER_OF]->(c:Community)
+WHERE c.id > $after AND c.visibility <> 'PUBLIC' AND c.archived_at IS NULL
+  AND EXISTS { (c)-[:ABOUT]->(:Tag {key: $tag}) } AND """
+    + IS_MEMBER
+    + """
+RETURN c.id AS id
+ORDER BY id
 LIMIT $limit
 """
+)
 
 
-async def list_communities(graph: GraphClient, *, tag: str | None, first: int | None, after: str | None) -> Page[str]:
-    """Ids of public communities in the order of their ids."""
+async def list_communities(
+    graph: GraphClient, *, viewer_id: str | None, tag: str | None, first: int | None, after: str | None
+) -> Page[str]:
+    """Ids of the communities that are listed for the viewer, in the order of their ids."""
     size = page_size(first)
     position = decode_cursor(after, str)
-    start = str(position[0]) if position else ""
+    names: Row = {"viewer_id": viewer_id or "", "after": str(position[0]) if position else "", "limit": size + 1}
     if tag is None:
-        rows = await graph.read(LIST_COMMUNITIES, after=start, limit=size + 1)
+        rows = await graph.read(LIST_COMMUNITIES, **names)
     else:
-        rows = await graph.read(LIST_COMMUNITIES_BY_TAG, tag=tag, after=start, limit=size + 1)
-    return cut([str(row["id"]) for row in rows], size, lambda row: (row,))
+        rows = await graph.read(LIST_COMMUNITIES_BY_TAG, tag=tag, **names)
+    return cut(sorted(str(row["id"]) for row in rows), size, lambda row: (row,))
 
 
 TAGS_OF_COMMUNITIES = """
@@ -96,13 +112,17 @@ async def tags_of_communities(graph: GraphClient, ids: Sequence[str]) -> list[Ro
     return await graph.read(TAGS_OF_COMMUNITIES, ids=list(ids))
 
 
-COMMUNITIES_OF_CUSTOMER = """
+COMMUNITIES_OF_CUSTOMER = (
+    """
 MATCH (:Customer {id: $customer_id})-[m:MEMBER_OF]->(c:Community)
-WHERE m.role <> 'BANNED' AND c.id > $after
+WHERE """
+    + IS_MEMBER
+    + """ AND c.id > $after
 RETURN c.id AS id
 ORDER BY c.id
 LIMIT $limit
 """
+)
 
 
 async def communities_of(graph: GraphClient, customer_id: str, *, first: int | None, after: str | None) -> Page[str]:
@@ -112,3 +132,23 @@ async def communities_of(graph: GraphClient, customer_id: str, *, first: int | N
     start = str(position[0]) if position else ""
     rows = await graph.read(COMMUNITIES_OF_CUSTOMER, customer_id=customer_id, after=start, limit=size + 1)
     return cut([str(row["id"]) for row in rows], size, lambda row: (row,))
+
+
+ELIGIBLE_FOR = (
+    """
+UNWIND $ids AS id
+MATCH (x:Community {id: id})
+OPTIONAL MATCH (me:Customer {id: $customer_id})
+WITH x, me
+WHERE """
+    + ELIGIBLE
+    + """
+RETURN x.id AS id
+"""
+)
+
+
+async def eligible_for(graph: GraphClient, customer_id: str, ids: Sequence[str], *, now: datetime) -> set[str]:
+    """Those of the communities whose conditions the customer meets."""
+    rows = await graph.read(ELIGIBLE_FOR, ids=list(ids), customer_id=customer_id, now=iso(now))
+    return {row["id"] for row in rows}

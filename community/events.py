@@ -1,21 +1,26 @@
-"""Events of communities."""
+"""Events of communities: making them, reading them, listing them."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Any
 
-from community.communities import MANAGERS
+from community.access import IS_LISTED, IS_MEMBER, MANAGERS, MAY_READ, MEMBERS, may_read
+from community.event_details import LONGEST_EVENT, EventDetails, EventInvalid, camel, check_details, stored
+from community.search_documents import index_effect
+from community.standing import CommunityArchived
+from core.audit import ACT_AUDITED, act
 from core.clock import iso
-from core.errors import BadUserInput, NotFound
+from core.errors import NotFound
 from core.ids import new_id
 from core.paging import Page, cut_each, decode_cursor, page_size
-from graph.client import GraphClient, Row
+from graph.client import GraphClient, Row, Transaction
+from graph.ordered import rows_in_order
+from graph.owed import Effect, owe_effects
 
 
 class EventStatus(StrEnum):
-    """An event takes registrations while it is published."""
+    """A draft is for managers only; an event takes registrations while it is published; the last two are final."""
 
     DRAFT = "DRAFT"
     PUBLISHED = "PUBLISHED"
@@ -23,133 +28,347 @@ class EventStatus(StrEnum):
     COMPLETED = "COMPLETED"
 
 
-class EventInvalid(BadUserInput):
-    code = "EVENT_INVALID"
-    en = "The event is not valid."
-    zh = "活动信息无效。"
+# What a new event has beside what it is described by; registrations keep the counters.
+FRESH: Mapping[str, Any] = {
+    "registered": 0,
+    "link_registered": 0,
+    "waiting": 0,
+    "link_waiting": 0,
+    "next_ticket": 1,
+    "version": 1,
+}
 
 
-@dataclass(frozen=True, slots=True)
-class NewEvent:
-    """An event as its manager describes it; capacity counts persons, None means no limit."""
+async def create_event(
+    graph: GraphClient,
+    details: EventDetails,
+    *,
+    community_id: str,
+    manager_id: str,
+    publish: bool = True,
+    now: datetime,
+) -> str:
+    """Make an event, published or as a draft; returns its id.
 
-    community_id: str
-    title_zh: str
-    title_en: str
-    starts_at: datetime
-    ends_at: datetime
-    time_zone: str
-    capacity: int | None
-    venue: str | None = None
+    Raises EventInvalid, CommunityArchived, or NotFound where the customer does not manage the community.
+    """
+    check_details(details)
+    if publish and details.ends_at <= now:
+        raise EventInvalid(path=("endsAt",), detail="in the future")
+    event_id = new_id()
+    row = {"id": event_id, "properties": fresh_properties(community_id, event_id, details, publish=publish, now=now)}
+
+    async def work(tx: Transaction) -> None:
+        await check_manager(tx, community_id, manager_id)
+        await check_named(tx, community_id, details)
+        await put_events(tx, community_id, [row], details)
+        done = audited(community_id, manager_id, "EVENT_CREATED", event_id, key=event_id, now=now, published=publish)
+        await owe_for_events(tx, [event_id], [done], now=now)
+
+    await graph.transact(work, contended=event_id)
+    return event_id
 
 
-def check_event(event: NewEvent) -> None:
-    """Raise EventInvalid with the path of the first field that cannot be."""
-    for field, value in (("titleZh", event.title_zh), ("titleEn", event.title_en)):
-        if not 1 <= len(value.strip()) <= 200:
-            raise EventInvalid(path=(field,), detail="1 to 200 characters")
-    if event.ends_at <= event.starts_at:
-        raise EventInvalid(path=("endsAt",), detail="after startsAt")
-    if event.capacity is not None and not 1 <= event.capacity <= 1_000_000:
-        raise EventInvalid(path=("capacity",), detail="1 to 1000000")
-    try:
-        ZoneInfo(event.time_zone)
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise EventInvalid(path=("timeZone",), detail="an IANA time zone, such as Asia/Shanghai") from error
+def fresh_properties(
+    community_id: str,
+    event_id: str,
+    details: EventDetails,
+    *,
+    publish: bool,
+    announce: bool = True,
+    now: datetime,
+    **more: Any,
+) -> dict[str, Any]:
+    """All properties of a new event's node but its id."""
+    status = EventStatus.PUBLISHED if publish else EventStatus.DRAFT
+    orders = {
+        "order": order_of(community_id, iso(details.starts_at), event_id),
+        **(published_properties(community_id, event_id, announce=announce, now=now) if publish else {}),
+    }
+    head = {"community_id": community_id, "status": status, "created_at": iso(now)}
+    return {**stored(details), **FRESH, **head, **orders, **more}
 
 
-CREATE_EVENT = """
-MATCH (me:Customer {id: $manager_id})-[m:MEMBER_OF]->(c:Community {id: $community_id})
+def order_of(community_id: str, starts_at: str, event_id: str) -> str:
+    """By what the events of a community are paged: their start."""
+    return f"{community_id}:{starts_at}:{event_id}"
+
+
+def published_properties(community_id: str, event_id: str, *, announce: bool = True, now: datetime) -> dict[str, Any]:
+    """What publishing adds; `feed_order` is by what a feed pages what is announced: of a series the first event."""
+    published = {"published_at": iso(now)}
+    return {**published, "feed_order": f"{community_id}:{iso(now)}:{event_id}"} if announce else published
+
+
+MANAGED_COMMUNITY = """
+MATCH (c:Community {id: $community_id})
+MATCH (me:Customer {id: $manager_id})
+MATCH (me)-[m:MEMBER_OF]->(c)
 WHERE m.role IN $managers
-MERGE (c)-[:HOSTS]->(e:Event {id: $id})
-SET e += $properties
-RETURN e.id AS id
+RETURN c.archived_at AS archived_at
 """
 
 
-async def create_event(graph: GraphClient, event: NewEvent, *, manager_id: str, now: datetime) -> str:
-    """Publish an event; returns its id. Raises NotFound where the customer does not manage the community."""
-    check_event(event)
-    properties = {
-        "community_id": event.community_id,
-        "title_zh": event.title_zh.strip(),
-        "title_en": event.title_en.strip(),
-        "starts_at": iso(event.starts_at),
-        "ends_at": iso(event.ends_at),
-        "time_zone": event.time_zone,
-        "capacity": event.capacity,
-        "venue": event.venue,
-        "status": EventStatus.PUBLISHED,
-        "registered": 0,
-        "created_at": iso(now),
-    }
-    rows = await graph.write(
-        CREATE_EVENT,
-        manager_id=manager_id,
-        community_id=event.community_id,
-        managers=MANAGERS,
-        id=new_id(),
-        properties=properties,
-    )
+async def check_manager(tx: Transaction, community_id: str, manager_id: str) -> None:
+    """Raise NotFound where the customer does not manage the community, CommunityArchived where it is closed."""
+    rows = await tx.run(MANAGED_COMMUNITY, community_id=community_id, manager_id=manager_id, managers=MANAGERS)
     if not rows:
         raise NotFound(path=("communityId",))
-    return str(rows[0]["id"])
+    if rows[0]["archived_at"] is not None:
+        raise CommunityArchived(path=("communityId",))
 
 
-# The same rule as for communities: what a private community hosts does not exist for outsiders.
-READ_EVENTS = """
+KNOWN_TAGS = "UNWIND $keys AS key MATCH (t:Tag {key: key}) RETURN t.key AS found"
+
+KNOWN_HOSTS = """
 UNWIND $ids AS id
-MATCH (c:Community)-[:HOSTS]->(e:Event {id: id})
-OPTIONAL MATCH (:Customer {id: $viewer_id})-[m:MEMBER_OF]->(c)
-WITH c, e, m.role AS role
-WHERE (c.visibility <> 'PRIVATE' OR (role IS NOT NULL AND role <> 'BANNED'))
-  AND (e.status <> 'DRAFT' OR role IN ['OWNER', 'MANAGER'])
-RETURN e.id AS id, c.id AS community_id, e.title_zh AS title_zh, e.title_en AS title_en, e.starts_at AS starts_at,
-       e.ends_at AS ends_at, e.time_zone AS time_zone, e.venue AS venue, e.capacity AS capacity,
-       e.registered AS registered, e.status AS status
+MATCH (c:Community {id: $community_id})
+MATCH (h:Customer {id: id})
+MATCH (h)-[m:MEMBER_OF]->(c)
+WHERE m.role IN $members
+RETURN id AS found
 """
+
+
+async def check_named(
+    tx: Transaction,
+    community_id: str,
+    details: EventDetails,
+    names: Iterable[str] = ("tags", "required_tags", "host_ids"),
+) -> None:
+    """Raise EventInvalid where a tag is unknown or a host no member; `names` are the fields to look at."""
+    chosen = set(names)
+    keys = {key for name in ("tags", "required_tags") if name in chosen for key in getattr(details, name)}
+    hosts = set(details.host_ids) if "host_ids" in chosen else set[str]()
+    tags = {row["found"] for row in await tx.run(KNOWN_TAGS, keys=sorted(keys))} if keys else set[str]()
+    for name in ("tags", "required_tags"):
+        lost = sorted(set(getattr(details, name)) - tags) if name in chosen else []
+        if lost:
+            raise EventInvalid(path=(camel(name),), detail=f"unknown tag {lost[0]}")
+    if hosts:
+        rows = await tx.run(KNOWN_HOSTS, ids=sorted(hosts), community_id=community_id, members=MEMBERS)
+        if {row["found"] for row in rows} != hosts:
+            raise EventInvalid(path=("hostIds",), detail="hosts are members of the community")
+
+
+# Begun again after a lost answer, each finds what it made.
+CREATE_EVENTS = """
+MATCH (c:Community {id: $community_id})
+UNWIND $rows AS row
+OPTIONAL MATCH (old:Event {id: row.id})
+WITH c, row, old
+WHERE old IS NULL
+CREATE (c)-[:HOSTS]->(e:Event {id: row.id})
+SET e += row.properties
+"""
+
+
+async def put_events(tx: Transaction, community_id: str, rows: Sequence[Row], details: EventDetails) -> None:
+    """Write new events, each a row of `id` and `properties`, that share their tags and hosts."""
+    if not rows:
+        return
+    await tx.run(CREATE_EVENTS, community_id=community_id, rows=rows)
+    await put_tags(tx, [row["id"] for row in rows], details.tags)
+    await put_hosts(tx, [row["id"] for row in rows], details.host_ids)
+
+
+PUT_TAGS = """
+UNWIND $ids AS id
+MATCH (e:Event {id: id})
+WHERE NOT EXISTS { (e)-[:ABOUT]->(:Tag) }
+UNWIND $keys AS key
+MATCH (t:Tag {key: key})
+CREATE (e)-[:ABOUT]->(t)
+"""
+
+
+async def put_tags(tx: Transaction, ids: Sequence[str], keys: Iterable[str]) -> None:
+    if tags := sorted(set(keys)):
+        await tx.run(PUT_TAGS, ids=list(ids), keys=tags)
+
+
+PUT_HOSTS = """
+UNWIND $ids AS id
+MATCH (e:Event {id: id})
+WHERE NOT EXISTS { (e)<-[:HOSTS_EVENT]-(:Customer) }
+UNWIND $host_ids AS host_id
+MATCH (h:Customer {id: host_id})
+CREATE (h)-[:HOSTS_EVENT]->(e)
+"""
+
+
+async def put_hosts(tx: Transaction, ids: Sequence[str], host_ids: Iterable[str]) -> None:
+    if hosts := sorted(set(host_ids)):
+        await tx.run(PUT_HOSTS, ids=list(ids), host_ids=hosts)
+
+
+def audited(
+    community_id: str,
+    actor: str,
+    action: str,
+    subject: str,
+    *,
+    key: str,
+    now: datetime,
+    kind: str = "Event",
+    **more: Any,
+) -> Effect:
+    """The owed entry in the community's audit trail; `key` names this one act."""
+    area = f"community:{community_id}"
+    payload = act(area=area, actor=actor, action=action, subject=f"{kind}:{subject}", at=now, **more)
+    return Effect(ACT_AUDITED, f"{action}:{key}", payload)
+
+
+async def owe_for_events(tx: Transaction, ids: Sequence[str], effects: Sequence[Effect], *, now: datetime) -> None:
+    """Owe what a change of these events causes: the one way by which everything that writes events goes."""
+    await owe_effects(tx, [*effects, index_effect("Event", ids)] if ids else effects, now=now)
+
+
+# A place by the link that nothing is owed for. In a hybrid event a place at the venue does not show the link; an old
+# registration names no channel, and then it is the event's only one.
+HAS_LINK = """(r.status IN ['REGISTERED', 'ATTENDED'] AND coalesce(m.role, '') <> 'BANNED'
+    AND (coalesce(r.price_points, 0) = 0 OR coalesce(r.paid, false))
+    AND coalesce(r.channel, CASE WHEN e.attendance_mode = 'ONLINE' THEN 'LINK' ELSE 'PLACE' END) = 'LINK')"""
+
+# Who sees the link: managers, hosts who are members, and who has a place by the link.
+SEES_LINK = (
+    """(coalesce(m.role, '') IN ['OWNER', 'MANAGER']
+  OR (h IS NOT NULL AND """
+    + IS_MEMBER
+    + """)
+  OR """
+    + HAS_LINK
+    + ")"
+)
+
+# The viewer is bound first: asked for within the pattern, the embedded engine walks through all members.
+READ_EVENTS = (
+    """
+UNWIND $ids AS id
+MATCH (e:Event {id: id})<-[:HOSTS]-(c:Community)
+OPTIONAL MATCH (me:Customer {id: $viewer_id})
+OPTIONAL MATCH (me)-[m:MEMBER_OF]->(c)
+OPTIONAL MATCH (me)-[r:REGISTERED_FOR]->(e)
+OPTIONAL MATCH (me)-[h:HOSTS_EVENT]->(e)
+WITH c, e, m, r, h
+WHERE """
+    + MAY_READ
+    + """
+  AND (e.status <> 'DRAFT' OR coalesce(m.role, '') IN ['OWNER', 'MANAGER'])
+RETURN e.id AS id, c.id AS community_id, e.title_zh AS title_zh, e.title_en AS title_en,
+       e.description_zh AS description_zh, e.description_en AS description_en, e.language AS language,
+       e.starts_at AS starts_at, e.ends_at AS ends_at, e.time_zone AS time_zone, e.venue AS venue,
+       e.latitude AS latitude, e.longitude AS longitude, coalesce(e.attendance_mode, 'IN_PERSON') AS attendance_mode,
+       e.registration_opens_at AS registration_opens_at, e.registration_closes_at AS registration_closes_at,
+       e.capacity AS capacity, e.registered AS registered, e.link_capacity AS link_capacity,
+       coalesce(e.link_registered, 0) AS link_registered, coalesce(e.waiting, 0) AS waiting,
+       coalesce(e.link_waiting, 0) AS link_waiting, coalesce(e.guests_allowed, 0) AS guests_allowed,
+       e.minimum_tier AS minimum_tier, coalesce(e.required_tags, []) AS required_tags,
+       e.price_points AS price_points, coalesce(e.offer_hours, 12) AS offer_hours, e.status AS status,
+       e.cancel_reason AS cancel_reason, e.series_id AS series_id, e.recurrence_id AS recurrence_id,
+       coalesce(e.version, 1) AS version, CASE WHEN """
+    + SEES_LINK
+    + """ THEN e.link END AS link,
+       coalesce(m.role, '') IN ['OWNER', 'MANAGER'] AS viewer_manages,
+       c.visibility <> 'PRIVATE' AND e.status <> 'DRAFT' AS has_calendar, c.archived_at IS NULL AND """
+    + IS_LISTED
+    + """ AS listed
+"""
+)
 
 
 async def read_events(graph: GraphClient, ids: Sequence[str], *, viewer_id: str | None) -> dict[str, Row]:
-    """The events among `ids` that the viewer may see, by id."""
+    """The events among `ids` that the viewer may see, by id; `link` is null for whoever may not see it."""
     rows = await graph.read(READ_EVENTS, ids=list(ids), viewer_id=viewer_id or "")
     return {row["id"]: row for row in rows}
 
 
+# The events of one community, along the index: the range stands alone, because with anything else beside it, or within
+# a subquery, the embedded engine reads all events there are. And of several, each by a walk over what it hosts. Of what
+# has not ended, the index is read from as long ago as an event may last: the cost is that of what began since then.
+EVENTS_OF_COMMUNITY = """
+MATCH (e:Event)
+WHERE e.order > $after AND e.order < $until
+WITH e
+WHERE e.ends_at >= $ends_from AND ($drafts OR e.status <> 'DRAFT')
+RETURN e.community_id AS community_id, e.id AS id, e.order AS place
+LIMIT $limit
+"""
+
 EVENTS_OF_COMMUNITIES = """
-UNWIND $community_ids AS community_id
-MATCH (k:Community {id: community_id})
-CALL (k) {
-  MATCH (k)-[:HOSTS]->(e:Event)
-  WHERE e.status IN ['PUBLISHED', 'COMPLETED', 'CANCELLED'] AND e.ends_at >= $ends_from
-    AND (e.starts_at > $starts_at OR (e.starts_at = $starts_at AND e.id > $id))
-  RETURN e.id AS id, e.starts_at AS starts_at
-  ORDER BY e.starts_at, e.id
+UNWIND $rows AS row
+MATCH (c:Community {id: row.id})
+CALL (c, row) {
+  MATCH (c)-[:HOSTS]->(e:Event)
+  WHERE substring(e.order, size(c.id)) > $after AND e.ends_at >= $ends_from AND (row.drafts OR e.status <> 'DRAFT')
+  RETURN e
+  ORDER BY e.order
   LIMIT $limit
 }
-RETURN community_id, id, starts_at
-ORDER BY starts_at, id
+RETURN c.id AS community_id, e.id AS id, e.order AS place
+ORDER BY place
 """
 
 
 async def events_of(
     graph: GraphClient,
-    community_ids: Sequence[str],
+    communities: Sequence[Row],
     *,
     ends_from: datetime | None,
     first: int | None,
     after: str | None,
 ) -> dict[str, Page[Row]]:
-    """Events of each community by their start, those that end from the given instant on."""
+    """Events of each community by their start, those that end from the given instant on; drafts for its managers.
+
+    The communities are rows as they were read for the viewer, who finds nothing where they may not read the inside.
+    """
     size = page_size(first)
-    position = decode_cursor(after, str, str) or ("", "")
-    ids = list(community_ids)
-    rows = await graph.read(
-        EVENTS_OF_COMMUNITIES,
-        community_ids=ids,
-        ends_from=iso(ends_from) if ends_from else "",
-        starts_at=position[0],
-        id=position[1],
-        limit=size + 1,
+    position = decode_cursor(after, str)
+    earliest = iso(ends_from - LONGEST_EVENT) if ends_from else ""
+    start = f":{max(str(position[0]), earliest)}" if position else f":{earliest}"
+    names: Row = {"ends_from": iso(ends_from) if ends_from else "", "limit": size + 1}
+    rows = await read_places(graph, [row for row in communities if readable(row)], start, names)
+    ids = [row["id"] for row in communities]
+    return cut_each(
+        ids, rows, "community_id", size, lambda row: (row["place"].removeprefix(row["community_id"] + ":"),)
     )
-    return cut_each(ids, rows, "community_id", size, lambda row: (row["starts_at"], row["id"]))
+
+
+def readable(community: Row) -> bool:
+    return may_read(community["visibility"], community["viewer_role"])
+
+
+async def read_places(graph: GraphClient, communities: Sequence[Row], start: str, names: Row) -> list[Row]:
+    """The events of these communities behind `start`, in order."""
+    asked = [{"id": row["id"], "drafts": row["viewer_role"] in MANAGERS} for row in communities]
+    if len(asked) == 1:
+        (one,) = asked
+        after, until = f"{one['id']}{start}", f"{one['id']};"
+        return await rows_in_order(graph, EVENTS_OF_COMMUNITY, after=after, until=until, drafts=one["drafts"], **names)
+    return await graph.read(EVENTS_OF_COMMUNITIES, rows=asked, after=start, **names) if asked else []
+
+
+TAGS_OF_EVENTS = """
+UNWIND $ids AS id
+MATCH (:Event {id: id})-[:ABOUT]->(t:Tag)
+RETURN id AS event_id, t.key AS key, t.name_zh AS name_zh, t.name_en AS name_en, t.family AS family
+ORDER BY event_id, key
+"""
+
+
+async def tags_of_events(graph: GraphClient, ids: Sequence[str]) -> list[Row]:
+    """What events are about."""
+    return await graph.read(TAGS_OF_EVENTS, ids=list(ids))
+
+
+HOSTS_OF_EVENTS = """
+UNWIND $ids AS id
+MATCH (:Event {id: id})<-[:HOSTS_EVENT]-(h:Customer)
+RETURN id AS event_id, h.id AS id, h.display_name AS display_name
+ORDER BY event_id, id
+"""
+
+
+async def hosts_of_events(graph: GraphClient, ids: Sequence[str]) -> list[Row]:
+    """The named hosts of events."""
+    return await graph.read(HOSTS_OF_EVENTS, ids=list(ids))

@@ -1,6 +1,7 @@
 """The rows of communities and events, and the kinds of all rows of this room."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from functools import cache
 from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
@@ -8,7 +9,11 @@ from zoneinfo import available_timezones
 from pydantic import AwareDatetime, field_validator, model_validator
 from pydantic import Field as Setting
 
-from community.communities import JoinPolicy, Visibility
+from community.access import Visibility
+from community.communities import JoinPolicy
+from community.event_changes import EVENT_COMPLETED, telling
+from community.event_details import LONGEST_EVENT
+from community.events import EventStatus, order_of
 from community.participation import (
     TIMEOUT_SECONDS,
     Key,
@@ -20,9 +25,13 @@ from community.participation import (
     write_memberships,
     write_registrations,
 )
+from community.prices import EVENT_CANCELLED
+from community.search_documents import index_effect
 from core.clock import iso
 from core.importing import Batch, ImportKind, ImportRow, Rejection
+from core.notices import NoticeKind
 from graph.client import GraphClient, Row, Transaction
+from graph.owed import Effect, owe_effects
 
 
 @cache
@@ -37,9 +46,9 @@ class CommunityRow(ImportRow):
     key: Key
     name_zh: Name
     name_en: Name
-    purpose_zh: str = ""
-    purpose_en: str = ""
-    tags: tuple[str, ...] = ()
+    purpose_zh: str = Setting(default="", max_length=300)
+    purpose_en: str = Setting(default="", max_length=300)
+    tags: Annotated[tuple[Key, ...], Setting(max_length=10)] = ()
     visibility: Visibility = Visibility.PUBLIC
     join_policy: JoinPolicy = JoinPolicy.OPEN
     created_at: AwareDatetime | None = None
@@ -61,7 +70,7 @@ class EventRow(ImportRow):
     ends_at: AwareDatetime
     time_zone: str = "Asia/Shanghai"
     capacity: Annotated[int, Setting(ge=1, le=1_000_000)] | None = None
-    venue: str | None = None
+    venue: Annotated[str, Setting(max_length=300)] | None = None
     status: Literal["DRAFT", "PUBLISHED", "CANCELLED", "COMPLETED"] = "PUBLISHED"
 
     @field_validator("time_zone")
@@ -75,15 +84,18 @@ class EventRow(ImportRow):
     def ends_later(self) -> "EventRow":
         if self.ends_at <= self.starts_at:
             raise ValueError("ends_at must be after starts_at")
+        if self.ends_at - self.starts_at > LONGEST_EVENT:
+            raise ValueError(f"ends_at must be at most {LONGEST_EVENT.days} days after starts_at")
         return self
 
 
+# Who finds it and who comes in is its owners' to say from then on: a file that is imported again does not open it.
 PUT_COMMUNITIES = """
 UNWIND $rows AS row
 MERGE (c:Community {id: row.id})
-ON CREATE SET c.member_count = 0, c.created_at = row.created_at
-SET c.name_zh = row.name_zh, c.name_en = row.name_en, c.purpose_zh = row.purpose_zh, c.purpose_en = row.purpose_en,
-    c.visibility = row.visibility, c.join_policy = row.join_policy
+ON CREATE SET c.member_count = 0, c.created_at = row.created_at, c.visibility = row.visibility,
+  c.join_policy = row.join_policy
+SET c.name_zh = row.name_zh, c.name_en = row.name_en, c.purpose_zh = row.purpose_zh, c.purpose_en = row.purpose_en
 """
 
 PUT_COMMUNITY_TAGS = """
@@ -103,31 +115,50 @@ async def write_communities(batch: Batch[CommunityRow]) -> list[Rejection]:
         }
         for item in batch.rows
     ]
-    await batch.graph.write(PUT_COMMUNITIES, timeout=TIMEOUT_SECONDS, rows=rows)
+
     tagged: list[dict[str, Any]] = [
         {"line": item.line, "id": community_id(batch.source, item.row.key), "tag": tag}
         for item in batch.rows
         for tag in item.row.tags
     ]
-    if not tagged:
-        return []
-    written = {
-        (row["line"], row["tag"])
-        for row in await batch.graph.write(PUT_COMMUNITY_TAGS, timeout=TIMEOUT_SECONDS, rows=tagged)
-    }
+    written = await batch.graph.transact(
+        lambda tx: put_communities(tx, rows, tagged, batch.now),
+        contended="imported communities",
+        timeout=TIMEOUT_SECONDS,
+    )
     lost = {row["line"]: row["tag"] for row in tagged if (row["line"], row["tag"]) not in written}
     return [Rejection(line, "tags", f"unknown tag {tag}") for line, tag in lost.items()]
 
+
+async def put_communities(
+    tx: Transaction, rows: Sequence[Row], tagged: Sequence[Row], now: datetime
+) -> set[tuple[int, str]]:
+    """Write the communities and what they are about, and owe their place in the search; returns the tags written."""
+    await tx.run(PUT_COMMUNITIES, rows=rows)
+    written = await tx.run(PUT_COMMUNITY_TAGS, rows=tagged) if tagged else []
+    await owe_effects(tx, [index_effect("Community", [row["id"] for row in rows])], now=now)
+    return {(row["line"], row["tag"]) for row in written}
+
+
+UNHOSTED = "unknown community, or the event is another community's"
 
 PUT_EVENTS = """
 UNWIND $rows AS row
 MATCH (c:Community {id: row.community_id})
 MERGE (e:Event {id: row.id})
-ON CREATE SET e.registered = 0, e.created_at = row.created_at
-SET e.community_id = row.community_id, e.title_zh = row.title_zh, e.title_en = row.title_en,
-    e.starts_at = row.starts_at, e.ends_at = row.ends_at, e.time_zone = row.time_zone, e.capacity = row.capacity,
-    e.venue = row.venue, e.status = row.status
-RETURN row.line AS line, row.id AS id, row.community_id AS community_id,
+ON CREATE SET e.community_id = row.community_id, e.status = 'DRAFT', e.created_at = row.created_at, e.registered = 0,
+  e.link_registered = 0, e.waiting = 0, e.link_waiting = 0, e.next_ticket = 1, e.version = 1,
+  e.attendance_mode = 'IN_PERSON', e.guests_allowed = 0, e.offer_hours = 12
+WITH e, row, e.status AS before
+WHERE e.community_id = row.community_id
+SET e.title_zh = row.title_zh, e.title_en = row.title_en, e.starts_at = row.starts_at, e.ends_at = row.ends_at,
+    e.time_zone = row.time_zone, e.capacity = row.capacity,
+    e.venue = row.venue, e.order = row.order,
+    e.status = CASE WHEN before IN ['CANCELLED', 'COMPLETED'] OR row.status = 'DRAFT' THEN before ELSE row.status END
+SET e.published_at = CASE WHEN e.status <> 'DRAFT' THEN coalesce(e.published_at, row.published_at) END,
+    e.feed_order = CASE WHEN e.status <> 'DRAFT'
+      THEN row.community_id + ':' + coalesce(e.published_at, row.published_at) + ':' + row.id END
+RETURN row.line AS line, row.id AS id, row.community_id AS community_id, before, e.status AS after,
        EXISTS { MATCH (e)<-[:HOSTS]-(h:Community) WHERE h.id = row.community_id } AS hosted
 """
 
@@ -139,15 +170,31 @@ CREATE (c)-[:HOSTS]->(e)
 """
 
 
-async def put_events(tx: Transaction, rows: Sequence[Row]) -> set[int]:
-    """Write the events, whose nodes this locks, and let their communities host them; returns the lines written."""
+async def put_events(tx: Transaction, rows: Sequence[Row], now: datetime) -> set[int]:
+    """Write the events, whose nodes this locks, and let their communities host them; returns the lines written.
+
+    What is cancelled or completed stays so, and an event stays with its community.
+    """
     written = await tx.run(PUT_EVENTS, rows=rows)
     missing = {
         row["id"]: {"id": row["id"], "community_id": row["community_id"]} for row in written if not row["hosted"]
     }
     if missing:
         await tx.run(HOST_EVENTS, rows=list(missing.values()))
+    if written:
+        effects = [effect for row in written for effect in effects_of_status(row)]
+        await owe_effects(tx, [*effects, index_effect("Event", [row["id"] for row in written])], now=now)
     return {row["line"] for row in written}
+
+
+def effects_of_status(row: Row) -> list[Effect]:
+    """What it owes that a published event is cancelled or completed by a file: the same as when its manager does it."""
+    if row["before"] != EventStatus.PUBLISHED or row["after"] == row["before"]:
+        return []
+    if row["after"] == EventStatus.COMPLETED:
+        return [Effect(EVENT_COMPLETED, row["id"], {"event_id": row["id"]})]
+    told = telling(NoticeKind.EVENT_CANCELLED, row, "cancelled", reason="")
+    return [told, Effect(EVENT_CANCELLED, row["id"], {"event_id": row["id"]})]
 
 
 async def write_events(batch: Batch[EventRow]) -> list[Rejection]:
@@ -160,14 +207,21 @@ async def write_events(batch: Batch[EventRow]) -> list[Rejection]:
             "starts_at": iso(item.row.starts_at),
             "ends_at": iso(item.row.ends_at),
             "created_at": iso(batch.now),
+            # What is over was public before it began: in a feed, history is not news.
+            "published_at": iso(min(batch.now, item.row.starts_at)),
+            "order": order_of(
+                community_id(batch.source, item.row.community),
+                iso(item.row.starts_at),
+                event_id(batch.source, item.row.key),
+            ),
         }
         for item in batch.rows
     ]
     graph: GraphClient = batch.graph
     written = await graph.transact(
-        lambda tx: put_events(tx, rows), contended="imported events", timeout=TIMEOUT_SECONDS
+        lambda tx: put_events(tx, rows, batch.now), contended="imported events", timeout=TIMEOUT_SECONDS
     )
-    return [Rejection(item.line, "community", "unknown community") for item in batch.rows if item.line not in written]
+    return [Rejection(item.line, "community", UNHOSTED) for item in batch.rows if item.line not in written]
 
 
 KINDS = (

@@ -1,25 +1,40 @@
 """Joining and leaving communities."""
 
-from collections.abc import Sequence
 from datetime import datetime
 
-from community.communities import MemberRole
+from community.access import MANAGERS, MODERATORS, MemberRole, is_member
+from community.acts import audited
+from community.communities import JoinPolicy
+from community.invitation_links import InvitationInvalid, is_good
+from community.notices import notice
+from community.standing import (
+    Standing,
+    barring,
+    check_eligible,
+    check_not_last_owner,
+    check_open,
+    customers_in,
+    drop_membership,
+    lock_standing,
+    put_membership,
+)
 from core.clock import iso
-from core.errors import NotFound, Refusal
-from core.paging import Page, cut_each, decode_cursor, page_size
-from graph.client import GraphClient, Row, Transaction
+from core.errors import BadUserInput, NotFound, Refusal
+from core.notices import NoticeKind
+from graph.client import GraphClient, Transaction
+from graph.owed import Effect, owe_effects
 
-
-class CommunityArchived(Refusal):
-    code = "COMMUNITY_ARCHIVED"
-    en = "This community is closed."
-    zh = "该社群已归档。"
+LONGEST_MESSAGE = 500
+# A request waits until a manager answers it; beyond this many a community is not asked any more.
+MOST_REQUESTS = 1_000
+# Of more managers than this, some are not told of a request; all of them see it in the list.
+MOST_TOLD = 50
 
 
 class JoinByInvitation(Refusal):
     code = "JOIN_NOT_OPEN"
-    en = "This community takes new members by request or invitation only."
-    zh = "该社群仅接受申请或邀请加入。"
+    en = "This community takes new members by invitation only."
+    zh = "该社群仅接受邀请加入。"
 
 
 class Banned(Refusal):
@@ -28,130 +43,119 @@ class Banned(Refusal):
     zh = "您无法加入该社群。"
 
 
-class LastOwner(Refusal):
-    code = "LAST_OWNER"
-    en = "The last owner cannot leave. Please make somebody else an owner first."
-    zh = "最后一位群主不能退出，请先转让群主。"
+class TooManyRequests(Refusal):
+    code = "TOO_MANY_REQUESTS"
+    en = "Too many people are waiting for an answer from this community. Please try again later."
+    zh = "该社群待处理的申请过多，请稍后再试。"
 
 
-# The first write is to the community's node: it takes the lock under which the rest is read and counted.
-LOCK_COMMUNITY = """
-MATCH (c:Community {id: $community_id})
-SET c.touched_at = $now
-WITH c
-OPTIONAL MATCH (:Customer {id: $customer_id})-[m:MEMBER_OF]->(c)
-RETURN c.visibility AS visibility, c.join_policy AS join_policy, c.archived_at AS archived_at, m.role AS role
-"""
-
-JOIN = """
-MATCH (me:Customer {id: $customer_id}), (c:Community {id: $community_id})
-CREATE (me)-[:MEMBER_OF {key: $key, role: $role, since: $now}]->(c)
-SET c.member_count = c.member_count + 1
-"""
+class MessageInvalid(BadUserInput):
+    code = "MESSAGE_INVALID"
+    en = "A message has 1 to 500 characters."
+    zh = "留言需为1至500个字符。"
 
 
-async def join_community(graph: GraphClient, *, community_id: str, customer_id: str, now: datetime) -> None:
-    """Make the customer a member; a member who joins again stays one.
+async def join_community(
+    graph: GraphClient,
+    *,
+    community_id: str,
+    customer_id: str,
+    message: str | None = None,
+    invitation_code: str | None = None,
+    now: datetime,
+) -> MemberRole:
+    """Become a member, or ask to be one where a manager decides; returns what one is now. Doing it twice is once.
 
-    Raises NotFound for a community that is absent or private, CommunityArchived, JoinByInvitation or Banned.
+    Who is invited, or has the code of an invitation link, becomes a member whatever the policy. Raises NotFound for a
+    community that is absent or private, and Banned, CommunityArchived, JoinByInvitation, NotEligible,
+    InvitationInvalid or TooManyRequests.
     """
-    instant = iso(now)
+    text = checked_message(message)
 
-    async def work(tx: Transaction) -> None:
-        rows = await tx.run(LOCK_COMMUNITY, community_id=community_id, customer_id=customer_id, now=instant)
-        if not may_join(rows):
-            return
-        key = f"{community_id}:{customer_id}"
-        await tx.run(
-            JOIN, community_id=community_id, customer_id=customer_id, key=key, role=MemberRole.MEMBER, now=instant
+    async def work(tx: Transaction) -> MemberRole:
+        standing = await lock_standing(tx, community_id, customer_id, now=now)
+        if is_member(standing.role):
+            return MemberRole(standing.role or "")
+        by_link = invitation_code is not None and is_good(
+            invitation_code, standing.invitation_code, standing.invitation_expires_at, now
         )
+        check_may_join(standing, by_link=by_link)
+        if invitation_code is not None and not by_link:
+            raise InvitationInvalid(path=("invitationCode",))
+        role = MemberRole.MEMBER if by_link else role_by_joining(standing)
+        if role == MemberRole.MEMBER:
+            await put_membership(tx, standing, role, now=now)
+        elif standing.role != MemberRole.PENDING:
+            await request_membership(tx, standing, text, now)
+        return role
 
-    await graph.transact(work, contended=community_id)
+    return await graph.transact(work, contended=community_id)
 
 
-def may_join(rows: list[Row]) -> bool:
-    """Whether a membership is still to be made; raises the refusal that stands against it."""
-    if not rows:
+def checked_message(message: str | None) -> str | None:
+    """The words that go with a request, without space around; raises MessageInvalid."""
+    if message is None:
+        return None
+    text = message.strip()
+    if not 1 <= len(text) <= LONGEST_MESSAGE:
+        raise MessageInvalid(path=("message",))
+    return text
+
+
+def check_may_join(standing: Standing, *, by_link: bool = False) -> None:
+    """Raise the refusal that stands against becoming a member; who is one already is no concern of this."""
+    # To a banned customer a private community does not exist, whatever link they have.
+    hidden = standing.is_private and standing.role != MemberRole.INVITED
+    if not standing.is_known or (hidden and (not by_link or standing.role == MemberRole.BANNED)):
         raise NotFound(path=("communityId",))
-    community = rows[0]
-    role = community["role"]
-    if role not in (None, MemberRole.BANNED):
-        return False
-    if community["visibility"] == "PRIVATE":
-        raise NotFound(path=("communityId",))
-    if role == MemberRole.BANNED:
+    if standing.role == MemberRole.BANNED:
         raise Banned(path=("communityId",))
-    if community["archived_at"] is not None:
-        raise CommunityArchived(path=("communityId",))
-    if community["join_policy"] != "OPEN":
+    check_open(standing)
+    check_eligible(standing, "communityId")
+
+
+def role_by_joining(standing: Standing) -> MemberRole:
+    """What one who may join becomes; raises JoinByInvitation where that takes an invitation."""
+    if standing.role == MemberRole.INVITED or standing.join_policy == JoinPolicy.OPEN:
+        return MemberRole.MEMBER
+    if standing.join_policy == JoinPolicy.INVITE and standing.role != MemberRole.PENDING:
         raise JoinByInvitation(path=("communityId",))
-    return True
+    return MemberRole.PENDING
 
 
-OTHER_OWNERS = """
-MATCH (o:Customer)-[m:MEMBER_OF {role: 'OWNER'}]->(:Community {id: $community_id})
-WHERE o.id <> $customer_id
-RETURN count(m) AS owners
-"""
-
-LEAVE = """
-MATCH (:Customer {id: $customer_id})-[m:MEMBER_OF]->(c:Community {id: $community_id})
-SET c.member_count = c.member_count - 1
-DELETE m
-"""
+async def request_membership(tx: Transaction, standing: Standing, message: str | None, now: datetime) -> None:
+    """File the request and tell those who decide on it; raises TooManyRequests."""
+    waiting = await customers_in(tx, standing.community_id, [MemberRole.PENDING], limit=MOST_REQUESTS)
+    if len(waiting) >= MOST_REQUESTS:
+        raise TooManyRequests(path=("communityId",))
+    await put_membership(tx, standing, MemberRole.PENDING, now=now, message=message)
+    managers = await customers_in(tx, standing.community_id, MANAGERS, limit=MOST_TOLD)
+    cause = f"{standing.key}:{iso(now)}"
+    ids = {"community_id": standing.community_id, "requester_id": standing.customer_id}
+    await owe_effects(
+        tx, [notice(NoticeKind.MEMBERSHIP_REQUESTED, manager, cause, **ids) for manager in managers], now=now
+    )
 
 
 async def leave_community(graph: GraphClient, *, community_id: str, customer_id: str, now: datetime) -> None:
-    """End the membership; raises NotFound where there is none, LastOwner for the only owner."""
+    """End the membership or withdraw the request; raises NotFound where there is neither, LastOwner."""
 
     async def work(tx: Transaction) -> None:
-        rows = await tx.run(LOCK_COMMUNITY, community_id=community_id, customer_id=customer_id, now=iso(now))
-        role = rows[0]["role"] if rows else None
-        if role in (None, MemberRole.BANNED):
+        standing = await lock_standing(tx, community_id, customer_id, now=now)
+        if not is_member(standing.role) and standing.role != MemberRole.PENDING:
             raise NotFound(path=("communityId",))
-        if role == MemberRole.OWNER:
-            others = await tx.run(OTHER_OWNERS, community_id=community_id, customer_id=customer_id)
-            if not others[0]["owners"]:
-                raise LastOwner(path=("communityId",))
-        await tx.run(LEAVE, community_id=community_id, customer_id=customer_id)
+        await check_not_last_owner(tx, standing, "communityId")
+        await drop_membership(tx, standing)
+        lost = [barring(community_id, customer_id)] if standing.is_private and is_member(standing.role) else []
+        await owe_effects(tx, [*resignation(standing, now), *lost], now=now)
 
     await graph.transact(work, contended=community_id)
 
 
-MEMBERS = """
-UNWIND $community_ids AS community_id
-MATCH (k:Community {id: community_id})
-CALL (k) {
-  MATCH (k)<-[m:MEMBER_OF]-(c:Customer)
-  WHERE m.role <> 'BANNED' AND (m.since > $since OR (m.since = $since AND c.id > $id))
-  RETURN c.id AS id, c.display_name AS display_name, m.role AS role, m.since AS since
-  ORDER BY m.since, c.id
-  LIMIT $limit
-}
-RETURN community_id, id, display_name, role, since
-ORDER BY since, id
-"""
-
-
-async def members_of(
-    graph: GraphClient, community_ids: Sequence[str], *, first: int | None, after: str | None
-) -> dict[str, Page[Row]]:
-    """Members of each community in the order in which they joined."""
-    size = page_size(first)
-    position = decode_cursor(after, str, str) or ("", "")
-    ids = list(community_ids)
-    rows = await graph.read(MEMBERS, community_ids=ids, since=position[0], id=position[1], limit=size + 1)
-    return cut_each(ids, rows, "community_id", size, lambda row: (row["since"], row["id"]))
-
-
-ROLES = """
-UNWIND $community_ids AS id
-MATCH (:Customer {id: $customer_id})-[m:MEMBER_OF]->(:Community {id: id})
-RETURN id, m.role AS role
-"""
-
-
-async def roles_of(graph: GraphClient, customer_id: str, community_ids: list[str]) -> dict[str, str]:
-    """The customer's role in each of the communities that have one."""
-    rows = await graph.read(ROLES, customer_id=customer_id, community_ids=community_ids)
-    return {row["id"]: row["role"] for row in rows}
+def resignation(standing: Standing, now: datetime) -> list[Effect]:
+    """That somebody with an office leaves concerns the owners; that a member does is a member's own affair."""
+    if standing.role not in (*MODERATORS, MemberRole.EXPERT):
+        return []
+    subject = f"Customer:{standing.customer_id}"
+    actor = standing.customer_id
+    return [audited(standing.community_id, "RESIGNED", actor=actor, subject=subject, now=now, role=standing.role)]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import orjson
 
+from community.eligibility import ELIGIBLE
 from community.recommendation_scores import Evidence, Model, Recommendation, ScoringPolicy, fit, recommend
 from core.clock import iso, utc_now
 from core.paging import Page, cut, decode_cursor, page_size
@@ -156,7 +157,8 @@ async def write_popularity(graph: GraphClient, model: Model, *, now: datetime, r
 
 # Three ranks of candidates: the stored list (0); for those who have none, what matches their tags now (1); and what
 # is popular (2), among the communities about a tag where one is asked for, because thirty hold few about one tag.
-RECOMMENDED = """
+RECOMMENDED = (
+    """
 OPTIONAL MATCH (me:Customer {id: $customer_id})
 OPTIONAL MATCH (l:RecommendationList {customer_id: $customer_id})
 OPTIONAL MATCH (me)-[:MEMBER_OF]->(j:Community)
@@ -181,10 +183,13 @@ UNION ALL
   MATCH (:Tag {key: $tag})<-[:ABOUT]-(k:Community)
   RETURN k, 2 AS rank, log(1.0 + k.member_count) / 1000 AS score, null AS why, [] AS tags
 }
-WITH joined, k, rank, score, why, tags
-WHERE k.visibility = 'PUBLIC' AND k.archived_at IS NULL AND NOT k.id IN joined
-  AND ($tag IS NULL OR EXISTS { (k)-[:ABOUT]->(:Tag {key: $tag}) })
-WITH k.id AS id, rank, score, why, tags
+WITH me, joined, k AS x, rank, score, why, tags
+WHERE x.visibility = 'PUBLIC' AND x.archived_at IS NULL AND NOT x.id IN joined
+  AND ($tag IS NULL OR EXISTS { (x)-[:ABOUT]->(:Tag {key: $tag}) })
+  AND """
+    + ELIGIBLE
+    + """
+WITH x.id AS id, rank, score, why, tags
 ORDER BY rank
 WITH id, head(collect({rank: rank, score: score, why: why, tags: tags})) AS found
 WITH id, found.rank AS rank, found.score AS score, found.why AS why, found.tags AS tags
@@ -193,6 +198,7 @@ RETURN id AS community_id, rank, score, why, tags
 ORDER BY rank, score DESC, community_id
 LIMIT $limit
 """
+)
 
 
 async def recommended_communities(

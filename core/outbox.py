@@ -4,7 +4,7 @@ The queue only wakes a worker up. A row stays owed until its effect has committe
 transaction as its `settled_at`, so that a lost message delays an effect and never loses it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -92,3 +92,24 @@ async def postpone(session: Session, row_id: str, *, failure: str, now: datetime
         session,
         statement.values(attempts=col(Outbox.attempts) + 1, failure=failure[:500], available_at=now + pause),
     )
+
+
+async def owe_all(session: Session, *, topic: str, payloads: Mapping[str, dict[str, Any]], now: datetime) -> int:
+    """Owe many effects by their keys, each once; the sweep finds them, so nobody is woken for each.
+
+    Returns how many are new.
+    """
+    rows = [
+        {
+            "id": derived_id("outbox", topic, key),
+            "topic": topic,
+            "key": key,
+            "payload": payload,
+            "created_at": now,
+            "available_at": now,
+            "attempts": 0,
+        }
+        # In one order everywhere: two workers with the same rows wait for each other and never in a circle.
+        for key, payload in sorted(payloads.items())
+    ]
+    return await insert_once(session, Outbox, rows) if rows else 0

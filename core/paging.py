@@ -4,6 +4,7 @@ import base64
 import binascii
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 import orjson
@@ -23,9 +24,12 @@ class PageInvalid(BadUserInput):
     zh = "分页参数无效。"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Page(Generic[T]):
-    """Some rows with the cursor of each, and whether more follow."""
+    """Some rows with the cursor of each, and whether more follow.
+
+    It has no slots: a frozen class with them cannot be made by its subscripted name, `Page[Row](…)`.
+    """
 
     rows: list[T]
     cursors: list[str]
@@ -74,6 +78,22 @@ def decode_cursor(cursor: str | None, *types: type) -> tuple[str | int | float, 
         key = orjson.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
     except (ValueError, binascii.Error) as error:
         raise PageInvalid(path=("after",), detail="not a cursor of this list") from error
-    if not isinstance(key, list) or [type(part) for part in key] != list(types):
+    if not isinstance(key, list) or [type(part) for part in key] != list(types) or not all(map(is_storable, key)):
         raise PageInvalid(path=("after",), detail="not a cursor of this list")
     return tuple(key)
+
+
+def is_storable(part: str | int | float) -> bool:
+    """Whether the stores take this as a parameter: no text with NUL, no number beyond 64 bits."""
+    return "\0" not in part if isinstance(part, str) else -(2**63) <= part < 2**63
+
+
+def instant_in_cursor(text: str | float) -> datetime:
+    """The instant that a cursor names; raises PageInvalid."""
+    try:
+        found = datetime.fromisoformat(str(text))
+    except ValueError:
+        found = None
+    if found is None or found.tzinfo is None:
+        raise PageInvalid(path=("after",), detail="not a cursor of this list")
+    return found

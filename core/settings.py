@@ -7,6 +7,10 @@ from typing import Literal
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+# What stands in for secrets while nobody has set them; production refuses it, and anything that can be guessed.
+DEVELOPMENT_ONLY = "development-only"
+SHORTEST_SECRET = 16
+
 
 class Settings(BaseSettings):
     """Every value has a default that works on a fresh machine; a store left unset runs embedded."""
@@ -34,7 +38,8 @@ class Settings(BaseSettings):
     oidc_algorithms: tuple[str, ...] = ("RS256", "ES256", "PS256", "EdDSA")
     oidc_leeway_seconds: int = Field(default=30, ge=0, le=300)
 
-    identity_hash_key: SecretStr = SecretStr("development-only")
+    identity_hash_key: SecretStr = SecretStr(DEVELOPMENT_ONLY)
+    checkin_key: SecretStr = SecretStr(DEVELOPMENT_ONLY)
     max_body_bytes: int = Field(default=262_144, ge=1_024)
     operation_timeout_seconds: float = Field(default=10.0, gt=0)
     sweep_interval_seconds: int = Field(default=5, ge=1, le=60)
@@ -70,8 +75,10 @@ class Settings(BaseSettings):
             return
         if self.embedded_issuer:
             raise SettingsError("OIDC_ISSUER: the embedded development issuer does not run in production")
-        if self.identity_hash_key.get_secret_value() == "development-only":
-            raise SettingsError("IDENTITY_HASH_KEY: production needs its own secret")
+        for name in ("identity_hash_key", "checkin_key"):
+            secret: str = getattr(self, name).get_secret_value()
+            if secret == DEVELOPMENT_ONLY or len(secret) < SHORTEST_SECRET:
+                raise SettingsError(f"{name.upper()}: production needs its own secret of {SHORTEST_SECRET} characters")
 
 
 class SettingsError(Exception):

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from enum import StrEnum
 
+from core.paging import Page, cut, decode_cursor, page_size
 from graph.client import GraphClient, Row
 
 
@@ -14,6 +15,24 @@ class TagFamily(StrEnum):
     BEHAVIOUR = "BEHAVIOUR"
     CHANNEL = "CHANNEL"
     INTEREST = "INTEREST"
+
+
+TAGS = """
+MATCH (t:Tag)
+WHERE t.family = $family AND t.key > $after
+RETURN t.key AS key, t.name_zh AS name_zh, t.name_en AS name_en, t.family AS family
+ORDER BY key
+LIMIT $limit
+"""
+
+
+async def list_tags(graph: GraphClient, family: TagFamily, *, first: int | None, after: str | None) -> Page[Row]:
+    """The tags of a family by their keys."""
+    size = page_size(first)
+    position = decode_cursor(after, str)
+    passed = str(position[0]) if position else ""
+    rows = await graph.read(TAGS, family=family, after=passed, limit=size + 1)
+    return cut(rows, size, lambda row: (row["key"],))
 
 
 TAGS_OF_CUSTOMERS = """

@@ -28,6 +28,7 @@ Result = TypeVar("Result")
 # fast enough that two hundred writers on one event do not keep the engine busy with conflicts.
 FIRST_WAIT_SECONDS = 0.004
 LONGEST_WAIT_SECONDS = 0.25
+GONE = "Neo.ClientError.Statement.EntityNotFound"
 
 
 class Transaction:
@@ -59,6 +60,7 @@ class GraphClient:
     ) -> None:
         self.round_trips = 0
         self.retries = 0
+        self._embedded: bool | None = None
         self._database = database
         self._timeout = timeout
         self._turns: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
@@ -94,6 +96,15 @@ class GraphClient:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+    async def is_embedded(self) -> bool:
+        """Whether the engine behind is the embedded one; both speak as Neo4j, and it names itself in brackets."""
+        if self._embedded is None:
+            try:
+                self._embedded = "ArcadeDB" in (await self._driver.get_server_info()).agent
+            except (DriverError, Neo4jError) as error:
+                raise Unavailable(detail="the graph did not answer") from error
+        return self._embedded
 
     async def read(self, query: LiteralString, *, timeout: float | None = None, **parameters: Any) -> list[Row]:
         """Run one reading statement and return its rows; raises Unavailable when time runs out."""
@@ -178,6 +189,9 @@ class GraphClient:
 def is_worth_repeating(error: Neo4jError | DriverError) -> bool:
     """Whether the same statement may succeed a moment later.
 
+    A walk beside a writer can meet what the writer has just deleted: statements of ours name nothing by its record,
+    so that repeated it walks past.
+
     On the embedded engine two `MERGE` of one key at once end with a constraint violation for one of
     them: repeated, it finds the node. A statement of ours never violates a constraint by itself.
     """
@@ -185,4 +199,4 @@ def is_worth_repeating(error: Neo4jError | DriverError) -> bool:
         return False
     if isinstance(error, ConstraintError | ServiceUnavailable | SessionExpired):
         return True
-    return error.is_retryable()
+    return error.is_retryable() or getattr(error, "code", None) == GONE

@@ -31,7 +31,7 @@ BEYOND_ALL_IDS = "g"
 
 @dataclass(frozen=True, slots=True)
 class Incidence:
-    """Customers (rows, in order of id) against communities (columns): 1 for a member, -1 for one who is banned."""
+    """Customers (rows, in order of id) against communities (columns): 1 for a member, -1 for another role."""
 
     customers: list[str]
     communities: list[str]
@@ -114,13 +114,14 @@ MEMBERSHIPS = """
 MATCH (c:Customer)
 WHERE c.id >= $first AND c.id <= $last
 WITH c.id AS id,
-       [(c)-[m:MEMBER_OF]->(k:Community) | [k.id, CASE WHEN m.role = 'BANNED' THEN -1.0 ELSE 1.0 END]] AS edges
+       [(c)-[m:MEMBER_OF]->(k:Community) |
+        [k.id, CASE WHEN m.role IN ['PENDING', 'INVITED', 'BANNED'] THEN -1.0 ELSE 1.0 END]] AS edges
 RETURN collect([id, edges]) AS rows
 """
 
 
 async def export_memberships(graph: GraphClient, customers: list[str], communities: list[str]) -> Incidence:
-    """Who is a member of what, and who is banned from what."""
+    """Who is a member of what (1), and who asks, is invited or is banned (-1)."""
     columns = {community: number for number, community in enumerate(communities)}
     return Incidence(customers, communities, await read_edges(graph, MEMBERSHIPS, customers, columns))
 

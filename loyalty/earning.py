@@ -77,7 +77,7 @@ async def earn_for_fact(session: Session, fact: Fact, *, now: datetime) -> None:
         "customer_id": fact.customer_id,
         "points": rule.points,
     }
-    if not await insert_once(session, Earning, earning, "fact_id"):
+    if not await insert_once(session, Earning, earning):
         return
     await earn(
         session,

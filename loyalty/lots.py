@@ -35,7 +35,7 @@ class LedgerLot(Record, table=True):
 
 
 class LotDebit(Record, table=True):
-    """How many points a posting took from a lot."""
+    """How many points a posting took from a lot; below zero, how many a refund gave back to it."""
 
     id: str = Field(primary_key=True)
     posting_id: str = Field(foreign_key="ledger_posting.id", index=True)
@@ -135,8 +135,20 @@ async def burn(session: Session, *, posting_id: str, customer_id: str, points: i
     raise InsufficientPoints
 
 
+async def refund(session: Session, *, debit_id: str, refund_id: str) -> None:
+    """Give the points that the posting `debit_id` took back to the very lots from which it took them.
+
+    The caller has booked the posting `refund_id`, once, into the customer's account, which orders it among their
+    debits. A lot that has expired meanwhile takes its points back too, and nobody can spend them.
+    """
+    statement = select(LotDebit, LedgerLot).join(LedgerLot).where(LotDebit.posting_id == debit_id)
+    for debit, lot in (await session.exec(statement.order_by(col(LotDebit.id)).with_for_update())).all():
+        lot.remaining += debit.points
+        session.add(LotDebit(id=new_id(), posting_id=refund_id, lot_id=lot.id, points=-debit.points))
+
+
 async def debits_of(session: Session, posting_id: str) -> Sequence[tuple[LotDebit, LedgerLot]]:
-    """The lots that a posting took from, in the order in which it took them."""
+    """The lots that a posting took from, or gave back to, in the order in which it did."""
     statement = select(LotDebit, LedgerLot).join(LedgerLot).where(LotDebit.posting_id == posting_id)
     return (await session.exec(statement.order_by(col(LotDebit.id)))).all()
 

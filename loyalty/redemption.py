@@ -11,7 +11,7 @@ from core.codes import new_code
 from core.db import Record, Session, insert_once, instant
 from core.errors import BadUserInput, Refusal
 from core.ids import derived_id
-from core.paging import Page, cut, decode_cursor, page_size
+from core.paging import Page, cut, decode_cursor, instant_in_cursor, page_size
 from loyalty.catalogue import Reward, RewardNotAvailable, take_stock
 from loyalty.ledger import AccountKind, Cause, Leg, PostingKind, post
 from loyalty.lots import burn
@@ -157,7 +157,7 @@ async def redemptions_of(
     position = decode_cursor(after, str, str)
     statement = select(Redemption).where(Redemption.customer_id == customer_id)
     if position:
-        at, last = datetime.fromisoformat(str(position[0])), str(position[1])
+        at, last = instant_in_cursor(position[0]), str(position[1])
         earlier = col(Redemption.redeemed_at) < at
         statement = statement.where(earlier | ((col(Redemption.redeemed_at) == at) & (col(Redemption.id) < last)))
     ordered = statement.order_by(col(Redemption.redeemed_at).desc(), col(Redemption.id).desc())

@@ -3,6 +3,8 @@
 import asyncio
 import hashlib
 import secrets
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import LiteralString, cast
@@ -11,9 +13,15 @@ from core.errors import Unavailable
 from graph.client import GraphClient
 
 FOLDER = Path(__file__).parent / "graph"
-# How long an instance may hold the lock; one that dies in the middle delays the next by no more.
+# How long a lock holds that its holder does not renew; one that dies in the middle delays the next by no more.
 LEASE_SECONDS = 60
 PATIENCE_SECONDS = 120
+# A statement goes over all that is there, in many transactions.
+STATEMENT_SECONDS = 1_800
+# A statement that begins with this word is for the embedded engine alone: Neo4j's planner needs no such help.
+EMBEDDED = "EMBEDDED "
+# And one that begins with this word is for Neo4j alone: the embedded engine knows no such thing.
+NEO4J = "NEO4J "
 
 
 class MigrationChanged(Exception):
@@ -74,18 +82,39 @@ async def upgrade_graph(client: GraphClient, migrations: list[Migration] | None 
     """Apply what is missing; returns how many. Raises MigrationChanged where an applied file was edited."""
     for statement in LOCK_CONSTRAINTS:
         await client.write(statement, timeout=PATIENCE_SECONDS)
-    holder = secrets.token_hex(8)
-    await acquire(client, holder)
-    try:
+    async with locked(client):
         pending = await pending_migrations(client, migrations)
         for migration in pending:
             for statement in migration.statements:
-                await client.write(statement, timeout=PATIENCE_SECONDS)
+                if not statement.startswith(NEO4J if await client.is_embedded() else EMBEDDED):
+                    plain = statement.removeprefix(EMBEDDED).removeprefix(NEO4J)
+                    await client.write(plain, timeout=STATEMENT_SECONDS)
             name, checksum = migration.name, migration.checksum
             await client.write(RECORD, number=migration.number, name=name, checksum=checksum)
         return len(pending)
+
+
+@asynccontextmanager
+async def locked(client: GraphClient) -> AsyncGenerator[None]:
+    """Hold the lock of the migrations, and renew it for as long as they take."""
+    holder = secrets.token_hex(8)
+    await acquire(client, holder)
+    renewal = asyncio.create_task(renew(client, holder))
+    try:
+        yield
     finally:
-        await client.write(RELEASE, holder=holder)
+        renewal.cancel()
+        try:
+            with suppress(asyncio.CancelledError):
+                await renewal
+        finally:
+            await client.write(RELEASE, holder=holder)
+
+
+async def renew(client: GraphClient, holder: str) -> None:
+    while True:
+        await asyncio.sleep(LEASE_SECONDS / 3)
+        await client.write(ACQUIRE, holder=holder, lease_ms=LEASE_SECONDS * 1000)
 
 
 async def acquire(client: GraphClient, holder: str) -> None:

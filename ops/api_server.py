@@ -24,6 +24,8 @@ def main() -> None:
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
+        # A message of a WebSocket is refused before it is read whole; the API itself is as strict as it is with bodies.
+        ws_max_size=settings.max_body_bytes,
     )
 
 

@@ -10,7 +10,7 @@ from api.tour import FOLDER, tour_documents
 from core.errors import KinshipError, Refusal, every_error
 from core.processes import REPOSITORY
 
-ROOMS = ("core", "customers", "community", "referrals", "loyalty", "api")
+ROOMS = ("core", "customers", "community", "referrals", "loyalty", "service", "api")
 ERRORS_HEAD = """# Codes
 
 Made by `make schema` from the code; a test compares it. A **refusal** is a member of the mutation's union
@@ -48,7 +48,8 @@ demonstration bank. `python -m ops.tour` walks it over HTTP; the explorer (`/gra
 一次走完主要流程：文档按顺序执行，第一行注明由谁执行。
 
 Each document begins with who asks. A variable `{"$from": DOCUMENT, "path": PATH}` stands for what that earlier
-document was answered at that path inside `data`: lists come first, ids come from them.
+document was answered at that path inside `data`: lists come first, ids come from them. `{"$now": "+PT1H"}` is the
+instant that lies so far ahead.
 """
 
 

@@ -2,17 +2,22 @@
 
 from sqlmodel import SQLModel
 
-from core import facts, outbox
+from community import feedback, reports, search_sql
+from core import audit, facts, outbox
 from customers import imports, profiles
-from loyalty import catalogue, earning, ledger, lots, redemption
+from loyalty import catalogue, charges, earning, ledger, lots, redemption
 from referrals import attribution, codes, links, programs, rewards
+from service import calendar_feeds, digests, notifications
 
 MODULES = (
+    audit,
     facts,
     outbox,
+    reports,
     imports,
     profiles,
     catalogue,
+    charges,
     earning,
     ledger,
     lots,
@@ -22,5 +27,10 @@ MODULES = (
     links,
     programs,
     rewards,
+    notifications,
+    digests,
+    calendar_feeds,
+    search_sql,
+    feedback,
 )
 METADATA = SQLModel.metadata

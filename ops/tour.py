@@ -20,10 +20,11 @@ import httpx
 from api.issuer.clients import CALLBACK_PATH
 from api.issuer.personas import SERVICE_CLIENT_ID, SERVICE_CLIENT_SECRET, WEB_CLIENT_ID
 from api.tour import resolved, tour_documents
+from core.clock import utc_now
 from core.settings import load_settings
 
 # Documents that show what follows from earlier ones; the worker looks for what is owed every few seconds.
-AFTER_WORK = frozenset({"15-points"})
+AFTER_WORK = frozenset({"16-points", "26-what-is-new", "27-search"})
 WORK_SECONDS = 7.0
 
 
@@ -107,7 +108,7 @@ async def walk(
         if name in AFTER_WORK:
             await work()
         try:
-            variables = resolved(step["variables"], answers)
+            variables = resolved(step["variables"], answers, now=utc_now())
         except LookupError as error:
             raise TourError(f"{name}: an earlier answer lacks {error}: was the tour walked before?") from error
         answer = await visitor.ask(step["persona"], step["document"], variables)

@@ -12,7 +12,7 @@ from core.db import Record, Session, changed_rows, insert_once, instant
 from core.facts import facts_of
 from core.ids import derived_id
 from core.outbox import owe
-from core.paging import Page, cut, decode_cursor, page_size
+from core.paging import Page, cut, decode_cursor, instant_in_cursor, page_size
 from referrals.attribution import Referral, ReferralStatus, referrals_of_referee
 from referrals.programs import ProgramDefinition, ReferralProgram, definition_of
 from referrals.qualification import StepReached, qualify
@@ -198,7 +198,7 @@ async def referrals_by(session: Session, referrer_id: str, *, first: int | None,
     position = decode_cursor(after, str, str)
     statement = select(Referral).where(Referral.referrer_id == referrer_id)
     if position:
-        at, last = datetime.fromisoformat(str(position[0])), str(position[1])
+        at, last = instant_in_cursor(position[0]), str(position[1])
         earlier = col(Referral.claimed_at) < at
         statement = statement.where(earlier | ((col(Referral.claimed_at) == at) & (col(Referral.id) < last)))
     ordered = statement.order_by(col(Referral.claimed_at).desc(), col(Referral.id).desc())

@@ -1,20 +1,50 @@
 """One table from what is owed to what settles it; each effect commits together with its settlement."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 import structlog
 
+from community.bans import BAN_ENDED, end_ban
+from community.cancellations import release_seat
+from community.comments import ANSWER_ACCEPTED
+from community.content import CONTENT_DELETED
+from community.departures import close_events, withdraw_barred, withdraw_outsiders
+from community.event_changes import (
+    EVENT_CHANGED,
+    EVENT_COMPLETED,
+    concerned,
+    end_registrations,
+)
+from community.messages import EVENT_MESSAGE
+from community.prices import (
+    EVENT_CANCELLED,
+    REGISTRATION_CHARGE,
+    REGISTRATION_PAID,
+    REGISTRATION_REFUND,
+    Charge,
+    SeatState,
+    mark_paid,
+    mark_refunded,
+    seat_of_charge,
+)
+from community.reports import REPORTS_RESOLVED, Resolution, close_case, tell_reporters
+from community.search_documents import SEARCH_INDEX, settle_index
+from community.standing import COMMUNITY_ARCHIVED, COMMUNITY_HIDDEN, MEMBER_BARRED
+from community.waitlist import OFFER_EXPIRED, WAITLIST_DUE, expire_offers, promote_now
 from core import outbox
-from core.clock import utc_now
+from core.audit import ACT_AUDITED, record_act
+from core.clock import parse_instant, utc_now
 from core.db import Database, Session
-from core.facts import FACT_RECORDED, Fact
+from core.facts import FACT_RECORDED, OWN_SOURCE, Fact, NewFact, record_facts
+from core.notices import NOTICE_OWED, NoticeKind
 from customers.profiles import profile
 from graph.client import GraphClient
+from loyalty.charges import ChargeOver, charge_event, refund_all, refund_event
 from loyalty.earning import earn_for_fact
-from loyalty.ledger import Cause
+from loyalty.ledger import Cause, InsufficientPoints
 from loyalty.lots import POINTS_RELEASE, earn, release
 from referrals.attribution import REFERRAL_CLAIMED
 from referrals.rewards import (
@@ -24,30 +54,48 @@ from referrals.rewards import (
     settle_referee,
     take_approved,
 )
+from service.notifications import notify
 
 log = structlog.get_logger(__name__)
 
-Payload = dict[str, Any]
-Handler = Callable[[Session, Payload, datetime], Awaitable[None]]
+
+async def nobody_listens(_: str, __: dict[str, Any]) -> None:
+    """Tell nobody: for whoever sweeps without a Redis."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """What the worker works on."""
+    """What the worker works on, and how it tells live listeners of a change."""
 
     database: Database
     graph: GraphClient
+    publish: Callable[[str, dict[str, Any]], Awaitable[None]] = nobody_listens
 
 
-async def on_fact_recorded(session: Session, payload: Payload, now: datetime) -> None:
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One owed effect in the SQL transaction that settles it; what is `told` goes out after the commit."""
+
+    session: Session
+    graph: GraphClient
+    key: str
+    payload: dict[str, Any]
+    now: datetime
+    told: list[tuple[str, dict[str, Any]]] = field(default_factory=list[tuple[str, dict[str, Any]]])
+
+
+Handler = Callable[[Work], Awaitable[None]]
+
+
+async def on_fact_recorded(work: Work) -> None:
     """A fact may qualify a referral and may earn points by itself."""
-    await settle_customer(session, payload["customer_id"], now)
-    await earn_for_fact(session, await session.get_one(Fact, payload["fact_id"]), now=now)
+    await settle_customer(work.session, work.payload["customer_id"], work.now)
+    await earn_for_fact(work.session, await work.session.get_one(Fact, work.payload["fact_id"]), now=work.now)
 
 
-async def on_referral_claimed(session: Session, payload: Payload, now: datetime) -> None:
+async def on_referral_claimed(work: Work) -> None:
     """Facts may have come before the claim."""
-    await settle_customer(session, payload["customer_id"], now)
+    await settle_customer(work.session, work.payload["customer_id"], work.now)
 
 
 async def settle_customer(session: Session, customer_id: str, now: datetime) -> None:
@@ -56,13 +104,13 @@ async def settle_customer(session: Session, customer_id: str, now: datetime) -> 
     await settle_referee(session, customer_id, customer_since=since, now=now)
 
 
-async def on_reward_approved(session: Session, payload: Payload, now: datetime) -> None:
+async def on_reward_approved(work: Work) -> None:
     """Put the points of an approved referral reward into the ledger."""
-    reward = await take_approved(session, payload["reward_id"])
+    reward = await take_approved(work.session, work.payload["reward_id"])
     if reward is None:
         return
     await earn(
-        session,
+        work.session,
         key=reward.key,
         customer_id=reward.customer_id,
         points=reward.points,
@@ -70,13 +118,208 @@ async def on_reward_approved(session: Session, payload: Payload, now: datetime) 
         occurred_at=reward.reached_at,
         available_at=reward.available_at,
         expires_at=reward.expires_at,
-        now=now,
+        now=work.now,
     )
     reward.status = RewardStatus.ISSUED
 
 
-async def on_points_release(session: Session, payload: Payload, now: datetime) -> None:
-    await release(session, payload["lot_id"], now=now)
+async def on_points_release(work: Work) -> None:
+    await release(work.session, work.payload["lot_id"], now=work.now)
+
+
+async def on_act_audited(work: Work) -> None:
+    await record_act(work.session, work.key, work.payload)
+
+
+async def on_notice_owed(work: Work) -> None:
+    """Store the notice; whoever listens for the customer's notices is told of a new one."""
+    if await notify(work.session, work.key, work.payload, now=work.now):
+        work.told.append((f"customer:{work.payload['customer_id']}", {"kind": work.payload["kind"]}))
+
+
+async def on_answer_accepted(work: Work) -> None:
+    """Record the fact of an accepted answer, by which its author earns once for each question."""
+    fact = NewFact(
+        source=OWN_SOURCE,
+        key=f"answer:{work.payload['post_id']}",
+        kind="ANSWER_ACCEPTED",
+        customer_id=work.payload["customer_id"],
+        occurred_at=parse_instant(work.payload["accepted_at"]),
+        payload={name: work.payload[name] for name in ("post_id", "comment_id", "community_id")},
+    )
+    await record_facts(work.session, [fact], now=work.now)
+
+
+async def on_content_deleted(work: Work) -> None:
+    """Nothing is left to decide about what a moderator has deleted."""
+    await close_case(
+        work.session,
+        work.payload["target_id"],
+        resolution=Resolution.DELETE,
+        moderator_id=work.payload["actor_id"],
+        note=work.payload["reason"],
+        now=work.now,
+    )
+
+
+async def on_reports_resolved(work: Work) -> None:
+    await tell_reporters(work.session, work.payload, now=work.now)
+
+
+async def on_ban_ended(work: Work) -> None:
+    """Lift a ban whose time is over; the graph keeps it from being done to a ban that was prolonged."""
+    await end_ban(work.graph, **work.payload, now=work.now)
+
+
+async def on_member_barred(work: Work) -> None:
+    """Give back the seats of somebody who may not come any more."""
+    for event_id in await withdraw_barred(work.graph, **work.payload, now=work.now):
+        ring_event(work, event_id)
+
+
+# So many events are cancelled in one go; what follows is an effect of its own.
+EVENTS = 50
+
+
+async def on_community_archived(work: Work) -> None:
+    """Cancel the coming events of a community that has closed."""
+    community_id, done = work.payload["community_id"], work.payload.get("done", 0)
+    ids = await close_events(work.graph, community_id, limit=EVENTS, now=work.now)
+    for event_id in ids:
+        ring_event(work, event_id)
+    if len(ids) == EVENTS:
+        payload, key = {"community_id": community_id, "done": done + EVENTS}, f"{community_id}:{done + EVENTS}"
+        await outbox.owe(work.session, topic=COMMUNITY_ARCHIVED, key=key, payload=payload, now=work.now)
+
+
+# So many outsiders lose their seats in one go.
+OUTSIDERS = 100
+
+
+async def on_community_hidden(work: Work) -> None:
+    """Give back what outsiders hold of the coming events of a community that has become private."""
+    community_id, after = work.payload["community_id"], work.payload["after"]
+    rows = await withdraw_outsiders(work.graph, community_id, after=after, limit=OUTSIDERS, now=work.now)
+    for event_id in sorted({row["event_id"] for row in rows}):
+        ring_event(work, event_id)
+    if len(rows) == OUTSIDERS:
+        rest = {**work.payload, "after": rows[-1]["key"]}
+        key = f"{work.key.partition('>')[0]}>{rest['after']}"
+        await outbox.owe(work.session, topic=COMMUNITY_HIDDEN, key=key, payload=rest, now=work.now)
+
+
+async def on_search_index(work: Work) -> None:
+    """Tell the search what communities, events or posts are by now."""
+    await settle_index(work.graph, work.session, work.key, work.payload, now=work.now)
+
+
+async def on_registration_charge(work: Work) -> None:
+    """Charge a seat for which no request did; where the points do not suffice, it goes to the next who waits."""
+    charge = Charge(**work.payload)
+    state = await seat_of_charge(work.graph, charge)
+    if state == SeatState.GONE:
+        # What took the seat away may have come before its charge: that is given back, or made void for ever.
+        await refund_event(work.session, **work.payload, now=work.now)
+    if state != SeatState.DUE:
+        return
+    try:
+        async with work.session.begin_nested():
+            await charge_event(work.session, **work.payload, now=work.now)
+    except (InsufficientPoints, ChargeOver):
+        await release_seat(work.graph, charge, now=work.now, tell=True)
+        ring_event(work, charge.event_id)
+        return
+    # The seat is marked as paid only when the points are booked, so in a transaction after this one.
+    await outbox.owe(work.session, topic=REGISTRATION_PAID, key=charge.key, payload=work.payload, now=work.now)
+
+
+async def on_registration_paid(work: Work) -> None:
+    """Mark the seat; where it has gone meanwhile, the points go back."""
+    if not await mark_paid(work.graph, Charge(**work.payload)):
+        await refund_event(work.session, **work.payload, now=work.now)
+
+
+async def on_registration_refund(work: Work) -> None:
+    """Give back what a seat cost, or see to it that it never costs anything."""
+    await refund_event(work.session, **work.payload, now=work.now)
+
+
+# So many charges are given back in one transaction; the next page is an effect of its own.
+REFUNDS = 200
+
+
+async def on_event_cancelled(work: Work) -> None:
+    """Give back one page of what was paid for an event that does not take place."""
+    event_id = work.payload["event_id"]
+    charges = await refund_all(work.session, event_id, limit=REFUNDS, now=work.now)
+    given = [Charge(event_id, one.customer_id, one.sequence, one.points) for one in charges]
+    await mark_refunded(work.graph, given)
+    if len(charges) == REFUNDS:
+        key = f"{event_id}:{charges[-1].id}"
+        await outbox.owe(work.session, topic=EVENT_CANCELLED, key=key, payload=work.payload, now=work.now)
+
+
+async def on_offer_expired(work: Work) -> None:
+    """End what is overdue of an event's offers; its seats go to the next who wait."""
+    await expire_offers(work.graph, work.payload["event_id"], now=work.now)
+    ring_event(work, work.payload["event_id"])
+
+
+async def on_waitlist_due(work: Work) -> None:
+    """Promote the next batch of a list that was too long for one transaction."""
+    await promote_now(work.graph, work.payload["event_id"], now=work.now)
+    ring_event(work, work.payload["event_id"])
+
+
+def ring_event(work: Work, event_id: str) -> None:
+    work.told.append((f"event:{event_id}", {"event_id": event_id}))
+
+
+# So many customers of an event are told or marked in one transaction; the next page is an effect of its own.
+PAGE = 500
+
+
+async def on_event_changed(work: Work) -> None:
+    """Tell one page of an event's registered; each of them is told once of a change, however often this runs."""
+    event_id, change_id, kind = (work.payload[name] for name in ("event_id", "change_id", "kind"))
+    ids = await concerned(work.graph, event_id, after=work.payload.get("after", ""), limit=PAGE)
+    data = {"event_id": event_id, **work.payload["data"]}
+    for customer_id in ids:
+        # A change of a whole series has one id for all its events, so that its regulars are told once.
+        about = event_id if kind == NoticeKind.EVENT_CANCELLED else change_id
+        notice = {"customer_id": customer_id, "kind": kind, "data": data}
+        await on_notice_owed(replace(work, key=f"{kind.lower()}:{about}:{customer_id}", payload=notice))
+    await owe_next_page(work, EVENT_CHANGED, f"{event_id}:{change_id}", ids)
+
+
+async def on_event_message(work: Work) -> None:
+    """Tell one page of an event's registrants what those who run it wrote; each of them is told once."""
+    event_id, message_id = work.payload["event_id"], work.payload["message_id"]
+    ids = await concerned(
+        work.graph,
+        event_id,
+        after=work.payload.get("after", ""),
+        limit=PAGE,
+        statuses=work.payload["statuses"],
+    )
+    for customer_id in ids:
+        notice = {"customer_id": customer_id, "kind": NoticeKind.EVENT_MESSAGE, "data": work.payload["data"]}
+        await on_notice_owed(replace(work, key=f"event_message:{message_id}:{customer_id}", payload=notice))
+    await owe_next_page(work, EVENT_MESSAGE, f"{event_id}:{message_id}", ids)
+
+
+async def on_event_completed(work: Work) -> None:
+    """End one page of the registrations that are still open: who had a place did not come."""
+    event_id, after = work.payload["event_id"], work.payload.get("after", "")
+    ids = await end_registrations(work.graph, event_id, after=after, limit=PAGE, now=work.now)
+    await owe_next_page(work, EVENT_COMPLETED, event_id, ids)
+
+
+async def owe_next_page(work: Work, topic: str, key: str, ids: list[str]) -> None:
+    """Owe what comes after a full page, in the transaction of the page."""
+    if len(ids) == PAGE:
+        payload = {**work.payload, "after": ids[-1]}
+        await outbox.owe(work.session, topic=topic, key=f"{key}:{ids[-1]}", payload=payload, now=work.now)
 
 
 HANDLERS: dict[str, Handler] = {
@@ -84,6 +327,25 @@ HANDLERS: dict[str, Handler] = {
     REFERRAL_CLAIMED: on_referral_claimed,
     REWARD_APPROVED: on_reward_approved,
     POINTS_RELEASE: on_points_release,
+    ACT_AUDITED: on_act_audited,
+    NOTICE_OWED: on_notice_owed,
+    ANSWER_ACCEPTED: on_answer_accepted,
+    CONTENT_DELETED: on_content_deleted,
+    REPORTS_RESOLVED: on_reports_resolved,
+    BAN_ENDED: on_ban_ended,
+    MEMBER_BARRED: on_member_barred,
+    COMMUNITY_ARCHIVED: on_community_archived,
+    COMMUNITY_HIDDEN: on_community_hidden,
+    SEARCH_INDEX: on_search_index,
+    REGISTRATION_CHARGE: on_registration_charge,
+    REGISTRATION_PAID: on_registration_paid,
+    REGISTRATION_REFUND: on_registration_refund,
+    EVENT_CANCELLED: on_event_cancelled,
+    OFFER_EXPIRED: on_offer_expired,
+    WAITLIST_DUE: on_waitlist_due,
+    EVENT_CHANGED: on_event_changed,
+    EVENT_COMPLETED: on_event_completed,
+    EVENT_MESSAGE: on_event_message,
 }
 
 
@@ -95,8 +357,11 @@ async def settle(stores: Stores, row_id: str) -> bool:
             row = await outbox.take(session, row_id)
             if row is None:
                 return False
-            await HANDLERS[row.topic](session, row.payload, now)
+            work = Work(session, stores.graph, row.key, row.payload, now)
+            await HANDLERS[row.topic](work)
             outbox.settle(row, now=now)
+        for channel, message in work.told:
+            await stores.publish(channel, message)
         return True
     except Exception as error:
         log.exception("effect_failed", outbox_id=row_id)

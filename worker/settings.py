@@ -9,13 +9,18 @@ from arq import cron, func
 from arq.connections import RedisSettings
 from arq.worker import Function
 
+from core.clock import utc_now
 from core.db import Database
+from core.live import Bell
 from core.log import configure_logging
 from core.processes import start_leashed, stop
 from core.settings import load_settings
 from graph.client import GraphClient
+from worker.completion import complete_forgotten_events
 from worker.handlers import Stores, settle
-from worker.sweeps import settle_attendance_of, sweep_graph, sweep_outbox
+from worker.reminders import sweep_digests, sweep_reminders
+from worker.series import extend_due_series
+from worker.sweeps import relay_owed, settle_attendance_of, sweep_graph, sweep_outbox
 
 log = structlog.get_logger(__name__)
 
@@ -34,7 +39,7 @@ async def start(ctx: Context) -> None:
         await hint(pool, row_ids)
 
     database = Database(settings.database_url, pool_size=settings.database_pool_size, wake=wake)
-    ctx["stores"] = Stores(database, GraphClient.of(settings))
+    ctx["stores"] = Stores(database, GraphClient.of(settings), Bell(pool).ring)
     log.info("worker_started")
 
 
@@ -66,12 +71,47 @@ async def settle_attendance(ctx: Context, key: str) -> None:
     await settle_attendance_of(ctx["stores"], key)
 
 
+async def relay(ctx: Context, _: str) -> None:
+    """What a change in the graph hints at: move what it owes, and settle what is due of it."""
+    stores: Stores = ctx["stores"]
+    await relay_owed(stores)
+    await sweep_outbox(stores)
+
+
 async def sweep(ctx: Context) -> None:
     """Find what is owed in both stores; cheap when there is nothing."""
     stores: Stores = ctx["stores"]
     found = await sweep_graph(stores) + await sweep_outbox(stores)
     if found:
         log.info("sweep", settled=found)
+
+
+async def remind(ctx: Context) -> None:
+    """Owe the reminders and requests for feedback that are due; the sweep stores them."""
+    owed = await sweep_reminders(ctx["stores"], now=utc_now())
+    if owed:
+        log.info("reminders", owed=owed)
+
+
+async def digest(ctx: Context) -> None:
+    """Owe the digests of the week that is over, and go on with a run that was cut off."""
+    owed = await sweep_digests(ctx["stores"], now=utc_now())
+    if owed:
+        log.info("digests", owed=owed)
+
+
+async def extend_series(ctx: Context) -> None:
+    """Lay out recurring events; hourly, because a series is due once a day and one hour may be missed."""
+    made = await extend_due_series(ctx["stores"])
+    if made:
+        log.info("series_extended", occurrences=made)
+
+
+async def complete_events(ctx: Context) -> None:
+    """Complete events that nobody did; hourly, because the absences of one hour are few."""
+    completed = await complete_forgotten_events(ctx["stores"], now=utc_now())
+    if completed:
+        log.info("events_completed", events=completed)
 
 
 async def recompute_recommendations(ctx: Context) -> None:
@@ -103,10 +143,15 @@ class WorkerSettings:
     functions: ClassVar[list[Function]] = [
         func(settle_outbox, timeout=30, keep_result=0, max_tries=1),
         func(settle_attendance, timeout=30, keep_result=0, max_tries=1),
+        func(relay, timeout=60, keep_result=0, max_tries=1),
         func(recompute_recommendations, timeout=3600, keep_result=0, max_tries=1),
     ]
     cron_jobs: ClassVar[list[Any]] = [
         cron(sweep, second=every(SETTINGS.sweep_interval_seconds), timeout=60, keep_result=0, max_tries=1),
+        cron(remind, second={30}, timeout=600, keep_result=0, max_tries=1),
+        cron(digest, minute=every(10), second={45}, timeout=600, keep_result=0, max_tries=1),
+        cron(complete_events, minute={41}, timeout=300, keep_result=0, max_tries=1),
+        cron(extend_series, minute={23}, timeout=300, keep_result=0, max_tries=1),
         cron(recompute_recommendations, minute={7}, timeout=3600, keep_result=0, max_tries=1),
     ]
     on_startup = start

@@ -7,10 +7,12 @@ from typing import Protocol
 import structlog
 
 from community.checkin import attendance, settle_attendance, unsettled_attendance
+from community.waitlist import expire_offers, overdue_events
 from core import outbox
 from core.clock import utc_now
 from core.facts import OWN_SOURCE, NewFact, record_facts
 from graph.client import GraphClient, Row
+from graph.owed import owed_effects, settle_effects
 from referrals.attribution import record_referral, settle_referral, unsettled_referrals
 from worker.handlers import Stores, settle
 
@@ -47,8 +49,43 @@ async def sweep_outbox(stores: Stores) -> int:
 
 async def sweep_graph(stores: Stores) -> int:
     """Give attendance its fact and referrals their conversion where a crash came between the stores."""
-    attended = await sweep_edges(stores, unsettled_attendance, record_attendance)
-    return attended + await sweep_edges(stores, unsettled_referrals, record_conversion)
+    found = await sweep_edges(stores, unsettled_attendance, record_attendance)
+    found += await sweep_edges(stores, unsettled_referrals, record_conversion)
+    await sweep_offers(stores)
+    return found + await relay_owed(stores)
+
+
+async def relay_owed(stores: Stores) -> int:
+    """Move what the graph owes into the SQL outbox, whose keys make it happen once, and forget it in the graph."""
+    moved, after = 0, ""
+    while rows := await owed_effects(stores.graph, after=after, limit=BATCH):
+        found = [row for row in rows if row["effect"] is not None]
+        async with stores.database.write() as session:
+            for row in found:
+                effect = row["effect"]
+                await outbox.owe(
+                    session,
+                    topic=effect.topic,
+                    key=effect.key,
+                    payload=effect.payload,
+                    now=utc_now(),
+                    not_before=effect.due_at,
+                )
+        await settle_effects(stores.graph, [row["key"] for row in found])
+        moved += len(found)
+        after = rows[-1]["key"]
+    return moved
+
+
+async def sweep_offers(stores: Stores) -> None:
+    """End the offers that are overdue though the effect that was to end them is not to be found."""
+    now = utc_now()
+    for event_id in await overdue_events(stores.graph, now=now, limit=BATCH):
+        try:
+            await expire_offers(stores.graph, event_id, now=now)
+            await stores.publish(f"event:{event_id}", {"event_id": event_id})
+        except Exception:
+            log.exception("offers_not_ended", event_id=event_id)
 
 
 async def sweep_edges(stores: Stores, find: Find, record: Record) -> int:
@@ -83,7 +120,7 @@ async def record_attendance(stores: Stores, row: Row) -> None:
         kind=EVENT_ATTENDED,
         customer_id=row["customer_id"],
         occurred_at=row["attended_at"],
-        payload={"event_id": row["event_id"], "community_id": row["community_id"]},
+        payload={name: row[name] for name in ("event_id", "community_id", "checked_in_by")},
     )
     async with stores.database.write() as session:
         await record_facts(session, [fact], now=utc_now())

@@ -1,63 +1,140 @@
-"""Communities, their members, and joining them."""
+"""Communities: what they say of themselves, who belongs to them, and what the viewer is to them."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import strawberry
 
+from api.community.rosters import (
+    AuditEntryConnection,
+    BannedCustomerConnection,
+    CommunityMemberConnection,
+    InvitedCustomerConnection,
+    MembershipRequestConnection,
+    audit_connection,
+    banned_connection,
+    invited_connection,
+    member_connection,
+    request_connection,
+)
 from api.context import Info
-from api.customers.profiles import Customer, Tag, customer_of, tag_of
-from api.refusals import Refusal, refusals
-from api.relay import Connection, Node, PageInfo, connection, global_id, local_id, page_info
-from community.communities import JoinPolicy, MemberRole, Visibility, list_communities
-from community.memberships import join_community, leave_community
-from core.errors import NotFound
+from api.customers.profiles import Customer, Tag, load_customer, tag_of
+from api.relay import After, Connection, First, Node, PageInfo, connection, global_id, local_id, page_info
+from community.access import MANAGERS, MemberRole, Visibility, may_list_guests, may_read
+from community.communities import JoinPolicy, list_communities
+from community.eligibility import Tier
+from community.rosters import invitations_of
 from core.paging import Page
 from graph.client import Row
 
 if TYPE_CHECKING:
     from api.community.events import Event
+    from api.community.posts import Post
 
 strawberry.enum(Visibility, name="Visibility", description="Who finds a community.")
 strawberry.enum(JoinPolicy, name="JoinPolicy", description="How one becomes a member.")
-strawberry.enum(MemberRole, name="MemberRole", description="What a member may do.")
+strawberry.enum(Tier, name="Tier", description="How closely the bank looks after a customer, the least first.")
+
+NOTHING: Page[Row] = Page(rows=[], cursors=[], has_next=False)
+Roles = Annotated[list[MemberRole] | None, strawberry.argument(description="Only members in one of these roles.")]
 
 
-@strawberry.type(description="A member of a community.")
-class CommunityMemberEdge:
-    cursor: str = strawberry.field(description="Marks this member's place.")
-    node: Customer = strawberry.field(description="The member.")
-    role: MemberRole = strawberry.field(description="What they may do.")
-    since: datetime = strawberry.field(description="Since when they are a member.")
-
-
-@strawberry.type(description="A page of members.")
-class CommunityMemberConnection:
-    edges: list[CommunityMemberEdge] = strawberry.field(description="The members of this page.")
-    page_info: PageInfo = strawberry.field(description="Where it ends and whether more follow.")
+@strawberry.type(description="The words of a community in both languages, for whoever edits them.")
+class CommunityTexts:
+    name_zh: str = strawberry.field(description="Name in Chinese.")
+    name_en: str = strawberry.field(description="Name in English.")
+    purpose_zh: str = strawberry.field(description="Purpose in Chinese.")
+    purpose_en: str = strawberry.field(description="Purpose in English.")
+    description_zh: str = strawberry.field(description="Description in Chinese.")
+    description_en: str = strawberry.field(description="Description in English.")
+    rules_zh: str = strawberry.field(description="Rules in Chinese.")
+    rules_en: str = strawberry.field(description="Rules in English.")
 
 
 @strawberry.type(description="People with an interest in common.")
 class Community(Node):
     name: str = strawberry.field(description="Name in the language of the request.")
     purpose: str = strawberry.field(description="What it is for, in the language of the request.")
+    description: str = strawberry.field(description="What it is, at length, in the language of the request.")
+    rules: str = strawberry.field(description="What members agree to, in the language of the request.")
     visibility: Visibility = strawberry.field(description="Who finds it.")
     join_policy: JoinPolicy = strawberry.field(description="How one becomes a member.")
+    minimum_tier: Tier | None = strawberry.field(description="The least tier of its members; null: every tier.")
+    required_tags: list[str] = strawberry.field(description="Keys of the tags that its members must all have.")
     member_count: int = strawberry.field(description="How many members it has.")
-    viewer_role: MemberRole | None = strawberry.field(description="Your role; null when you are no member.")
+    viewer_role: MemberRole | None = strawberry.field(
+        description="What you are to it, also while you are PENDING or INVITED; null when you are nothing."
+    )
     created_at: datetime = strawberry.field(description="Since when it exists.")
+    archived_at: datetime | None = strawberry.field(description="Since when it is closed; null while it is open.")
     local: strawberry.Private[str]
+    row: strawberry.Private[Row]
+
+    @strawberry.field(description="Whether `joinCommunity` would make you a member or file your request.")
+    async def viewer_may_join(self, info: Info) -> bool:
+        row = self.row
+        if row["archived_at"] is not None or not may_ask_to_join(row):
+            return False
+        if not row["minimum_tier"] and not row["required_tags"]:
+            return await info.context.viewer_id() is not None
+        return await info.context.loaders.viewer_eligibility.load(self.local)
+
+    @strawberry.field(description="Its words in both languages, as the inputs take them.")
+    def texts(self) -> CommunityTexts:
+        return CommunityTexts(**texts_of(self.row, "name", "purpose", "description", "rules"))
+
+    @strawberry.field(description="Whether you manage it.")
+    def viewer_may_manage(self) -> bool:
+        return self.row["viewer_role"] in MANAGERS
 
     @strawberry.field(description="What it is about.")
     async def tags(self, info: Info) -> list[Tag]:
         return [tag_of(row, info) for row in await info.context.loaders.community_tags.load(self.local)]
 
-    @strawberry.field(description="Members in the order in which they joined.")
+    @strawberry.field(
+        description="Members in the order in which they joined; with `roles`, those only. None for outsiders of a "
+        "private community."
+    )
     async def members(
-        self, info: Info, first: int | None = None, after: str | None = None
+        self, info: Info, first: First = None, after: After = None, roles: Roles = None
     ) -> CommunityMemberConnection:
-        page = await info.context.loaders.members(first, after).load(self.local)
+        page = await info.context.loaders.members(first, after, tuple(roles or ())).load(self.local)
         return member_connection(page, after)
+
+    @strawberry.field(description="Who asks to join, the longest first; null for all but its owners and managers.")
+    async def pending_members(
+        self, info: Info, first: First = None, after: After = None
+    ) -> MembershipRequestConnection | None:
+        page = await self.guests(info, MemberRole.PENDING, first, after)
+        return None if page is None else request_connection(page, after)
+
+    @strawberry.field(description="Who is invited; null for all but its owners and managers.")
+    async def invited_members(
+        self, info: Info, first: First = None, after: After = None
+    ) -> InvitedCustomerConnection | None:
+        page = await self.guests(info, MemberRole.INVITED, first, after)
+        return None if page is None else invited_connection(page, after)
+
+    @strawberry.field(description="Who is banned; null for all but its owners, managers and moderators, who lift bans.")
+    async def banned_members(
+        self, info: Info, first: First = None, after: After = None
+    ) -> BannedCustomerConnection | None:
+        page = await self.guests(info, MemberRole.BANNED, first, after)
+        return None if page is None else banned_connection(page, after)
+
+    async def guests(self, info: Info, role: MemberRole, first: int | None, after: str | None) -> Page[Row] | None:
+        if not may_list_guests(self.row["viewer_role"], role):
+            return None
+        return await info.context.loaders.guests(role, first, after).load(self.local)
+
+    @strawberry.field(
+        description="Every act in its government, the latest first; null for all but its owners and administrators."
+    )
+    async def audit_trail(self, info: Info, first: First = None, after: After = None) -> AuditEntryConnection | None:
+        if self.row["viewer_role"] != MemberRole.OWNER and not info.context.signed_in().is_administrator:
+            return None
+        page = await info.context.loaders.audit_trails(first, after).load(self.local)
+        return audit_connection(page, after)
 
     @strawberry.field(description="Events by their start; only those that have not ended, unless `past` is true.")
     async def events(
@@ -65,17 +142,40 @@ class Community(Node):
     ) -> Connection[Annotated["Event", strawberry.lazy("api.community.events")]]:
         from api.community.events import event_of
 
+        if not may_read(self.row["visibility"], self.row["viewer_role"]):
+            return connection(NOTHING, after, lambda row: event_of(row, info))
         page = await info.context.loaders.community_events(first, after, past).load(self.local)
         rows = await info.context.loaders.events.load_many([row["id"] for row in page.rows])
         return connection(Page(rows, page.cursors, page.has_next), after, lambda row: event_of(row, info))
 
+    @strawberry.field(description="Posts, the newest first; none for whoever may not read them.")
+    async def posts(
+        self, info: Info, first: int | None = None, after: str | None = None
+    ) -> Connection[Annotated["Post", strawberry.lazy("api.community.posts")]]:
+        from api.community.posts import post_of
 
-def member_connection(page: Page[Row], after: str | None) -> CommunityMemberConnection:
-    edges = [
-        CommunityMemberEdge(cursor=cursor, node=customer_of(row), role=MemberRole(row["role"]), since=row["since"])
-        for cursor, row in zip(page.cursors, page.rows, strict=True)
-    ]
-    return CommunityMemberConnection(edges=edges, page_info=page_info(page, after))
+        return connection(await info.context.loaders.posts_of(first, after).load(self.local), after, post_of)
+
+    @strawberry.field(description="Pinned posts, at most three, the latest pinned first.")
+    async def pinned_posts(self, info: Info) -> list[Annotated["Post", strawberry.lazy("api.community.posts")]]:
+        from api.community.posts import post_of
+
+        posts = [post_of(row) for row in await info.context.loaders.pinned_posts.load(self.local)]
+        return [post for post in posts if post is not None]
+
+
+def may_ask_to_join(row: Row) -> bool:
+    """Whether nothing but conditions stands against the viewer's joining, as the community was read for them."""
+    role = row["viewer_role"]
+    if role == MemberRole.INVITED:
+        return True
+    return role is None and row["visibility"] != Visibility.PRIVATE and row["join_policy"] != JoinPolicy.INVITE
+
+
+def texts_of(row: Row, *names: str) -> dict[str, str]:
+    """The words of these names in both languages; what is not there is empty."""
+    keys = [f"{name}_{language}" for name in names for language in ("zh", "en")]
+    return {key: row[key] or "" for key in keys}
 
 
 def community_of(row: Row | None, info: Info) -> Community | None:
@@ -86,12 +186,18 @@ def community_of(row: Row | None, info: Info) -> Community | None:
         id=global_id("Community", row["id"]),
         name=info.context.text(row, "name"),
         purpose=info.context.text(row, "purpose") or "",
+        description=info.context.text(row, "description") or "",
+        rules=info.context.text(row, "rules") or "",
         visibility=Visibility(row["visibility"]),
         join_policy=JoinPolicy(row["join_policy"]),
+        minimum_tier=Tier(row["minimum_tier"]) if row["minimum_tier"] else None,
+        required_tags=row["required_tags"],
         member_count=row["member_count"],
         viewer_role=MemberRole(role) if role and role != MemberRole.BANNED else None,
         created_at=row["created_at"],
+        archived_at=row["archived_at"],
         local=row["id"],
+        row=row,
     )
 
 
@@ -105,28 +211,41 @@ async def community_page(info: Info, page: Page[str], after: str | None) -> Conn
     return connection(Page(rows, page.cursors, page.has_next), after, lambda row: community_of(row, info))
 
 
-@strawberry.input(description="Which community to join.")
-class JoinCommunityInput:
-    community_id: strawberry.ID = strawberry.field(description="Global id of the community.")
+async def changed_community(info: Info, community_id: str) -> Community | None:
+    """The community after a change in it, of which the worker and live listeners are told."""
+    await info.context.changed(f"community:{community_id}", kind="MEMBERS")
+    return await load_community(info, community_id)
 
 
-@strawberry.type(description="You are a member.")
-class JoinCommunitySuccess:
-    community: Community = strawberry.field(description="The community with your membership.")
+@strawberry.type(description="An invitation that waits for your answer.")
+class InvitationEdge:
+    cursor: str = strawberry.field(description="Marks its place.")
+    node: Community = strawberry.field(description="The community that invites you.")
+    since: datetime = strawberry.field(description="When you were invited.")
+    inviter_local: strawberry.Private[str | None]
+
+    @strawberry.field(description="Who invited you.")
+    async def invited_by(self, info: Info) -> Customer | None:
+        return await load_customer(info, self.inviter_local) if self.inviter_local else None
 
 
-@strawberry.input(description="Which community to leave.")
-class LeaveCommunityInput:
-    community_id: strawberry.ID = strawberry.field(description="Global id of the community.")
+@strawberry.type(description="A page of your invitations.")
+class InvitationConnection:
+    edges: list[InvitationEdge] = strawberry.field(description="The invitations of this page.")
+    page_info: PageInfo = strawberry.field(description="Where it ends and whether more follow.")
 
 
-@strawberry.type(description="You are no member any more.")
-class LeaveCommunitySuccess:
-    community: Community | None = strawberry.field(description="The community, if you can still see it.")
-
-
-JoinCommunityResult = Annotated[JoinCommunitySuccess | Refusal, strawberry.union("JoinCommunityResult")]
-LeaveCommunityResult = Annotated[LeaveCommunitySuccess | Refusal, strawberry.union("LeaveCommunityResult")]
+async def invitation_page(info: Info, first: int | None, after: str | None) -> InvitationConnection:
+    """The viewer's invitations."""
+    customer_id = await info.context.viewer_id() or ""
+    page = await invitations_of(info.context.graph, customer_id, first=first, after=after)
+    rows = await info.context.loaders.communities.load_many([row["community_id"] for row in page.rows])
+    edges = [
+        InvitationEdge(cursor=cursor, node=node, since=row["since"], inviter_local=row["invited_by"])
+        for cursor, row, found in zip(page.cursors, page.rows, rows, strict=True)
+        if (node := community_of(found, info)) is not None
+    ]
+    return InvitationConnection(edges=edges, page_info=page_info(page, after))
 
 
 @strawberry.type
@@ -136,37 +255,16 @@ class CommunityQueries:
         info.context.signed_in()
         return await load_community(info, local_id("Community", id, "id"))
 
-    @strawberry.field(description="Public communities, all of them or those about a tag.")
+    @strawberry.field(
+        description="Communities that are listed for you, all of them or those about a tag: public ones and your own."
+    )
     async def communities(
-        self, info: Info, tag: str | None = None, first: int | None = None, after: str | None = None
+        self,
+        info: Info,
+        tag: Annotated[str | None, strawberry.argument(description="Key of a tag that they are about.")] = None,
+        first: First = None,
+        after: After = None,
     ) -> Connection[Community]:
-        info.context.signed_in()
-        return await community_page(
-            info, await list_communities(info.context.graph, tag=tag, first=first, after=after), after
-        )
-
-
-@strawberry.type
-class CommunityMutations:
-    @strawberry.mutation(description="Become a member of an open community; joining twice is joining once.")
-    @refusals
-    async def join_community(self, info: Info, input: JoinCommunityInput) -> JoinCommunityResult:
-        community_id = local_id("Community", input.community_id, "input", "communityId")
-        customer_id = await info.context.customer_id()
-        await join_community(
-            info.context.graph, community_id=community_id, customer_id=customer_id, now=info.context.now
-        )
-        community = await load_community(info, community_id)
-        if community is None:
-            raise NotFound(path=("communityId",))
-        return JoinCommunitySuccess(community=community)
-
-    @strawberry.mutation(description="End your membership.")
-    @refusals
-    async def leave_community(self, info: Info, input: LeaveCommunityInput) -> LeaveCommunityResult:
-        community_id = local_id("Community", input.community_id, "input", "communityId")
-        customer_id = await info.context.customer_id()
-        await leave_community(
-            info.context.graph, community_id=community_id, customer_id=customer_id, now=info.context.now
-        )
-        return LeaveCommunitySuccess(community=await load_community(info, community_id))
+        viewer_id = await info.context.viewer_id()
+        page = await list_communities(info.context.graph, viewer_id=viewer_id, tag=tag, first=first, after=after)
+        return await community_page(info, page, after)

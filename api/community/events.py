@@ -1,169 +1,268 @@
-"""Events, registrations and check-in."""
+"""Events, and what their managers do with them."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import strawberry
 
-from api.community.communities import Community, load_community
-from api.context import Info
-from api.customers.profiles import Customer, load_customer
-from api.refusals import Refusal, refusals
-from api.relay import Connection, Node, connection, global_id, local_id
-from community.checkin import check_in
-from community.events import EventStatus, NewEvent, create_event
-from community.registrations import (
-    RegistrationStatus,
-    cancel_registration,
-    register_for_event,
-    registrations_for,
-    registrations_of,
+from api.community.communities import Community, load_community, texts_of
+from api.community.event_inputs import (
+    CreateEventInput,
+    Tier,
+    UpdateEventInput,
+    details_from,
+    given_fields,
 )
+from api.context import Info
+from api.customers.profiles import Customer, Tag, customer_of, tag_of
+from api.refusals import Refusal, refusals
+from api.relay import Connection, Node, global_id, local_id
+from community.event_changes import cancel_event, complete_event, publish_event, update_event
+from community.event_details import NAMES, AttendanceMode
+from community.event_series_edits import cancel_this_and_following
+from community.events import EventStatus, create_event
+from community.feedback import FEWEST_FOR_AVERAGE
+from community.seats import Channel, RegistrationStatus
 from core.errors import NotFound
 from graph.client import Row
 
+if TYPE_CHECKING:
+    from api.community.event_series import EventSeries
+    from api.community.feedback import EventFeedback
+    from api.community.registrations import Registration
+
 strawberry.enum(EventStatus, name="EventStatus", description="It takes registrations while PUBLISHED.")
 strawberry.enum(RegistrationStatus, name="RegistrationStatus", description="What has become of a registration.")
+strawberry.enum(Channel, name="Channel", description="How one takes part: at the place, or by the link.")
 
 
-@strawberry.type(description="A registration for an event.")
-class Registration(Node):
-    status: RegistrationStatus = strawberry.field(description="What has become of it.")
-    registered_at: datetime = strawberry.field(description="When the place was taken.")
-    attended_at: datetime | None = strawberry.field(description="When the customer was checked in.")
-    event_local: strawberry.Private[str]
-    customer_local: strawberry.Private[str]
+@strawberry.type(description="What attendees thought of an event; shown once three of them have said it.")
+class EventRating:
+    average: float = strawberry.field(description="Mean of the stars, 1 to 5.")
+    count: int = strawberry.field(description="How many rated it.")
 
-    @strawberry.field(description="The event; null once it is out of your sight.")
-    async def event(self, info: Info) -> "Event | None":
-        return await load_event(info, self.event_local)
 
-    @strawberry.field(description="Who is registered.")
-    async def customer(self, info: Info) -> Customer | None:
-        return await load_customer(info, self.customer_local)
+@strawberry.type(description="The words of an event in both languages, for whoever edits them.")
+class EventTexts:
+    title_zh: str = strawberry.field(description="Title in Chinese.")
+    title_en: str = strawberry.field(description="Title in English.")
+    description_zh: str = strawberry.field(description="Description in Chinese.")
+    description_en: str = strawberry.field(description="Description in English.")
 
 
 @strawberry.type(description="Something that a community does together.")
 class Event(Node):
     title: str = strawberry.field(description="Title in the language of the request.")
+    description: str = strawberry.field(description="Description in the language of the request.")
+    texts: EventTexts = strawberry.field(description="Its words in both languages, as the inputs take them.")
+    language: str | None = strawberry.field(description="Language that is spoken.")
     starts_at: datetime = strawberry.field(description="Start.")
     ends_at: datetime = strawberry.field(description="End.")
     time_zone: str = strawberry.field(description="IANA zone of the place.")
     venue: str | None = strawberry.field(description="Where it is.")
-    capacity: int | None = strawberry.field(description="Places; null: without limit.")
-    registered_count: int = strawberry.field(description="Places taken.")
+    latitude: float | None = strawberry.field(description="Degrees north.")
+    longitude: float | None = strawberry.field(description="Degrees east.")
+    attendance_mode: AttendanceMode = strawberry.field(description="Where people take part.")
+    link: str | None = strawberry.field(
+        description="The link, for those with a paid or free place by it, hosts and managers; null for anybody else."
+    )
+    calendar_url: str | None = strawberry.field(
+        description="Its iCalendar file, for everybody; null in a private community, where the private feed has it."
+    )
+    registration_opens_at: datetime | None = strawberry.field(description="From when on one may register.")
+    registration_closes_at: datetime | None = strawberry.field(description="Until when one may register.")
+    capacity: int | None = strawberry.field(description="Places at the venue; null: without limit.")
+    registered_count: int = strawberry.field(description="Places taken at the venue.")
+    link_capacity: int | None = strawberry.field(description="Places by the link; null: without limit.")
+    link_registered_count: int = strawberry.field(description="Places taken by the link.")
+    waiting_count: int = strawberry.field(description="How many wait for a place at the venue.")
+    link_waiting_count: int = strawberry.field(description="How many wait for a place by the link.")
+    guests_allowed: int = strawberry.field(description="How many guests each may bring.")
+    minimum_tier: Tier | None = strawberry.field(description="Who may register at least; null: everybody.")
+    required_tags: list[str] = strawberry.field(description="Keys of tags that who registers must have.")
+    price_points: int | None = strawberry.field(description="Price of a place in points; null: none.")
+    offer_hours: int = strawberry.field(description="How long a freed place is offered to the first who waits.")
     status: EventStatus = strawberry.field(description="Whether it takes registrations.")
+    cancel_reason: str | None = strawberry.field(description="Why it was cancelled.")
+    version: int = strawberry.field(description="Counts its changes; see UpdateEventInput.version.")
     local: strawberry.Private[str]
     community_local: strawberry.Private[str]
+    series_local: strawberry.Private[str | None]
+    managed: strawberry.Private[bool]
 
     @strawberry.field(description="The community that hosts it.")
     async def community(self, info: Info) -> Community | None:
         return await load_community(info, self.community_local)
 
+    @strawberry.field(description="What it is about.")
+    async def tags(self, info: Info) -> list[Tag]:
+        return [tag_of(row, info) for row in await info.context.loaders.event_tags.load(self.local)]
+
+    @strawberry.field(description="The members who host it.")
+    async def hosts(self, info: Info) -> list[Customer]:
+        return [customer_of(row) for row in await info.context.loaders.event_hosts.load(self.local)]
+
+    @strawberry.field(description="The series that it is an occurrence of; null for an event of its own.")
+    async def series(
+        self, info: Info
+    ) -> Annotated["EventSeries", strawberry.lazy("api.community.event_series")] | None:
+        from api.community.event_series import load_series
+
+        return await load_series(info, self.series_local) if self.series_local else None
+
+    @strawberry.field(description="What attendees thought of it; null until three have rated it.")
+    async def rating(self, info: Info) -> EventRating | None:
+        found = await info.context.loaders.event_ratings.load(self.local)
+        if found is None or found.average is None or found.count < FEWEST_FOR_AVERAGE:
+            return None
+        return EventRating(average=found.average, count=found.count)
+
+    @strawberry.field(description="Feedback, the latest first; null for anybody but managers.")
+    async def feedback(
+        self, info: Info, first: int | None = None, after: str | None = None
+    ) -> Connection[Annotated["EventFeedback", strawberry.lazy("api.community.feedback")]] | None:
+        from api.community.feedback import feedback_page
+
+        return await feedback_page(info, self.local, first, after) if self.managed else None
+
     @strawberry.field(description="Your own registration; null when you have none.")
-    async def viewer_registration(self, info: Info) -> Registration | None:
+    async def viewer_registration(
+        self, info: Info
+    ) -> Annotated["Registration", strawberry.lazy("api.community.registrations")] | None:
+        from api.community.registrations import registration_of
+
         row = await info.context.loaders.viewer_registrations.load(self.local)
         return registration_of(row) if row else None
+
+    @strawberry.field(description="A waiting list in its order; null for anybody who does not run the event.")
+    async def waitlist(
+        self,
+        info: Info,
+        channel: Annotated[Channel, strawberry.argument(description="Which of the two lists.")] = Channel.PLACE,
+        first: int | None = None,
+        after: str | None = None,
+    ) -> Connection[Annotated["Registration", strawberry.lazy("api.community.registrations")]] | None:
+        from api.community.registrations import waitlist_page
+
+        return await waitlist_page(info, self.local, channel, first, after)
+
+    @strawberry.field(description="Who registered, the earliest first; null for anybody who does not run the event.")
+    async def registrations(
+        self,
+        info: Info,
+        statuses: Annotated[
+            list[RegistrationStatus] | None, strawberry.argument(description="Only these; null: all of them.")
+        ] = None,
+        first: int | None = None,
+        after: str | None = None,
+    ) -> Connection[Annotated["Registration", strawberry.lazy("api.community.registrations")]] | None:
+        from api.community.registrations import event_registration_page
+
+        return await event_registration_page(info, self.local, statuses, first, after)
 
 
 def event_of(row: Row | None, info: Info) -> Event | None:
     if row is None:
         return None
+    tier = row["minimum_tier"]
     return Event(
         id=global_id("Event", row["id"]),
         title=info.context.text(row, "title"),
-        starts_at=row["starts_at"],
-        ends_at=row["ends_at"],
-        time_zone=row["time_zone"],
-        venue=row["venue"],
-        capacity=row["capacity"],
-        registered_count=row["registered"],
+        description=info.context.text(row, "description") or "",
+        attendance_mode=AttendanceMode(row["attendance_mode"]),
+        minimum_tier=Tier(tier) if tier else None,
         status=EventStatus(row["status"]),
+        calendar_url=calendar_url_of(row, info),
+        texts=EventTexts(**texts_of(row, "title", "description")),
+        registered_count=row["registered"],
+        link_registered_count=row["link_registered"],
+        waiting_count=row["waiting"],
+        link_waiting_count=row["link_waiting"],
         local=row["id"],
         community_local=row["community_id"],
+        series_local=row["series_id"],
+        managed=row["viewer_manages"],
+        **{name: row[name] for name in AS_STORED},
     )
+
+
+def calendar_url_of(row: Row, info: Info) -> str | None:
+    """The address of the event's calendar; of events that only members read there is none without a sign-in."""
+    event_id = global_id("Event", row["id"])
+    return f"{info.context.edge.settings.base_url}/events/{event_id}.ics" if row["has_calendar"] else None
+
+
+AS_STORED = (
+    *("language", "starts_at", "ends_at", "time_zone", "venue", "latitude", "longitude", "link"),
+    *("registration_opens_at", "registration_closes_at", "capacity", "link_capacity", "guests_allowed"),
+    *("required_tags", "price_points", "offer_hours", "cancel_reason", "version"),
+)
 
 
 async def load_event(info: Info, event_id: str) -> Event | None:
     return event_of(await info.context.loaders.events.load(event_id), info)
 
 
-def registration_of(row: Row) -> Registration:
-    return Registration(
-        id=global_id("Registration", row["id"]),
-        status=RegistrationStatus(row["status"]),
-        registered_at=row["registered_at"],
-        attended_at=row["attended_at"],
-        event_local=row["event_id"],
-        customer_local=row["customer_id"],
-    )
-
-
-async def registration_page(info: Info, first: int | None, after: str | None) -> Connection[Registration]:
-    """The viewer's own registrations."""
-    page = await registrations_of(info.context.graph, await info.context.customer_id(), first=first, after=after)
-    return connection(page, after, registration_of)
-
-
-async def registration_at(info: Info, event_id: str, customer_id: str) -> Registration:
-    rows = await registrations_for(info.context.graph, customer_id, [event_id])
-    if event_id not in rows:
+async def changed_event(info: Info, event_id: str, what: str) -> Event:
+    """The event after a change, of which listeners are told."""
+    event = await load_event(info, event_id)
+    if event is None:
         raise NotFound(path=("eventId",))
-    return registration_of(rows[event_id])
+    community = f"community:{event.community_local}"
+    await info.context.changed(community, f"event:{event_id}", kind=what, event_id=event_id)
+    return event
 
 
-@strawberry.input(description="What an event needs.")
-class CreateEventInput:
-    community_id: strawberry.ID = strawberry.field(description="The community that hosts it.")
-    title_zh: str = strawberry.field(description="Title in Chinese.")
-    title_en: str = strawberry.field(description="Title in English.")
-    starts_at: datetime = strawberry.field(description="Start.")
-    ends_at: datetime = strawberry.field(description="End, after the start.")
-    time_zone: str = strawberry.field(description="IANA zone of the place.", default="Asia/Shanghai")
-    capacity: int | None = strawberry.field(description="Places; null: without limit.", default=None)
-    venue: str | None = strawberry.field(description="Where it is.", default=None)
-
-
-@strawberry.type(description="The event is published.")
+@strawberry.type(description="The event is made.")
 class CreateEventSuccess:
     event: Event = strawberry.field(description="The event.")
 
 
-@strawberry.input(description="Which event.")
-class RegisterForEventInput:
+@strawberry.type(description="The event is as you want it.")
+class UpdateEventSuccess:
+    event: Event = strawberry.field(description="The event.")
+
+
+@strawberry.input(description="Which draft to make public.")
+class PublishEventInput:
     event_id: strawberry.ID = strawberry.field(description="Global id of the event.")
 
 
-@strawberry.type(description="You have a place.")
-class RegisterForEventSuccess:
-    registration: Registration = strawberry.field(description="Your registration.")
+@strawberry.type(description="The event is public.")
+class PublishEventSuccess:
+    event: Event = strawberry.field(description="The event.")
 
 
-@strawberry.input(description="Which event.")
-class CancelRegistrationInput:
+@strawberry.input(description="Which event to call off.")
+class CancelEventInput:
+    event_id: strawberry.ID = strawberry.field(description="Global id of the event.")
+    reason: str = strawberry.field(description="Why, for those who registered; 1 to 500 characters.")
+    following: bool = strawberry.field(
+        description="Whether all later occurrences of its series go too; the series then ends before this one.",
+        default=False,
+    )
+
+
+@strawberry.type(description="The event is called off; its registrations stay, and the registered are told.")
+class CancelEventSuccess:
+    event: Event | None = strawberry.field(description="The event; null for a draft, which is gone.")
+
+
+@strawberry.input(description="Which event to close.")
+class CompleteEventInput:
     event_id: strawberry.ID = strawberry.field(description="Global id of the event.")
 
 
-@strawberry.type(description="The place is free again.")
-class CancelRegistrationSuccess:
-    registration: Registration = strawberry.field(description="Your registration.")
-
-
-@strawberry.input(description="Who is present at which event.")
-class CheckInInput:
-    event_id: strawberry.ID = strawberry.field(description="Global id of the event.")
-    customer_id: strawberry.ID = strawberry.field(description="Global id of the registered customer.")
-
-
-@strawberry.type(description="The customer is checked in.")
-class CheckInSuccess:
-    registration: Registration = strawberry.field(description="The registration.")
+@strawberry.type(description="The event is over; who was not checked in is marked as absent within moments.")
+class CompleteEventSuccess:
+    event: Event = strawberry.field(description="The event.")
 
 
 CreateEventResult = Annotated[CreateEventSuccess | Refusal, strawberry.union("CreateEventResult")]
-RegisterForEventResult = Annotated[RegisterForEventSuccess | Refusal, strawberry.union("RegisterForEventResult")]
-CancelRegistrationResult = Annotated[CancelRegistrationSuccess | Refusal, strawberry.union("CancelRegistrationResult")]
-CheckInResult = Annotated[CheckInSuccess | Refusal, strawberry.union("CheckInResult")]
+UpdateEventResult = Annotated[UpdateEventSuccess | Refusal, strawberry.union("UpdateEventResult")]
+PublishEventResult = Annotated[PublishEventSuccess | Refusal, strawberry.union("PublishEventResult")]
+CancelEventResult = Annotated[CancelEventSuccess | Refusal, strawberry.union("CancelEventResult")]
+CompleteEventResult = Annotated[CompleteEventSuccess | Refusal, strawberry.union("CompleteEventResult")]
 
 
 @strawberry.type
@@ -176,51 +275,74 @@ class EventQueries:
 
 @strawberry.type
 class EventMutations:
-    @strawberry.mutation(description="Publish an event of a community that you manage.")
+    @strawberry.mutation(description="Make an event of a community that you manage, public at once or as a draft.")
     @refusals
     async def create_event(self, info: Info, input: CreateEventInput) -> CreateEventResult:
         context = info.context
-        new = NewEvent(
-            community_id=local_id("Community", input.community_id, "input", "communityId"),
-            title_zh=input.title_zh,
-            title_en=input.title_en,
-            starts_at=input.starts_at,
-            ends_at=input.ends_at,
-            time_zone=input.time_zone,
-            capacity=input.capacity,
-            venue=input.venue,
+        community_id = local_id("Community", input.community_id, "input", "communityId")
+        manager_id = await context.customer_id()
+        event_id = await create_event(
+            context.graph,
+            details_from(input),
+            community_id=community_id,
+            manager_id=manager_id,
+            publish=input.publish,
+            now=context.now,
         )
-        event_id = await create_event(context.graph, new, manager_id=await context.customer_id(), now=context.now)
-        event = await load_event(info, event_id)
-        if event is None:
-            raise NotFound
-        return CreateEventSuccess(event=event)
+        return CreateEventSuccess(event=await changed_event(info, event_id, "event.created"))
 
-    @strawberry.mutation(description="Take a place at an event; who has one keeps it.")
+    @strawberry.mutation(description="Change one event; of a series, this occurrence only.")
     @refusals
-    async def register_for_event(self, info: Info, input: RegisterForEventInput) -> RegisterForEventResult:
-        event_id = local_id("Event", input.event_id, "input", "eventId")
-        customer_id = await info.context.customer_id()
-        await register_for_event(info.context.graph, event_id=event_id, customer_id=customer_id, now=info.context.now)
-        return RegisterForEventSuccess(registration=await registration_at(info, event_id, customer_id))
-
-    @strawberry.mutation(description="Give your place back.")
-    @refusals
-    async def cancel_registration(self, info: Info, input: CancelRegistrationInput) -> CancelRegistrationResult:
-        event_id = local_id("Event", input.event_id, "input", "eventId")
-        customer_id = await info.context.customer_id()
-        await cancel_registration(info.context.graph, event_id=event_id, customer_id=customer_id, now=info.context.now)
-        return CancelRegistrationSuccess(registration=await registration_at(info, event_id, customer_id))
-
-    @strawberry.mutation(description="Mark a registered customer as present at an event that you manage.")
-    @refusals
-    async def check_in(self, info: Info, input: CheckInInput) -> CheckInResult:
+    async def update_event(self, info: Info, input: UpdateEventInput) -> UpdateEventResult:
         context = info.context
         event_id = local_id("Event", input.event_id, "input", "eventId")
-        customer_id = local_id("Customer", input.customer_id, "input", "customerId")
-        manager_id = await context.customer_id()
-        key = await check_in(
-            context.graph, event_id=event_id, customer_id=customer_id, manager_id=manager_id, now=context.now
+        await update_event(
+            context.graph,
+            event_id=event_id,
+            changes=given_fields(input, NAMES),
+            version=input.version,
+            manager_id=await context.customer_id(),
+            now=context.now,
         )
-        await context.edge.enqueue("settle_attendance", key)
-        return CheckInSuccess(registration=await registration_at(info, event_id, customer_id))
+        return UpdateEventSuccess(event=await changed_event(info, event_id, "event.updated"))
+
+    @strawberry.mutation(description="Make a draft public; publishing twice is publishing once.")
+    @refusals
+    async def publish_event(self, info: Info, input: PublishEventInput) -> PublishEventResult:
+        context = info.context
+        event_id = local_id("Event", input.event_id, "input", "eventId")
+        await publish_event(context.graph, event_id=event_id, manager_id=await context.customer_id(), now=context.now)
+        return PublishEventSuccess(event=await changed_event(info, event_id, "event.published"))
+
+    @strawberry.mutation(
+        description="Call an event off, or all that follow in its series too, and tell the registered; drafts go."
+    )
+    @refusals
+    async def cancel_event(self, info: Info, input: CancelEventInput) -> CancelEventResult:
+        context = info.context
+        event_id = local_id("Event", input.event_id, "input", "eventId")
+        cancel = cancel_this_and_following if input.following else cancel_event
+        await cancel(
+            context.graph,
+            event_id=event_id,
+            reason=input.reason,
+            manager_id=await context.customer_id(),
+            now=context.now,
+        )
+        event = await load_event(info, event_id)
+        if event is None:
+            # Only its managers saw the draft, so nobody else is listening.
+            await context.changed(f"event:{event_id}", kind="event.deleted", event_id=event_id)
+            return CancelEventSuccess(event=None)
+        return CancelEventSuccess(event=await changed_event(info, event_id, "event.cancelled"))
+
+    @strawberry.mutation(
+        description="Close an event that has begun; who was not checked in is marked as absent. Two days after its end "
+        "it closes by itself."
+    )
+    @refusals
+    async def complete_event(self, info: Info, input: CompleteEventInput) -> CompleteEventResult:
+        context = info.context
+        event_id = local_id("Event", input.event_id, "input", "eventId")
+        await complete_event(context.graph, event_id=event_id, manager_id=await context.customer_id(), now=context.now)
+        return CompleteEventSuccess(event=await changed_event(info, event_id, "event.completed"))

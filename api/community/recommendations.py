@@ -13,12 +13,25 @@ from graph.client import Row
 
 @strawberry.interface(description="Why a community is recommended.")
 class RecommendationReason:
-    text: str = strawberry.field(description="A sentence in the language of the request.")
+    words: strawberry.Private[str]
+
+    @strawberry.field(description="A sentence in the language of the request.")
+    async def text(self, info: Info) -> str:
+        return self.words
 
 
 @strawberry.type(description="You share interests with it.")
 class SharedTagsReason(RecommendationReason):
     tags: list[str] = strawberry.field(description="Keys of the tags in common.")
+    community_local: strawberry.Private[str]
+
+    @strawberry.field(description="A sentence in the language of the request.")
+    async def text(self, info: Info) -> str:
+        # A tag that the community has lost since is named by its key.
+        rows = await info.context.loaders.community_tags.load(self.community_local)
+        names = {row["key"]: info.context.text(row, "name") for row in rows}
+        comma = "、" if info.context.language == "zh" else ", "
+        return self.words.format(names=comma.join(names.get(key) or key for key in self.tags))
 
 
 @strawberry.type(description="Members of your communities are there too.")
@@ -65,23 +78,22 @@ WORDS = {
 }
 
 
-def reason_of(reason: dict[str, Any], info: Info) -> RecommendationReason:
-    """The stored reason in its type, with a sentence in the language of the request."""
+def reason_of(reason: dict[str, Any], community_id: str, info: Info) -> RecommendationReason:
+    """The stored reason of this community in its type."""
     kind = reason["kind"]
     words = "ONE_REFERRAL_TIE" if kind == "REFERRAL_TIES" and reason["count"] == 1 else kind
     template = WORDS[words][0 if info.context.language == "zh" else 1]
-    names = "、" if info.context.language == "zh" else ", "
-    text = template.format(names=names.join(reason.get("tags", ())), count=reason.get("count"))
     if kind == "SHARED_TAGS":
-        return SharedTagsReason(text=text, tags=reason["tags"])
+        return SharedTagsReason(words=template, tags=reason["tags"], community_local=community_id)
+    text = template.format(count=reason.get("count"))
     if kind == "CO_MEMBERS":
         ids = [global_id("Community", community) for community in reason["community_ids"]]
-        return CoMembersReason(text=text, community_ids=ids)
+        return CoMembersReason(words=text, community_ids=ids)
     if kind == "ACQUAINTANCES":
-        return AcquaintancesReason(text=text, count=reason.get("count"))
+        return AcquaintancesReason(words=text, count=reason.get("count"))
     if kind == "REFERRAL_TIES":
-        return ReferralTiesReason(text=text, count=reason["count"])
-    return PopularReason(text=text)
+        return ReferralTiesReason(words=text, count=reason["count"])
+    return PopularReason(words=text)
 
 
 async def recommendation_page(
@@ -100,5 +112,5 @@ async def recommendation_page(
 
 
 def edge_of(cursor: str, row: Row, community: Community, info: Info) -> RecommendedCommunityEdge:
-    reasons = [reason_of(reason, info) for reason in row["reasons"]]
+    reasons = [reason_of(reason, community.local, info) for reason in row["reasons"]]
     return RecommendedCommunityEdge(cursor=cursor, node=community, score=row["score"], reasons=reasons)

@@ -7,10 +7,14 @@ import strawberry
 
 from api.context import Info
 from api.refusals import Refusal, refusals
-from api.relay import Node, global_id, local_id
+from api.relay import After, Connection, First, Node, connection, global_id, local_id
+from core.paging import Page
+from core.principal import Role
 from customers.profiles import AlreadySignedUp, may_see_profile, profile, put_customers, sign_up
-from customers.tags import TagFamily
+from customers.tags import TagFamily, list_tags
 from graph.client import Row
+
+NO_TAGS: Page[Row] = Page(rows=[], cursors=[], has_next=False)
 
 strawberry.enum(TagFamily, name="TagFamily", description="What a tag speaks of.")
 
@@ -112,8 +116,22 @@ SignUpResult = Annotated[SignUpSuccess | Refusal, strawberry.union("SignUpResult
 class CustomerQueries:
     @strawberry.field(description="A customer whose profile you may see: your own, or one whom you look after.")
     async def customer(self, info: Info, id: strawberry.ID) -> Customer | None:
+        info.context.signed_in()
         customer_id = local_id("Customer", id, "id")
         return await load_customer(info, customer_id) if await may_see(info, customer_id) else None
+
+    @strawberry.field(
+        description="The tags that inputs take by their keys. What the bank notes of its customers, which is every "
+        "family but INTEREST, is for its staff; for others it is empty."
+    )
+    async def tags(
+        self, info: Info, family: TagFamily = TagFamily.INTEREST, first: First = None, after: After = None
+    ) -> Connection[Tag]:
+        principal = info.context.signed_in()
+        if family != TagFamily.INTEREST and not principal.has(Role.RELATIONSHIP_MANAGER, Role.ADMINISTRATOR):
+            return connection(NO_TAGS, after, lambda row: tag_of(row, info))
+        page = await list_tags(info.context.graph, family, first=first, after=after)
+        return connection(page, after, lambda row: tag_of(row, info))
 
 
 @strawberry.type

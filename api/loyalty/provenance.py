@@ -7,6 +7,7 @@ from typing import Annotated
 
 import strawberry
 
+from api.community.events import Event, load_event
 from api.context import Info
 from api.loyalty.ledger import Posting, posting_of_row
 from api.loyalty.redemption import Redemption, redemption_of
@@ -22,6 +23,7 @@ from api.relay import Node, global_id, local_id
 from core.db import Session, rows_by_id
 from core.facts import Fact as FactRow
 from core.principal import Principal
+from loyalty.charges import EVENT_CHARGE, ChargeStatus, EventCharge
 from loyalty.earning import EARNING_RULE, earnings_by_id
 from loyalty.ledger import LedgerPosting, PostingKind, entries_of, owner_of, posting_of
 from loyalty.lots import LOT, debits_of, fillers_of
@@ -70,19 +72,30 @@ class RedemptionCause:
     redemption: Redemption = strawberry.field(description="The redemption.")
 
 
+@strawberry.type(description="Points spent on a registration for an event, or given back for it.")
+class EventCause:
+    refunded: bool = strawberry.field(description="Whether the points were given back.")
+    event_local: strawberry.Private[str]
+
+    @strawberry.field(description="The event; null once it is out of your sight.")
+    async def event(self, info: Info) -> Event | None:
+        return await load_event(info, self.event_local)
+
+
 @strawberry.type(description="A cause outside the rules, such as a welcome gift.")
 class OtherCause:
     kind: str = strawberry.field(description="What it is.")
 
 
 PostingCause = Annotated[
-    ReferralRewardCause | EarningRuleCause | RedemptionCause | OtherCause, strawberry.union("PostingCause")
+    ReferralRewardCause | EarningRuleCause | RedemptionCause | EventCause | OtherCause,
+    strawberry.union("PostingCause"),
 ]
 
 
-@strawberry.type(description="Points that a debit took from what was earned once.")
+@strawberry.type(description="Points that a debit took from what was earned once, or that a refund gave back to it.")
 class LotDebit:
-    points: int = strawberry.field(description="How many it took.")
+    points: int = strawberry.field(description="How many it took; below zero: how many it gave back.")
     expires_at: datetime = strawberry.field(description="When they would have expired.")
     origin: "PostingProvenance" = strawberry.field(description="Where they came from.")
 
@@ -92,7 +105,7 @@ class PostingProvenance:
     posting: Posting = strawberry.field(description="The posting.")
     cause: PostingCause = strawberry.field(description="What it was made for.")
     lots: list[LotDebit] = strawberry.field(
-        description="For a debit: the lots that it took, each with its own provenance."
+        description="For a debit or a refund: the lots that it took or gave back to, each with its own provenance."
     )
 
 
@@ -107,9 +120,12 @@ def fact_of(row: FactRow) -> Fact:
     )
 
 
+TOUCHING_LOTS = (PostingKind.REDEEM, PostingKind.REFUND)
+
+
 async def provenance(session: Session, posting: LedgerPosting, info: Info) -> PostingProvenance:
     """The chain behind a posting; a debit leads on to the postings that filled its lots."""
-    debits = await debits_of(session, posting.id) if posting.kind == PostingKind.REDEEM else []
+    debits = await debits_of(session, posting.id) if posting.kind in TOUCHING_LOTS else []
     origins = await rows_by_id(session, LedgerPosting, [lot.posting_id for _, lot in debits])
     causes = await causes_of(session, [posting, *origins.values()], info)
     lots = [
@@ -140,6 +156,10 @@ async def causes_of(session: Session, postings: Sequence[LedgerPosting], info: I
         **{
             key: EarningRuleCause(fact_kind=rule.fact_kind, version=rule.version, fact=fact_of(fact))
             for key, (_, rule, fact) in (await earnings_by_id(session, ids[EARNING_RULE])).items()
+        },
+        **{
+            key: EventCause(refunded=row.status == ChargeStatus.REFUNDED, event_local=row.event_id)
+            for key, row in (await rows_by_id(session, EventCharge, ids[EVENT_CHARGE])).items()
         },
         **await referral_causes(session, ids[REFERRAL_REWARD], info),
     }

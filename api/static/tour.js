@@ -1,5 +1,6 @@
 // The tour's answers: a variable of an example may be {"$from": example, "path": …}, which stands for what that
-// example was answered in this tab. The same rule is in api/tour/__init__.py.
+// example was answered in this tab, or {"$now": "+PT1H"}, an instant so far ahead. The same rule is in
+// api/tour/__init__.py.
 
 import { text } from "./texts.js";
 
@@ -26,7 +27,15 @@ export function resolved(value) {
   if (Array.isArray(value)) return value.map(resolved);
   if (value === null || typeof value !== "object") return value;
   if (typeof value.$from === "string") return partOf(value.$from, String(value.path));
+  if (typeof value.$now === "string") return ahead(value.$now);
   return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, resolved(part)]));
+}
+
+/** The instant that lies this many hours or minutes ahead, in ISO 8601. */
+function ahead(duration) {
+  const [, count, unit] = /^\+PT(\d{1,6})([HM])$/.exec(duration) ?? [];
+  if (!unit) throw new SyntaxError(duration);
+  return new Date(Date.now() + Number(count) * (unit === "H" ? 3_600_000 : 60_000)).toISOString();
 }
 
 function partOf(name, path) {

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 from joserfc import jwk, jwt
+from starlette.applications import Starlette
 
 from api.app import create_app
 from api.auth import TokenVerifier
@@ -27,15 +28,15 @@ def answer_as_issuer(request: httpx.Request) -> httpx.Response:
     return httpx.Response(200, json={"keys": [KEY.as_dict(private=False)]})
 
 
-def token(subject: str, *roles: str, scope: str = "") -> str:
-    """A good access token of the test issuer."""
+def token(subject: str, *roles: str, scope: str = "", seconds: int = 600) -> str:
+    """An access token of the test issuer that is good for that long."""
     now = int(utc_now().timestamp())
     claims = {
         "iss": ISSUER,
         "aud": "kinship",
         "sub": subject,
         "iat": now,
-        "exp": now + 600,
+        "exp": now + seconds,
         "roles": list(roles),
         "scope": scope,
     }
@@ -73,6 +74,7 @@ class System:
     edge: Edge
     http: httpx.AsyncClient
     settings: Settings
+    app: Starlette
 
     def caller(self, subject: str | None, *roles: str, scope: str = "", language: str = "en") -> Caller:
         headers = {"Accept-Language": language}
@@ -122,7 +124,7 @@ async def system(stores: Addresses, redis_url: str, tmp_path: Any) -> AsyncGener
         app.state.verifier = TokenVerifier(settings, issuer)
         transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
         async with issuer, httpx.AsyncClient(transport=transport, base_url="http://kinship.test", timeout=60) as http:
-            yield System(app.state.edge, http, settings)
+            yield System(app.state.edge, http, settings, app)
 
 
 Ask = Callable[..., Awaitable[dict[str, Any]]]

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import func, select
 
 from api.relay import global_id
-from community.communities import MemberRole
+from community.access import MemberRole
 from core.clock import iso, utc_now
 from core.ids import derived_id, new_id
 from ops.tables import METADATA
@@ -23,7 +23,7 @@ from tests.api.test_way_through import (
     make_program,
     make_reward,
 )
-from tests.community.places import make_community, make_event
+from tests.community.places import make_community, make_event, soon
 
 pytestmark = pytest.mark.anyio
 
@@ -163,7 +163,7 @@ async def test_a_private_community_is_absent_for_outsiders_in_every_way(system: 
 async def test_only_managers_of_the_community_check_in_and_make_events(system: System, unique: str) -> None:
     manager, customer = await system.customer(f"m-{unique}"), await system.customer(f"c-{unique}")
     community = await make_community(system.edge.graph, owner_id=local_of(f"m-{unique}"))
-    event = await make_event(system.edge.graph, community)
+    event = await make_event(system.edge.graph, community, starts_at=soon())
     outsider = await system.customer(f"x-{unique}")
     await customer.ask(REGISTER, id=global_id("Event", event))
     before = await state(system)

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from api.relay import global_id
-from community.communities import MemberRole
+from community.access import MemberRole
 from core.clock import iso, utc_now
 from core.ids import derived_id
 from tests.api.conftest import Caller, System
-from tests.community.places import make_community, make_event
+from tests.community.places import make_community, make_event, soon
 
 pytestmark = pytest.mark.anyio
 
@@ -202,7 +202,7 @@ async def test_from_click_to_voucher_and_back_to_the_click(system: System, uniqu
     assert claimed["claimReferral"]["__typename"] == "ClaimReferralSuccess", claimed
 
     community = await make_community(system.edge.graph, owner_id=local_of(f"lin-{unique}"), role=MemberRole.MANAGER)
-    event = await make_event(system.edge.graph, community, capacity=1)
+    event = await make_event(system.edge.graph, community, capacity=1, starts_at=soon())
     assert (await wu.ask(JOIN, id=global_id("Community", community)))["joinCommunity"]["community"] == {
         "memberCount": 2,
         "viewerRole": "MEMBER",

@@ -2,10 +2,10 @@
 
 from datetime import datetime, timedelta
 
-from community.communities import MemberRole
+from community.access import MemberRole, is_member
 from core.clock import iso, utc_now
 from core.ids import new_id
-from graph.client import GraphClient
+from graph.client import GraphClient, Row
 
 PUT_CUSTOMERS = "UNWIND $ids AS id MERGE (c:Customer {id: id}) ON CREATE SET c.display_name = 'Test'"
 PUT_COMMUNITY = """
@@ -14,14 +14,18 @@ CREATE (c:Community {id: $id, name_zh: '摄影社', name_en: 'Photo club', purpo
 """
 PUT_MEMBER = """
 MATCH (c:Community {id: $community_id}), (m:Customer {id: $customer_id})
-CREATE (m)-[:MEMBER_OF {key: $community_id + ':' + $customer_id, role: $role, since: $now}]->(c)
-SET c.member_count = c.member_count + 1
+SET c.member_count = c.member_count + $added, c.next_ticket = coalesce(c.next_ticket, 0) + $added
+WITH c, m, CASE WHEN $added = 1 THEN c.next_ticket - 1 ELSE null END AS ticket
+CREATE (m)-[:MEMBER_OF {key: $community_id + ':' + $customer_id, role: $role, since: $now, ticket: ticket,
+  page: $community_id + ':' + toString(ticket / 16),
+  roster: CASE WHEN $role = 'MEMBER' THEN null ELSE $community_id + ':' + $role END}]->(c)
 """
 PUT_EVENT = """
 MATCH (c:Community {id: $community_id})
 CREATE (c)-[:HOSTS]->(e:Event {id: $id, community_id: $community_id, title_zh: '外拍', title_en: 'Photo walk',
   starts_at: $starts_at, ends_at: $ends_at, time_zone: 'Asia/Shanghai', capacity: $capacity, status: $status,
-  registered: 0})
+  registered: 0, order: $community_id + ':' + $starts_at + ':' + $id,
+  feed_order: CASE WHEN $status <> 'DRAFT' THEN $community_id + ':' + $starts_at + ':' + $id END})
 """
 
 
@@ -50,7 +54,13 @@ async def make_community(
 
 
 async def add_member(graph: GraphClient, community_id: str, customer_id: str, role: MemberRole) -> None:
-    await graph.write(PUT_MEMBER, community_id=community_id, customer_id=customer_id, role=role, now=iso(utc_now()))
+    names: Row = {"community_id": community_id, "customer_id": customer_id, "role": role, "now": iso(utc_now())}
+    await graph.write(PUT_MEMBER, added=int(is_member(role)), **names)
+
+
+def soon() -> datetime:
+    """A start so near that the entrance is open."""
+    return utc_now() + timedelta(hours=1)
 
 
 async def make_event(

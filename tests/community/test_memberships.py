@@ -1,19 +1,16 @@
 """Joining and leaving: one membership per customer, and the count is what it counts."""
 
 import asyncio
+from typing import LiteralString
 
 import pytest
 
-from community.communities import MemberRole, read_communities
-from community.memberships import (
-    Banned,
-    CommunityArchived,
-    JoinByInvitation,
-    LastOwner,
-    join_community,
-    leave_community,
-    members_of,
-)
+from community.access import MEMBERS, MemberRole
+from community.communities import read_communities
+from community.eligibility import NotEligible
+from community.memberships import Banned, JoinByInvitation, join_community, leave_community
+from community.rosters import members_of
+from community.standing import CommunityArchived, LastOwner
 from core.clock import utc_now
 from core.errors import NotFound, Refusal
 from core.ids import new_id
@@ -26,12 +23,12 @@ pytestmark = pytest.mark.anyio
 
 COUNT = """
 MATCH (c:Community {id: $id})
-RETURN c.member_count AS counter, COUNT { (c)<-[:MEMBER_OF]-() } AS members
+RETURN c.member_count AS counter, COUNT { (c)<-[m:MEMBER_OF]-() WHERE m.role IN $members } AS members
 """
 
 
 async def count(graph: GraphClient, community_id: str) -> tuple[int, int]:
-    row = (await graph.read(COUNT, id=community_id))[0]
+    row = (await graph.read(COUNT, id=community_id, members=MEMBERS))[0]
     return row["counter"], row["members"]
 
 
@@ -73,7 +70,13 @@ async def test_refusals_change_nothing(graph: GraphClient) -> None:
     open_one = await make_community(graph)
     await add_member(graph, open_one, banned, MemberRole.BANNED)
     await refused(graph, open_one, banned, Banned)
-    await refused(graph, await make_community(graph, join_policy="REQUEST"), outsider, JoinByInvitation)
+    await refused(graph, open_one, new_id(), NotFound)
+    conditions: list[LiteralString] = ["c.minimum_tier = 'VIP'", "c.required_tags = ['a', 'b']"]
+    for condition in conditions:
+        conditional = await make_community(graph)
+        query: LiteralString = "MATCH (c:Community {id: $id}) SET " + condition
+        await graph.write(query, id=conditional)
+        await refused(graph, conditional, outsider, NotEligible)
     await refused(graph, await make_community(graph, join_policy="INVITE"), outsider, JoinByInvitation)
     archived = await make_community(graph)
     await graph.write("MATCH (c:Community {id: $id}) SET c.archived_at = 'then'", id=archived)
@@ -110,22 +113,60 @@ async def test_a_private_community_exists_for_its_members_only(graph: GraphClien
         assert await read_communities(graph, [community], viewer_id=viewer) == {}
 
 
-async def test_members_page_without_loss_or_repetition(graph: GraphClient) -> None:
-    community = await make_community(graph)
-    customers = await make_customers(graph, 7)
-    now = utc_now()
-    for customer in customers:
-        await join_community(graph, community_id=community, customer_id=customer, now=now)
+async def members_by(graph: GraphClient, community_id: str, viewer_id: str | None, first: int) -> list[str]:
+    """The ids of all members, page by page."""
+    row = (await read_communities(graph, [community_id], viewer_id=viewer_id))[community_id]
     seen: list[str] = []
     cursor, more = None, True
     while more:
-        page = (await members_of(graph, [community], first=3, after=cursor))[community]
+        page = (await members_of(graph, [row], first=first, after=cursor))[community_id]
         seen += [row["id"] for row in page.rows]
-        cursor, more = page.cursors[-1], page.has_next
-    assert seen == sorted(customers)
-    for bad in ("", "!!!", "W10", "WzFd"):
+        cursor, more = (page.cursors or [None])[-1], page.has_next
+    return seen
+
+
+async def test_members_page_in_the_order_in_which_they_joined(graph: GraphClient) -> None:
+    """Given 60 members of whom most of the first have left; then pages of any size show the others, each once."""
+    community = await make_community(graph)
+    customers = await make_customers(graph, 60)
+    now = utc_now()
+    for customer in customers:
+        await join_community(graph, community_id=community, customer_id=customer, now=now)
+    left = set(customers[3:50])
+    for customer in left:
+        await leave_community(graph, community_id=community, customer_id=customer, now=now)
+    expected = [customer for customer in customers if customer not in left]
+    for size in (1, 3, 20, 100):
+        assert await members_by(graph, community, None, size) == expected
+    await join_community(graph, community_id=community, customer_id=customers[3], now=now)
+    assert await members_by(graph, community, None, 5) == [*expected, customers[3]]
+
+
+async def test_members_of_some_roles(graph: GraphClient) -> None:
+    community, other = await make_community(graph), await make_community(graph)
+    people = await make_customers(graph, 6)
+    roles = [MemberRole.OWNER, *[MemberRole.MEMBER] * 2, MemberRole.EXPERT, MemberRole.MODERATOR, MemberRole.BANNED]
+    for customer, role in zip(people, roles, strict=True):
+        await add_member(graph, community, customer, role)
+    await add_member(graph, other, people[5], MemberRole.OWNER)
+    rows = list((await read_communities(graph, [community, other], viewer_id=None)).values())
+
+    async def of(*asked: MemberRole) -> list[list[str]]:
+        pages = await members_of(graph, rows, first=10, after=None, roles=asked)
+        return [[row["id"] for row in pages[key].rows] for key in (community, other)]
+
+    assert await of(MemberRole.OWNER, MemberRole.EXPERT) == [[people[0], people[3]], [people[5]]]
+    assert await of(MemberRole.MEMBER, MemberRole.MODERATOR) == [[people[1], people[2], people[4]], []]
+    assert await of(MemberRole.BANNED) == [[], []]
+    assert await of() == [people[:5], [people[5]]]
+
+
+async def test_pages_that_are_none_are_refused(graph: GraphClient) -> None:
+    community = await make_community(graph)
+    rows = list((await read_communities(graph, [community], viewer_id=None)).values())
+    for bad in ("", "!!!", "W10", "WyJhIl0"):
         with pytest.raises(PageInvalid):
-            await members_of(graph, [community], first=3, after=bad)
+            await members_of(graph, rows, first=3, after=bad)
     for size in (0, -1, 101):
         with pytest.raises(PageInvalid):
-            await members_of(graph, [community], first=size, after=None)
+            await members_of(graph, rows, first=size, after=None)

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 import community.recommendations as recommendations
-from community.communities import MemberRole
+from community.access import MemberRole
 from community.memberships import join_community
 from community.recommendation_scores import ScoringPolicy
 from community.recommendations import RunReport, recommended_communities, recompute

@@ -3,20 +3,22 @@
 import asyncio
 from collections import Counter
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from community.communities import MemberRole
+from community.access import MemberRole
+from community.cancellations import cancel_registration
 from community.registrations import (
     AlreadyAttended,
     EventFull,
     EventNotOpen,
-    cancel_registration,
     register_for_event,
     registrations_for,
     registrations_of,
 )
-from core.clock import utc_now
+from community.seats import RegistrationStatus
+from core.clock import iso, utc_now
 from core.errors import NotFound, Refusal
 from core.ids import new_id
 from graph.client import GraphClient
@@ -37,7 +39,7 @@ async def counts(graph: GraphClient, event_id: str) -> dict[str, int]:
 
 async def outcome(graph: GraphClient, event_id: str, customer_id: str) -> str:
     try:
-        await register_for_event(graph, event_id=event_id, customer_id=customer_id, now=utc_now())
+        await register_for_event(graph, event_id=event_id, customer_id=customer_id, now=utc_now(), waitlist=False)
     except Refusal as refusal:
         return refusal.code
     return "REGISTERED"
@@ -70,7 +72,7 @@ async def test_cancelling_frees_the_place_once(graph: GraphClient) -> None:
     first, second = await make_customers(graph, 2)
     await register_for_event(graph, event_id=event, customer_id=first, now=utc_now())
     with pytest.raises(EventFull):
-        await register_for_event(graph, event_id=event, customer_id=second, now=utc_now())
+        await register_for_event(graph, event_id=event, customer_id=second, now=utc_now(), waitlist=False)
     await asyncio.gather(
         *(cancel_registration(graph, event_id=event, customer_id=first, now=utc_now()) for _ in range(5))
     )
@@ -85,7 +87,7 @@ async def register_for_event_refused(
 ) -> None:
     before = await counts(graph, event_id)
     with pytest.raises(refusal):
-        await register_for_event(graph, event_id=event_id, customer_id=customer_id, now=utc_now())
+        await register_for_event(graph, event_id=event_id, customer_id=customer_id, now=utc_now(), waitlist=False)
     assert await counts(graph, event_id) == before
 
 
@@ -147,3 +149,38 @@ async def test_registrations_page_from_the_latest(graph: GraphClient) -> None:
         seen += [row["event_id"] for row in page.rows]
         cursor, more = page.cursors[-1], page.has_next
     assert seen == list(reversed(events))
+
+
+async def test_registrations_are_chosen_by_status_and_by_what_has_not_ended(graph: GraphClient) -> None:
+    """Given events that ended, run and lie ahead, each kept and cancelled; then pages hold what was asked for."""
+    community = await make_community(graph)
+    (customer,) = await make_customers(graph, 1)
+    now = utc_now()
+    begins = [timedelta(hours=hours) for hours in (-3, -1, 1, 24)]
+    kept: list[str] = []
+    dropped: list[str] = []
+    for index, offset in enumerate(begins):
+        for group in (kept, dropped):
+            event = await make_event(graph, community)
+            at = now + timedelta(seconds=index)
+            await register_for_event(graph, event_id=event, customer_id=customer, now=at)
+            if group is dropped:
+                await cancel_registration(graph, event_id=event, customer_id=customer, now=at)
+            times = {"starts_at": iso(now + offset), "ends_at": iso(now + offset + timedelta(hours=2))}
+            await graph.write("MATCH (e:Event {id: $id}) SET e += $times", id=event, times=times)
+            group.append(event)
+
+    async def asked(**chosen: Any) -> list[str]:
+        seen: list[str] = []
+        cursor, more = None, True
+        while more:
+            page = await registrations_of(graph, customer, first=2, after=cursor, **chosen)
+            seen += [row["event_id"] for row in page.rows]
+            cursor, more = page.cursors[-1] if page.cursors else None, page.has_next
+        return seen
+
+    held = [RegistrationStatus.REGISTERED, RegistrationStatus.WAITING]
+    assert await asked(statuses=held) == list(reversed(kept))
+    assert await asked(statuses=held, ends_from=now) == list(reversed(kept[1:]))
+    assert set(await asked(ends_from=now)) == {*kept[1:], *dropped[1:]}
+    assert await asked(statuses=[]) == []

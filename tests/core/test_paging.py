@@ -4,9 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.paging import PageInvalid, cut, decode_cursor, encode_cursor, page_size
+from core.paging import Page, PageInvalid, cut, decode_cursor, encode_cursor, page_size
 
-keys = st.tuples(st.text(st.characters(exclude_categories=["Cs"]), max_size=20), st.integers(-(2**53), 2**53))
+keys = st.tuples(
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20),
+    st.integers(-(2**53), 2**53),
+)
 
 
 @given(key=keys)
@@ -23,6 +26,12 @@ def test_any_other_text_is_refused(text: str) -> None:
     else:
         assert decoded is not None
         assert type(decoded[0]) is str
+
+
+def test_what_no_store_takes_is_in_no_cursor() -> None:
+    for key in (["a\0", 1], ["a", 2**63], ["a", 2**64 - 1]):
+        with pytest.raises(PageInvalid):
+            decode_cursor(encode_cursor(key), str, int)
 
 
 def test_a_cursor_of_another_list_is_refused() -> None:
@@ -44,3 +53,7 @@ def test_a_page_keeps_its_size_and_tells_whether_more_follow(rows: list[int], si
     assert page.rows == rows[:size]
     assert page.has_next == (len(rows) > size)
     assert len(page.cursors) == len(page.rows)
+
+
+def test_an_empty_page_is_made_by_its_subscripted_name() -> None:
+    assert Page[int]([], [], has_next=False) == Page([], [], has_next=False)

@@ -8,7 +8,7 @@ import pytest
 from scipy.sparse import csr_array
 
 import graph.export as export
-from community.communities import MemberRole
+from community.access import MemberRole
 from core.ids import new_id
 from graph.client import GraphClient
 from tests.community.places import add_member, make_community, make_customers

@@ -40,6 +40,24 @@ async def test_five_instances_at_once_apply_a_new_one_once(stores: Addresses, gr
     assert made[0]["made"] == 1
 
 
+async def test_a_statement_for_one_engine_runs_on_that_one(graph: GraphClient) -> None:
+    """Given a migration with a statement for each engine, when it is applied, then the other engine's is left out."""
+    known, mark = read_migrations(), new_id()
+    create = "CREATE (:MigrationTest {{{name}: '{mark}'}})"
+    statements = tuple(
+        f"{engine} {create.format(name=name, mark=mark)}" for engine, name in (("NEO4J", "mark"), ("EMBEDDED", "made"))
+    )
+    extra = Migration(len(known) + 1, mark, statements, "checksum")  # pyright: ignore[reportArgumentType]
+    try:
+        await upgrade_graph(graph, [*known, extra])
+        rows = await graph.read("MATCH (n:MigrationTest) RETURN n.mark AS mark, n.made AS made")
+    finally:
+        await graph.write("MATCH (m:Migration {number: $number}) DELETE m", number=extra.number)
+        await graph.write("MATCH (n:MigrationTest) DELETE n")
+    expected = {"mark": None, "made": mark} if await graph.is_embedded() else {"mark": mark, "made": None}
+    assert rows == [expected]
+
+
 async def test_an_applied_file_that_was_edited_stops_the_start(graph: GraphClient) -> None:
     first, *rest = read_migrations()
     edited = Migration(first.number, first.name, first.statements, "another checksum")

@@ -19,8 +19,13 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_the_tables_are_those_of_the_models(database: Database) -> None:
+    # The full-text index of the search is described by no model; SQLite shows it as several tables.
+    def is_ours(name: str | None, *_: object) -> bool:
+        return not str(name).startswith(("search_term", "ix_search_document_terms"))
+
     def compare(connection: Connection) -> list[object]:
-        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        options = {"compare_type": True, "compare_server_default": True, "include_name": is_ours}
+        context = MigrationContext.configure(connection, opts=options)
         return list(compare_metadata(context, METADATA))
 
     async with database.engine.connect() as connection:

@@ -1,5 +1,8 @@
 """The tour: every document runs as it stands, in its order, as its persona; and what is shown of it is what runs."""
 
+import json
+import shutil
+import subprocess
 from collections.abc import AsyncGenerator, Generator
 from io import StringIO
 from pathlib import Path
@@ -14,8 +17,8 @@ from api.auth import TokenVerifier
 from api.context import Edge
 from api.issuer.personas import PERSONA_BY_KEY, SERVICE_CLIENT_ID
 from api.tour import AS, FOLDER, part_of, resolved, tour_documents
-from core.clock import utc_now
-from core.processes import stop
+from core.clock import parse_instant, utc_now
+from core.processes import REPOSITORY, stop
 from core.settings import Settings
 from ops.demonstration.load import load_demonstration
 from ops.tour import Visitor, walk
@@ -97,17 +100,17 @@ async def test_the_whole_tour_runs_in_its_order(bank: Bank) -> None:
     check_communities(answers)
     check_bank_system(answers)
     check_points(answers)
+    check_event(answers)
     await check_second_walk(bank, answers)
 
 
 async def check_second_walk(bank: Bank, answers: dict[str, Any]) -> None:
-    """Walked again, it says what has been done already instead of doing it twice: no point comes or goes."""
-    after = part_of(answers, "16-redeem-a-reward.redeemReward.points")
+    """Walked again, it says what has been done already instead of doing it twice: no point of hers comes or goes."""
+    after = part_of(answers, "17-redeem-a-reward.redeemReward.points")
     again = await walk(bank.visitor, work=bank.work, show=bank.show)
-    done = {"ALREADY_SIGNED_UP", "ALREADY_ATTENDED", "ALREADY_CHECKED_IN"}
-    assert {part["code"] for part in refused(again).values()} == done
-    assert part_of(again, "16-redeem-a-reward.redeemReward.points") == after
-    for name in ("08-claim-a-referral.claimReferral.referral.id", "16-redeem-a-reward.redeemReward.redemption"):
+    assert {part["code"] for part in refused(again).values()} == {"ALREADY_SIGNED_UP"}
+    assert part_of(again, "17-redeem-a-reward.redeemReward.points") == after
+    for name in ("08-claim-a-referral.claimReferral.referral.id", "17-redeem-a-reward.redeemReward.redemption"):
         assert part_of(again, name) == part_of(answers, name)
 
 
@@ -126,12 +129,13 @@ def check_communities(answers: dict[str, Any]) -> None:
     assert all(edge["reasons"] for edge in recommended["best"]["edges"])
     assert len(recommended["best"]["edges"]) == 3
     assert {edge["node"]["tags"][0]["key"] for edge in recommended["aboutTag"]["edges"]} == {"hiking"}
+    assert all(edge["reasons"][0]["text"] for edge in recommended["best"]["edges"])
     assert part_of(answers, "03-join-a-community.joinCommunity.community.viewerRole") == "MEMBER"
     assert part_of(answers, "04-register-for-an-event.registerForEvent.registration.status") == "REGISTERED"
     found = answers["05-what-there-is"]
     assert all(len(found[name]["edges"]) for name in ("communities", "referralPrograms", "rewards"))
     assert part_of(answers, "12-my-community.viewer.communities.edges.0.node.viewerRole") == "OWNER"
-    assert part_of(answers, "14-check-in.checkIn.registration.status") == "ATTENDED"
+    assert part_of(answers, "15-check-in.checkIn.registration.status") == "ATTENDED"
 
 
 def check_bank_system(answers: dict[str, Any]) -> None:
@@ -144,7 +148,7 @@ def check_bank_system(answers: dict[str, Any]) -> None:
 def check_points(answers: dict[str, Any]) -> None:
     """The newcomer's verification and first event have brought 200 and 100 points, and each says why."""
     before = part_of(answers, "01-viewer.viewer.points.available")
-    after = answers["15-points"]["viewer"]
+    after = answers["16-points"]["viewer"]
     referral = after["referrals"]["edges"][0]["node"]
     assert (referral["status"], referral["referee"]["displayName"]) == ("QUALIFIED", "吴昕")
     assert {(reward["step"], reward["points"], reward["status"]) for reward in referral["rewards"]} == {
@@ -153,17 +157,36 @@ def check_points(answers: dict[str, Any]) -> None:
     }
     assert after["points"] == {"available": before + 300, "pending": 0, "pendingUntil": None}
 
-    redeemed = answers["16-redeem-a-reward"]["redeemReward"]
+    redeemed = answers["17-redeem-a-reward"]["redeemReward"]
     assert len(redeemed["redemption"]["voucherCode"]) == 12
     assert redeemed["points"]["available"] == before + 300 - redeemed["redemption"]["points"]
 
-    why = answers["17-where-points-come-from"]
+    why = answers["18-where-points-come-from"]
     assert why["earned"]["cause"]["referral"]["referee"]["displayName"] == "吴昕"
     assert why["earned"]["cause"]["fact"]["kind"] == "EVENT_ATTENDED"
     assert why["spent"]["cause"]["redemption"]["reward"]["name"]
     assert sum(lot["points"] for lot in why["spent"]["lots"]) == redeemed["redemption"]["points"]
-    books = answers["18-trial-balance"]["trialBalance"]
+    books = answers["19-trial-balance"]["trialBalance"]
     assert (books["holds"], books["total"], books["unbalancedPostings"], books["driftedAccounts"]) == (True, 0, [], [])
+
+
+def check_event(answers: dict[str, Any]) -> None:
+    """The place goes to the first, then to the second, who waited; and what was made is told, found and counted."""
+    event = answers["20-make-an-event"]["createEvent"]["event"]
+    assert (event["status"], event["calendarUrl"]) == ("PUBLISHED", f"http://kinship.test/events/{event['id']}.ics")
+    assert part_of(answers, "21-take-the-last-place.registerForEvent.registration.status") == "REGISTERED"
+    waiting = part_of(answers, "22-wait-in-line.registerForEvent.registration")
+    assert waiting == {"status": "WAITING", "position": 1}
+    assert part_of(answers, "23-give-the-place-back.cancelRegistration.registration.status") == "CANCELLED"
+    taken = part_of(answers, "24-take-the-offer.confirmRegistration.registration")
+    assert taken["status"] == "REGISTERED" and taken["checkInCode"]["code"]
+    new = answers["26-what-is-new"]["viewer"]
+    assert [edge["node"]["__typename"] for edge in new["feed"]["edges"]][:2] == ["Post", "Event"]
+    found = answers["27-search"]
+    assert event["id"] in [edge["node"]["id"] for edge in found["byWords"]["edges"]]
+    assert "Night photos on the Bund" in [edge["node"]["title"] for edge in found["nearby"]["edges"]]
+    figures = answers["28-event-in-figures"]["eventStatistics"]
+    assert (figures["seats"], figures["funnel"]["registered"], figures["funnel"]["cancelled"]) == (1, 1, 1)
 
 
 def test_every_document_says_for_whom_it_is_and_what_it_shows() -> None:
@@ -185,13 +208,47 @@ def test_every_document_says_for_whom_it_is_and_what_it_shows() -> None:
 def test_variables_point_at_earlier_answers() -> None:
     """Given variables with pointers inside lists and objects; when resolved; then each is what the answer has there."""
     answers = {"01-a": {"list": [{"id": "x"}, {"id": "y"}]}}
+    now = parse_instant("2026-11-24T23:30:00Z")
     pointer = {"$from": "01-a", "path": "list.1.id"}
 
-    assert resolved({"a": pointer, "b": [{"c": pointer}, 1], "d": None}, answers) == {
+    assert resolved({"a": pointer, "b": [{"c": pointer}, 1], "d": None}, answers, now=now) == {
         "a": "y",
         "b": [{"c": "y"}, 1],
         "d": None,
     }
     for wrong in ({"$from": "02-b", "path": "x"}, {**pointer, "path": "list.2.id"}, {**pointer, "path": "list.1.id.z"}):
         with pytest.raises(LookupError):
-            resolved(wrong, answers)
+            resolved(wrong, answers, now=now)
+    assert resolved([{"$now": "+PT1H"}, {"$now": "+PT45M"}], answers, now=now) == [
+        "2026-11-25T00:30:00.000000Z",
+        "2026-11-25T00:15:00.000000Z",
+    ]
+    for wrong in AMISS:
+        with pytest.raises(ValueError, match="ahead"):
+            resolved({"$now": wrong}, answers, now=now)
+
+
+AMISS = ("1H", "PT1H", "+P1D", "+PT1H30M", "+PTH", "+PT1H ")
+SCRIPT = """
+import { resolved } from "./tour.js";
+const before = Date.now();
+const found = resolved({ a: [{ $now: "+PT1H" }], b: { c: { $now: "+PT45M" } }, d: null, e: "+PT1H" });
+const late = Date.now() - before;
+const amiss = AMISS.filter((text) => { try { resolved({ $now: text }); return true; } catch { return false; } });
+const off = [found.a[0], found.b.c].map((text) => new Date(text) - before);
+console.log(JSON.stringify({ off, late, amiss, rest: [found.d, found.e] }));
+"""
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="nothing here runs the explorer's scripts")
+def test_the_explorer_resolves_instants_alike(tmp_path: Path) -> None:
+    """Given the explorer's script; when it resolves durations; then each is an instant so far ahead, or refused."""
+    (tmp_path / "tour.js").write_text((REPOSITORY / "api" / "static" / "tour.js").read_text())
+    (tmp_path / "texts.js").write_text("export const text = (key) => key;")
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+    (tmp_path / "main.js").write_text(f"const AMISS = {json.dumps(AMISS)};{SCRIPT}")
+    run = subprocess.run(["node", "main.js"], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60)
+    found = json.loads(run.stdout)
+    assert (found["amiss"], found["rest"]) == ([], [None, "+PT1H"])
+    for off, minutes in zip(found["off"], (60, 45), strict=True):
+        assert 0 <= off - minutes * 60_000 <= found["late"]

@@ -1,0 +1,32 @@
+"""How many streams one principal may hold open at once, counted in each process by itself."""
+
+from collections import Counter
+from collections.abc import Generator
+from contextlib import contextmanager
+
+MOST_STREAMS = 10
+
+
+class TooManyStreams(Exception):
+    """The principal has as many open as they may."""
+
+
+class Seats:
+    """Counts open streams by subject; a restarted process begins at none, as its connections do."""
+
+    def __init__(self, limit: int = MOST_STREAMS) -> None:
+        self.limit = limit
+        self._taken: Counter[str] = Counter()
+
+    @contextmanager
+    def take(self, subject: str) -> Generator[None, None, None]:
+        """Hold one inside the block; raises TooManyStreams."""
+        if self._taken[subject] >= self.limit:
+            raise TooManyStreams
+        self._taken[subject] += 1
+        try:
+            yield
+        finally:
+            self._taken[subject] -= 1
+            if not self._taken[subject]:
+                del self._taken[subject]

@@ -1,0 +1,94 @@
+"""Server-sent events: POST /graphql with `Accept: text/event-stream` (GraphQL over SSE, distinct connections mode)."""
+
+import asyncio
+from contextlib import aclosing
+
+import orjson
+import strawberry
+import structlog
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from api.context import Context
+from api.live.seats import Seats, TooManyStreams
+from api.live.streams import answers
+from api.server import PLAIN_JSON, Operation, RequestInvalid, refuse
+from core.clock import utc_now
+
+log = structlog.get_logger(__name__)
+
+EVENT_STREAM = "text/event-stream"
+# A comment this often keeps proxies from closing a quiet stream.
+BREATH_SECONDS = 15.0
+HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    # nginx would hold events back until its buffer is full.
+    (b"x-accel-buffering", b"no"),
+]
+
+
+def wants_stream(request: Request) -> bool:
+    """Whether the client asks for events."""
+    return EVENT_STREAM in request.headers.get("accept", "")
+
+
+class EventStream(Response):
+    """Sends each answer as `next` and then `complete`; ends with its operation, its client or its token."""
+
+    def __init__(self, schema: strawberry.Schema, operation: Operation, context: Context, seats: Seats) -> None:
+        super().__init__()
+        self.schema = schema
+        self.operation = operation
+        self.context = context
+        self.seats = seats
+        self._writing = asyncio.Lock()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        subject = self.context.signed_in().subject
+        try:
+            with self.seats.take(subject):
+                await self.stream(receive, send)
+        except TooManyStreams:
+            full = RequestInvalid(f"At most {self.seats.limit} streams at once.", 429)
+            await refuse(full, PLAIN_JSON)(scope, receive, send)
+
+    async def stream(self, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
+        # Something at once, so that whoever is between us lets the client know that the stream is open.
+        await self.write(send, b":\n\n")
+        left = max(0.0, self.context.signed_in().expires_at - utc_now().timestamp())
+        parts = [self.pump(send), self.breathe(send), gone(receive)]
+        tasks = [asyncio.create_task(part) for part in parts]
+        try:
+            await asyncio.wait(tasks, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            stays = not tasks[2].done()
+        finally:
+            for task in tasks:
+                task.cancel()
+            ends = await asyncio.gather(*tasks, return_exceptions=True)
+        if isinstance(ends[0], Exception):
+            log.error("stream_failed", exc_info=ends[0])
+        if stays:
+            await self.write(send, b"event: complete\ndata:\n\n", more=False)
+
+    async def pump(self, send: Send) -> None:
+        async with aclosing(answers(self.schema, self.operation, self.context)) as results:
+            async for answer, _ in results:
+                await self.write(send, b"event: next\ndata: " + orjson.dumps(answer) + b"\n\n")
+
+    async def breathe(self, send: Send) -> None:
+        while True:
+            await asyncio.sleep(BREATH_SECONDS)
+            await self.write(send, b":\n\n")
+
+    async def write(self, send: Send, text: bytes, *, more: bool = True) -> None:
+        async with self._writing:
+            await send({"type": "http.response.body", "body": text, "more_body": more})
+
+
+async def gone(receive: Receive) -> None:
+    """Return once the client has closed the connection."""
+    while (await receive())["type"] != "http.disconnect":
+        pass

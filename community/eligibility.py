@@ -1,0 +1,42 @@
+"""Who is eligible for a community or an event: a least tier, and tags that must all be held and not expired."""
+
+from collections.abc import Collection
+from enum import StrEnum
+
+from core.errors import Refusal
+
+
+class Tier(StrEnum):
+    """How closely the bank looks after a customer; in the order of the list, MASS for whoever has none."""
+
+    MASS = "MASS"
+    POTENTIAL = "POTENTIAL"
+    VIP = "VIP"
+
+
+TIERS = list(Tier)
+
+
+class NotEligible(Refusal):
+    code = "NOT_ELIGIBLE"
+    en = "This is for a certain circle of customers only."
+    zh = "您暂不符合参与条件。"
+
+
+def is_eligible(
+    tier: str | None, tags: Collection[str], minimum_tier: str | None, required_tags: Collection[str] | None
+) -> bool:
+    """Whether a customer of this tier with these tags (those that hold now) meets the conditions."""
+    high_enough = TIERS.index(Tier(tier or Tier.MASS)) >= TIERS.index(Tier(minimum_tier or Tier.MASS))
+    return high_enough and set(required_tags or ()) <= set(tags)
+
+
+# The same for queries: `x` is the community or event, `me` the customer or null, $now the instant (ISO 8601, UTC).
+# A test holds it against the function. Where the two are read in one row, take HELD_TAGS and call the function.
+HELD_TAGS = "[(me)-[g:TAGGED]->(t:Tag) WHERE g.until IS NULL OR g.until > $now | t.key]"
+ELIGIBLE = (
+    """(coalesce(x.minimum_tier, 'MASS') = 'MASS' OR me.tier = 'VIP' OR me.tier = x.minimum_tier)
+  AND all(key IN coalesce(x.required_tags, []) WHERE key IN """
+    + HELD_TAGS
+    + ")"
+)

@@ -1,0 +1,141 @@
+"""Who belongs to communities: members page by page, and those of a role, at a cost that does not grow with them."""
+
+from collections.abc import Mapping, Sequence
+
+from community.access import MemberRole, may_list_guests, may_read
+from community.standing import TICKETS_A_PAGE, page_of, roster_of
+from core.paging import Page, PageInvalid, cut, cut_each, decode_cursor, page_size
+from graph.client import GraphClient, Row
+
+# More than the rosters of a hundred communities hold; of one community, no more is read than its page.
+EVERYBODY = 1_000_000
+
+
+async def members_of(
+    graph: GraphClient,
+    communities: Sequence[Row],
+    *,
+    first: int | None,
+    after: str | None,
+    roles: Sequence[MemberRole] | None = None,
+) -> dict[str, Page[Row]]:
+    """Members of each community in the order in which they joined; none of one whose inside the viewer may not read.
+
+    The communities are rows as they were read for the viewer.
+    """
+    size = page_size(first)
+    position = decode_cursor(after, int)
+    start = int(position[0]) + 1 if position else 0
+    if start < 0:
+        raise PageInvalid(path=("after",), detail="not a cursor of this list")
+    readable = {row["id"]: row for row in communities if may_read(row["visibility"], row["viewer_role"])}
+    if roles and MemberRole.MEMBER not in roles:
+        found = await read_officers(graph, list(readable), roles, start=start)
+    else:
+        tickets = {key: row["next_ticket"] for key, row in readable.items()}
+        found = await read_members(graph, tickets, roles, start=start, least=size + 1)
+    return {row["id"]: cut(found.get(row["id"], []), size, lambda row: (row["ticket"],)) for row in communities}
+
+
+# The pattern has no labels and the pages are a parameter: so the embedded engine takes the index too.
+MEMBERS_ON_PAGES = """
+MATCH (x)-[m:MEMBER_OF]->(c)
+WHERE m.page IN $pages
+RETURN c.id AS community_id, x.id AS id, x.display_name AS display_name, m.role AS role, m.since AS since,
+       m.ticket AS ticket
+ORDER BY ticket
+"""
+
+
+async def read_members(
+    graph: GraphClient,
+    tickets: Mapping[str, int],
+    roles: Sequence[MemberRole] | None,
+    *,
+    start: int,
+    least: int,
+) -> dict[str, list[Row]]:
+    """The members from the ticket `start` on, at least so many of each community that has them; by ticket.
+
+    Only as many pages of tickets are read as are needed: where members have left, they hold less, and the next
+    reading takes twice as many.
+    """
+    found: dict[str, list[Row]] = {key: [] for key in tickets}
+    number, width = start // TICKETS_A_PAGE, least // TICKETS_A_PAGE + 2
+    while short := [key for key, end in tickets.items() if number * TICKETS_A_PAGE < end and len(found[key]) < least]:
+        first_tickets = range(number * TICKETS_A_PAGE, (number + width) * TICKETS_A_PAGE, TICKETS_A_PAGE)
+        pages = [page_of(key, ticket) for key in short for ticket in first_tickets if ticket < tickets[key]]
+        for row in await graph.read(MEMBERS_ON_PAGES, pages=pages):
+            if row["ticket"] >= start and (not roles or row["role"] in roles):
+                found[row["community_id"]].append(row)
+        number, width = number + width, width * 2
+    return found
+
+
+OFFICERS = """
+MATCH (x)-[m:MEMBER_OF]->(c)
+WHERE m.roster IN $rosters AND m.ticket >= $start
+RETURN c.id AS community_id, x.id AS id, x.display_name AS display_name, m.role AS role, m.since AS since,
+       m.ticket AS ticket
+ORDER BY ticket
+"""
+
+
+async def read_officers(
+    graph: GraphClient, community_ids: Sequence[str], roles: Sequence[MemberRole], *, start: int
+) -> dict[str, list[Row]]:
+    """Those with an office, from the ticket `start` on, by ticket; of these there is a limited number."""
+    found: dict[str, list[Row]] = {key: [] for key in community_ids}
+    rosters = [roster_of(key, role) for key in community_ids for role in roles]
+    for row in await graph.read(OFFICERS, rosters=rosters, start=start) if rosters else ():
+        if row["ticket"] is not None:
+            found[row["community_id"]].append(row)
+    return found
+
+
+GUESTS_OF = """
+MATCH (x)-[m:MEMBER_OF]->(c)
+WHERE m.roster IN $rosters AND (m.since > $since OR (m.since = $since AND x.id > $id))
+RETURN c.id AS community_id, x.id AS id, x.display_name AS display_name, m.role AS role, m.since AS since,
+       m.message AS message, m.reason AS reason, m.banned_by AS banned_by, m.banned_until AS banned_until,
+       m.invited_by AS invited_by
+ORDER BY since, id
+LIMIT $limit
+"""
+
+
+async def guests_of(
+    graph: GraphClient, communities: Sequence[Row], role: MemberRole, *, first: int | None, after: str | None
+) -> dict[str, Page[Row]]:
+    """Those who ask to join, are invited or banned, the longest first; empty for whoever may not list them.
+
+    The communities are rows as they were read for the viewer. The cost grows with those of the role, not with the
+    members.
+    """
+    size = page_size(first)
+    since, last_id = decode_cursor(after, str, str) or ("", "")
+    managed = [row["id"] for row in communities if may_list_guests(row["viewer_role"], role)]
+    limit = size + 1 if len(managed) == 1 else EVERYBODY
+    rosters = [roster_of(key, role) for key in managed]
+    names: Row = {"rosters": rosters, "since": since, "id": last_id, "limit": limit}
+    rows = await graph.read(GUESTS_OF, **names) if rosters else []
+    ids = [row["id"] for row in communities]
+    return cut_each(ids, rows, "community_id", size, lambda row: (row["since"], row["id"]))
+
+
+INVITATIONS_OF = """
+MATCH (x:Customer {id: $customer_id})-[m:MEMBER_OF {role: 'INVITED'}]->(c:Community)
+WHERE c.archived_at IS NULL AND c.id > $after
+RETURN c.id AS community_id, m.since AS since, m.invited_by AS invited_by
+ORDER BY community_id
+LIMIT $limit
+"""
+
+
+async def invitations_of(graph: GraphClient, customer_id: str, *, first: int | None, after: str | None) -> Page[Row]:
+    """The customer's invitations that wait for an answer."""
+    size = page_size(first)
+    position = decode_cursor(after, str)
+    start = str(position[0]) if position else ""
+    rows = await graph.read(INVITATIONS_OF, customer_id=customer_id, after=start, limit=size + 1)
+    return cut(rows, size, lambda row: (row["community_id"],))

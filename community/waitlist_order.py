@@ -1,0 +1,197 @@
+"""Places in the waiting lists: who stands where, who may look, and a manager's reordering with its reason."""
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+from community.events import audited
+from community.registrations import COLUMNS
+from community.seats import Change, Channel, RegistrationStatus, change_registrations, channel_of, registration_key
+from community.waitlist import QUEUE_HEAD, Promotion, promote_waitlist, queue_of, rank_between, rank_of
+from core.clock import iso
+from core.errors import BadUserInput, NotFound, Refusal
+from core.ids import new_id
+from core.paging import Page, cut_each, decode_cursor, page_size
+from graph.client import GraphClient, Row, Transaction
+from graph.owed import owe_effects
+
+LONGEST_REASON = 500
+LAST_POSITION = 10_000
+
+
+class NotWaiting(Refusal):
+    code = "NOT_WAITING"
+    en = "This customer does not wait for a place."
+    zh = "该客户不在候补名单中。"
+
+
+class ReorderInvalid(BadUserInput):
+    code = "REORDER_INVALID"
+    en = "The place or the reason is not valid."
+    zh = "顺位或理由无效。"
+
+
+COUNT_BEFORE = """
+UNWIND $rows AS row
+MATCH (e:Event {id: row.event_id})<-[r:REGISTERED_FOR]-()
+USING INDEX r:REGISTERED_FOR(queue)
+WHERE r.queue > row.low AND r.queue < row.queue
+RETURN row.queue AS queue, count(r) AS before
+"""
+
+
+async def positions(graph: GraphClient, queues: Collection[str]) -> dict[str, int]:
+    """The position of each place, 1 for the first, by its text: how many wait before it, and one."""
+    rows = [
+        {"event_id": queue.split(":")[0], "low": queue.rsplit(":", 1)[0] + ":", "queue": queue} for queue in set(queues)
+    ]
+    found = {row["queue"]: row["before"] + 1 for row in await graph.read(COUNT_BEFORE, rows=rows)}
+    return {queue: found.get(queue, 1) for queue in queues}
+
+
+# For each event its page; the hint lets Neo4j read it in the order of its index, and stop where the page ends.
+WAITLISTS = (
+    """
+UNWIND $rows AS row
+CALL (row) {
+  MATCH (e:Event {id: row.event_id})<-[r:REGISTERED_FOR]-(c:Customer)
+  USING INDEX r:REGISTERED_FOR(queue)
+  WHERE r.queue > row.low AND r.queue < row.high
+  RETURN r, c.id AS customer_id
+  ORDER BY r.queue
+  LIMIT $limit
+}
+RETURN row.event_id AS event_id, customer_id, """
+    + COLUMNS
+    + "ORDER BY r.queue"
+)
+
+
+async def waitlists_of(
+    graph: GraphClient, event_ids: Sequence[str], channel: Channel, *, first: int | None, after: str | None
+) -> dict[str, Page[Row]]:
+    """A page of each event's list in its order, each row with its `position`; for those who run the events."""
+    size = page_size(first)
+    position = decode_cursor(after, str)
+    bases = {event_id: queue_of(event_id, channel, "") for event_id in event_ids}
+    passed = str(position[0]) if position else ""
+    bounds = [{"event_id": key, "low": base + passed, "high": base[:-1] + ";"} for key, base in bases.items()]
+    rows = await graph.read(WAITLISTS, rows=bounds, limit=size + 1)
+    heads = {row["event_id"]: row["queue"] for row in reversed(rows)}
+    starts = await positions(graph, heads.values()) if position and heads else {}
+    counted: Counter[str] = Counter()
+    for row in rows:
+        row["position"] = starts.get(heads[row["event_id"]], 1) + counted[row["event_id"]]
+        counted[row["event_id"]] += 1
+    ids = list(event_ids)
+    return cut_each(ids, rows, "event_id", size, lambda row: (row["queue"].removeprefix(bases[row["event_id"]]),))
+
+
+REGISTRATIONS_OF_EVENTS = (
+    """
+UNWIND $rows AS row
+CALL (row) {
+  MATCH (e:Event {id: row.event_id})<-[r:REGISTERED_FOR]-(c:Customer)
+  USING INDEX r:REGISTERED_FOR(order)
+  WHERE r.order > row.low AND r.order < row.high AND ($any OR r.status IN $statuses)
+  RETURN r, c.id AS customer_id
+  ORDER BY r.order
+  LIMIT $limit
+}
+RETURN row.event_id AS event_id, customer_id, r.order AS place, """
+    + COLUMNS
+    + "ORDER BY r.order"
+)
+
+
+async def registrations_at(
+    graph: GraphClient,
+    event_ids: Sequence[str],
+    statuses: Collection[RegistrationStatus] | None,
+    *,
+    first: int | None,
+    after: str | None,
+) -> dict[str, Page[Row]]:
+    """Who registered for each event, the earliest first; with statuses it reads on until the page is full."""
+    size = page_size(first)
+    position = decode_cursor(after, str)
+    passed = str(position[0]) if position else ""
+    ids = list(event_ids)
+    bounds = [{"event_id": key, "low": f"{key}:{passed}", "high": f"{key};"} for key in ids]
+    chosen: Row = {"any": statuses is None, "statuses": sorted(set(statuses or ()))}
+    rows = await graph.read(REGISTRATIONS_OF_EVENTS, rows=bounds, limit=size + 1, **chosen)
+    return cut_each(ids, rows, "event_id", size, lambda row: (row["place"].removeprefix(row["event_id"] + ":"),))
+
+
+# The event is locked only for those who run it.
+LOCK_LIST = """
+MATCH (e:Event {id: $event_id})<-[:HOSTS]-(c:Community)
+OPTIONAL MATCH (me:Customer {id: $manager_id})
+OPTIONAL MATCH (me)-[m:MEMBER_OF {key: c.id + ':' + $manager_id}]->(:Community)
+WITH e, c, m
+WHERE m.role IN ['OWNER', 'MANAGER']
+SET e.touched_at = $now
+WITH e, c
+OPTIONAL MATCH (:Customer {id: $customer_id})-[r:REGISTERED_FOR {key: $key}]->(:Event)
+RETURN c.id AS community_id, e.next_ticket AS next_ticket, properties(r) AS registration
+"""
+
+
+async def reorder_waitlist(
+    graph: GraphClient, *, event_id: str, customer_id: str, position: int, reason: str, manager_id: str, now: datetime
+) -> list[Promotion]:
+    """Move somebody to a position in their list, 1 for the first; the reason is kept in the audit trail.
+
+    A position beyond the end is the end. Raises NotFound where the manager does not manage the event's community,
+    NotWaiting, ReorderInvalid.
+    """
+    if not 1 <= position <= LAST_POSITION:
+        raise ReorderInvalid(path=("position",), detail=f"1 to {LAST_POSITION}")
+    if not 1 <= len(reason.strip()) <= LONGEST_REASON or "\0" in reason:
+        raise ReorderInvalid(path=("reason",), detail=f"1 to {LONGEST_REASON} characters, none of them NUL")
+    act_id = new_id()
+
+    async def work(tx: Transaction) -> list[Promotion]:
+        key = registration_key(event_id, customer_id)
+        names = {"event_id": event_id, "manager_id": manager_id, "customer_id": customer_id, "key": key}
+        rows = await tx.run(LOCK_LIST, **names, now=iso(now))
+        if not rows:
+            raise NotFound(path=("eventId",))
+        registration = rows[0]["registration"]
+        if registration is None or registration["status"] != RegistrationStatus.WAITING:
+            raise NotWaiting(path=("customerId",))
+        ranks, before = await ranks_around(tx, event_id, customer_id, registration, position)
+        reached = min(position, len(ranks) + 1)
+        # Before the first is nothing, and behind the last whoever comes next.
+        bounds = ["", *ranks, rank_of(rows[0]["next_ticket"])]
+        low, high = bounds[reached - 1], bounds[reached]
+        place = queue_of(event_id, channel_of(registration), rank_between(low, high))
+        await change_registrations(tx, event_id, [Change(customer_id, registration, {"queue": place})])
+        moved = {"event_id": event_id, "position_before": before, "position_after": reached}
+        done = audited(
+            rows[0]["community_id"],
+            manager_id,
+            "WAITLIST_REORDERED",
+            customer_id,
+            kind="Customer",
+            key=act_id,
+            now=now,
+            reason=reason.strip(),
+            **moved,
+        )
+        await owe_effects(tx, [done], now=now)
+        return await promote_waitlist(tx, event_id, now=now)
+
+    return await graph.transact(work, contended=event_id)
+
+
+async def ranks_around(
+    tx: Transaction, event_id: str, customer_id: str, registration: Row, position: int
+) -> tuple[list[str], int]:
+    """The ranks of the others up to a position, and the position that the customer has now."""
+    base = queue_of(event_id, channel_of(registration), "")
+    names = {"event_id": event_id, "low": base, "high": base[:-1] + ";"}
+    head = await tx.run(QUEUE_HEAD, **names, limit=position + 1)
+    earlier = await tx.run(COUNT_BEFORE, rows=[{**names, "queue": registration["queue"]}])
+    others = [row["registration"]["queue"] for row in head if row["customer_id"] != customer_id]
+    return [queue.removeprefix(base) for queue in others], earlier[0]["before"] + 1 if earlier else 1

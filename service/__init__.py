@@ -1,0 +1,1 @@
+"""Looking after people: tasks, notices, promises and the messages about them."""

@@ -1,0 +1,93 @@
+"""Every operation of communities, events and notices stands in a table of costs, and each table is asserted."""
+
+import pytest
+
+from api.relay import global_id
+from community.access import MemberRole
+from core.ids import new_id
+from tests.api import (
+    test_round_trips_events,
+    test_round_trips_members,
+    test_round_trips_posts,
+    test_round_trips_registrations,
+)
+from tests.api.conftest import System
+from tests.api.test_every_action import MUTATIONS
+from tests.api.test_notifications import MARK, SET
+from tests.api.test_round_trips import cost
+from tests.api.test_way_through import local_of
+from tests.community.places import add_member, make_community, make_event
+from tests.community.writings import write_post
+
+pytestmark = pytest.mark.anyio
+
+COMMUNITY = "query($id: ID!) { community(id: $id) { name viewerRole memberCount texts { nameZh } } }"
+EVENT = "query($id: ID!) { event(id: $id) { title startsAt registeredCount link texts { titleZh } } }"
+NODE = "query($id: ID!) { node(id: $id) { __typename } }"
+NOTICES = "{ viewer { unreadCount notifications(first: 20) { edges { node { kind title } } } } }"
+FEED_URL = "mutation { createCalendarFeed { ... on CreateCalendarFeedSuccess { url } } }"
+NO_FEED = "mutation { revokeCalendarFeed { ... on RevokeCalendarFeedSuccess { revoked } } }"
+TAGS = "{ tags(first: 20) { edges { node { name } } } }"
+INVITATION = "query($code: String!) { invitation(code: $code) { name } }"
+FEED = "{ viewer { feed(first: 20) { edges { node { __typename ... on Post { text } ... on Event { title } } } } } }"
+
+# Round trips to the graph and statements to SQL of each.
+COSTS = {
+    "community": (1, 1),
+    "event": (1, 1),
+    "node": (1, 1),
+    "viewer.feed": (1, 1),
+    "viewer.notifications": (0, 3),
+    "tags": (1, 0),
+    "invitation": (0, 0),
+    "markNotificationsRead": (0, 3),
+    "setNotificationPreference": (0, 2),
+    "createCalendarFeed": (0, 2),
+    "revokeCalendarFeed": (0, 2),
+}
+# What belongs to referrals, loyalty and imports has tables of its own, or is for the bank's staff.
+ELSEWHERE = {
+    "signUp",
+    "importBatch",
+    "claimReferral",
+    "redeemReward",
+    "createReferralProgram",
+    "activateReferralProgram",
+    "recordFacts",
+    "createReward",
+}
+
+
+async def test_the_cost_of_what_anybody_asks(system: System, unique: str) -> None:
+    lin, me = await system.customer(f"lin-{unique}"), local_of(f"lin-{unique}")
+    graph = system.edge.graph
+    community = await make_community(graph, owner_id=me)
+    event, post = await make_event(graph, community), await write_post(graph, community, me)
+    for _ in range(3):
+        await add_member(graph, await make_community(graph), me, MemberRole.MEMBER)
+    assert {
+        "community": await cost(system, lin, COMMUNITY, id=global_id("Community", community)),
+        "event": await cost(system, lin, EVENT, id=global_id("Event", event)),
+        "node": await cost(system, lin, NODE, id=global_id("Post", post)),
+        "viewer.feed": await cost(system, lin, FEED),
+        "viewer.notifications": await cost(system, lin, NOTICES),
+        "tags": await cost(system, lin, TAGS),
+        "invitation": await cost(system, lin, INVITATION, code="none of ours"),
+        "markNotificationsRead": await cost(system, lin, MARK, ids=[global_id("Notification", new_id())]),
+        "setNotificationPreference": await cost(system, lin, SET, kind="DIGEST", enabled=True),
+        "createCalendarFeed": await cost(system, lin, FEED_URL),
+        "revokeCalendarFeed": await cost(system, lin, NO_FEED),
+    } == COSTS
+
+
+def test_no_mutation_is_without_its_cost() -> None:
+    """Given all tables, which their tests hold against what is measured, then every mutation stands in one."""
+    tables = (
+        COSTS,
+        test_round_trips_events.COSTS,
+        test_round_trips_members.COSTS,
+        test_round_trips_posts.COSTS,
+        test_round_trips_registrations.COSTS,
+    )
+    measured = {name.split(" ")[0] for table in tables for name in table}
+    assert MUTATIONS.keys() - ELSEWHERE - measured == set()
