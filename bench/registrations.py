@@ -26,7 +26,9 @@ WITH c
 UNWIND $ids AS id
 CREATE (c)-[:HOSTS]->(:Event {id: id, status: 'PUBLISHED', starts_at: $starts_at, capacity: $capacity, registered: 0})
 """
-PLACES = "UNWIND $ids AS id MATCH (e:Event {id: id})<-[r:REGISTERED_FOR]-() RETURN count(r) AS places"
+PLACES = (
+    "UNWIND $ids AS id MATCH (e:Event {id: id})<-[r:REGISTERED_FOR {status: 'REGISTERED'}]-() RETURN count(r) AS places"
+)
 
 
 async def measure_registrations(stores: Stores) -> None:
