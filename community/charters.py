@@ -11,7 +11,7 @@ from community.roles import check_owns_few
 from community.search_documents import index_effect
 from community.standing import COMMUNITY_ARCHIVED, COMMUNITY_HIDDEN, Standing, check_open, lock_standing, marks_of
 from core.clock import iso
-from core.errors import BadUserInput, NotFound, Refusal
+from core.errors import BadUserInput, NotFound, Refusal, camel
 from core.ids import new_id
 from graph.client import GraphClient, Row, Transaction
 from graph.owed import Effect, owe_effects
@@ -74,12 +74,6 @@ def checked_text(name: str, value: str | None) -> str:
     if not fewest <= len(text) <= most:
         raise CommunityInvalid(path=(camel(name),), detail=f"{fewest} to {most} characters")
     return text
-
-
-def camel(name: str) -> str:
-    """The name of a field as clients write it."""
-    first, *rest = name.split("_")
-    return first + "".join(part.capitalize() for part in rest)
 
 
 KNOWN_TAGS = "UNWIND $keys AS key MATCH (t:Tag {key: key}) RETURN t.key AS key"

@@ -12,7 +12,6 @@ from community.event_details import (
     AttendanceMode,
     EventDetails,
     EventInvalid,
-    camel,
     check_details,
     details_of,
     stored,
@@ -32,7 +31,7 @@ from community.prices import EVENT_CANCELLED
 from community.seats import NOT_WAITING, Change, RegistrationStatus, change_registrations
 from community.waitlist import WAITLIST_DUE
 from core.clock import iso
-from core.errors import Conflict, NotFound, Refusal
+from core.errors import Conflict, NotFound, Refusal, camel
 from core.ids import new_id
 from core.notices import NoticeKind
 from graph.client import GraphClient, Row, Transaction

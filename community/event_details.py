@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from community.eligibility import TIERS
 from core.clock import iso, parse_instant
-from core.errors import BadUserInput
+from core.errors import BadUserInput, camel
 from graph.client import Row
 
 # Lists of what has not ended begin to look this long ago, so nothing may last longer.
@@ -73,12 +73,6 @@ WALKED = ("tags", "host_ids")
 NAMES = tuple(field.name for field in fields(EventDetails))
 
 Finding = tuple[str, bool, str]
-
-
-def camel(name: str) -> str:
-    """The field's name in the API."""
-    head, *rest = name.split("_")
-    return head + "".join(part.capitalize() for part in rest)
 
 
 def check_details(details: EventDetails) -> None:

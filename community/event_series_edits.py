@@ -27,7 +27,7 @@ from community.event_changes import (
     take_off,
     telling,
 )
-from community.event_details import WALKED, camel, check_details, details_of
+from community.event_details import WALKED, check_details, details_of
 from community.event_series import (
     TIMEOUT_SECONDS,
     SeriesDetails,
@@ -41,7 +41,7 @@ from community.event_series import (
 from community.events import EventStatus, audited, check_manager, check_named, owe_for_events, published_properties
 from community.recurrence import ended_before, rest_of, wall_starts, wall_text
 from core.clock import iso
-from core.errors import Conflict, Refusal
+from core.errors import Conflict, Refusal, camel
 from core.ids import new_id
 from core.notices import NoticeKind
 from graph.client import GraphClient, Row, Transaction

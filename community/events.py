@@ -6,12 +6,12 @@ from enum import StrEnum
 from typing import Any
 
 from community.access import IS_LISTED, IS_MEMBER, MANAGERS, MAY_READ, MEMBERS, may_read
-from community.event_details import LONGEST_EVENT, EventDetails, EventInvalid, camel, check_details, stored
+from community.event_details import LONGEST_EVENT, EventDetails, EventInvalid, check_details, stored
 from community.search_documents import index_effect
 from community.standing import CommunityArchived
 from core.audit import ACT_AUDITED, act
 from core.clock import iso
-from core.errors import NotFound
+from core.errors import NotFound, camel
 from core.ids import new_id
 from core.paging import Page, cut_each, decode_cursor, page_size
 from graph.client import GraphClient, Row, Transaction

@@ -64,6 +64,12 @@ class Unavailable(KinshipError):
     zh = "服务繁忙，请稍后再试。"
 
 
+def camel(name: str) -> str:
+    """The name of a field as clients write it, for the path of a refusal."""
+    first, *rest = name.split("_")
+    return first + "".join(part.capitalize() for part in rest)
+
+
 def every_error(base: type[KinshipError] = KinshipError) -> Iterator[type[KinshipError]]:
     """All concrete error classes loaded so far, for the reference page and its test."""
     for cls in base.__subclasses__():

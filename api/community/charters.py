@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import strawberry
 
-from api.community.communities import Community, changed_community, load_community
+from api.community.communities import Community, community_after, load_community
 from api.context import Info
 from api.refusals import Refusal, refusals
 from api.relay import local_id
@@ -118,7 +118,7 @@ class CharterMutations:
         await update_community(
             context.graph, fields_of(input), community_id=community_id, manager_id=manager_id, now=context.now
         )
-        return UpdateCommunitySuccess(community=seen(await changed_community(info, community_id)))
+        return UpdateCommunitySuccess(community=await community_after(info, community_id))
 
     @strawberry.mutation(description="Close a community that you own: nobody comes in, what is there can be read.")
     @refusals
@@ -127,4 +127,4 @@ class CharterMutations:
         community_id = local_id("Community", input.community_id, "input", "communityId")
         owner_id = await context.customer_id()
         await archive_community(context.graph, community_id=community_id, owner_id=owner_id, now=context.now)
-        return ArchiveCommunitySuccess(community=seen(await changed_community(info, community_id)))
+        return ArchiveCommunitySuccess(community=await community_after(info, community_id))

@@ -24,6 +24,7 @@ from community.access import MANAGERS, MemberRole, Visibility, may_list_guests, 
 from community.communities import JoinPolicy, list_communities
 from community.eligibility import Tier
 from community.rosters import invitations_of
+from core.errors import NotFound
 from core.paging import Page
 from graph.client import Row
 
@@ -215,6 +216,14 @@ async def changed_community(info: Info, community_id: str) -> Community | None:
     """The community after a change in it, of which the worker and live listeners are told."""
     await info.context.changed(f"community:{community_id}", kind="MEMBERS")
     return await load_community(info, community_id)
+
+
+async def community_after(info: Info, community_id: str) -> Community:
+    """The same for whoever belongs to it; raises NotFound where they lost sight of it meanwhile."""
+    community = await changed_community(info, community_id)
+    if community is None:
+        raise NotFound(path=("communityId",))
+    return community
 
 
 @strawberry.type(description="An invitation that waits for your answer.")

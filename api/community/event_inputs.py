@@ -8,7 +8,8 @@ import strawberry
 
 from api.relay import local_id
 from community.eligibility import Tier
-from community.event_details import WALKED, AttendanceMode, EventDetails, EventInvalid, camel
+from community.event_details import WALKED, AttendanceMode, EventDetails, EventInvalid
+from core.errors import camel
 
 strawberry.enum(AttendanceMode, name="AttendanceMode", description="Where people take part.")
 

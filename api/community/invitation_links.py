@@ -5,12 +5,11 @@ from typing import Annotated
 
 import strawberry
 
-from api.community.communities import Community, changed_community
+from api.community.communities import Community, community_after
 from api.context import Info
 from api.refusals import Refusal, refusals
 from api.relay import global_id, local_id
 from community.invitation_links import create_invitation_link, read_invitation, revoke_invitation_link
-from core.errors import NotFound
 
 
 @strawberry.type(description="What whoever has a link is told of the community, a private one too.")
@@ -55,13 +54,6 @@ RevokeInvitationLinkResult = Annotated[
 ]
 
 
-async def managed(info: Info, community_id: str) -> Community:
-    community = await changed_community(info, community_id)
-    if community is None:
-        raise NotFound(path=("communityId",))
-    return community
-
-
 @strawberry.type
 class InvitationLinkQueries:
     @strawberry.field(description="What an invitation link is for; null where its code is not good any more.")
@@ -98,7 +90,7 @@ class InvitationLinkMutations:
             valid_days=input.valid_days,
             now=context.now,
         )
-        community = await managed(info, community_id)
+        community = await community_after(info, community_id)
         return CreateInvitationLinkSuccess(code=link.code, expires_at=link.expires_at, community=community)
 
     @strawberry.mutation(description="Take the community's invitation link back.")
@@ -108,4 +100,4 @@ class InvitationLinkMutations:
         community_id = local_id("Community", input.community_id, "input", "communityId")
         manager_id = await context.customer_id()
         await revoke_invitation_link(context.graph, community_id=community_id, manager_id=manager_id, now=context.now)
-        return RevokeInvitationLinkSuccess(community=await managed(info, community_id))
+        return RevokeInvitationLinkSuccess(community=await community_after(info, community_id))

@@ -5,11 +5,10 @@ from typing import TypedDict
 
 import strawberry
 
-from api.community.communities import Community, changed_community
+from api.community.communities import Community, community_after
 from api.context import Info
 from api.customers.profiles import Customer, load_customer
 from api.relay import local_id
-from core.errors import NotFound
 
 
 class Outcome(TypedDict):
@@ -37,9 +36,7 @@ class Act:
 
     async def outcome(self, info: Info) -> Outcome:
         """What a success shows; raises NotFound where the actor lost sight of the community meanwhile."""
-        community = await changed_community(info, self.community_id)
-        if community is None:
-            raise NotFound(path=("communityId",))
+        community = await community_after(info, self.community_id)
         return Outcome(community=community, customer_local=self.customer_id)
 
 

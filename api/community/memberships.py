@@ -4,13 +4,12 @@ from typing import Annotated
 
 import strawberry
 
-from api.community.communities import Community, changed_community
+from api.community.communities import Community, changed_community, community_after
 from api.context import Info
 from api.refusals import Refusal, refusals
 from api.relay import local_id
 from community.admissions import accept_invitation, decline_invitation
 from community.memberships import join_community, leave_community
-from core.errors import NotFound
 
 
 @strawberry.input(description="Which community to join.")
@@ -65,14 +64,6 @@ AcceptInvitationResult = Annotated[AcceptInvitationSuccess | Refusal, strawberry
 DeclineInvitationResult = Annotated[DeclineInvitationSuccess | Refusal, strawberry.union("DeclineInvitationResult")]
 
 
-async def seen(info: Info, community_id: str) -> Community:
-    """The community that the viewer belongs to now; raises NotFound where they were removed meanwhile."""
-    community = await changed_community(info, community_id)
-    if community is None:
-        raise NotFound(path=("communityId",))
-    return community
-
-
 @strawberry.type
 class MembershipMutations:
     @strawberry.mutation(
@@ -92,7 +83,7 @@ class MembershipMutations:
             invitation_code=input.invitation_code,
             now=context.now,
         )
-        return JoinCommunitySuccess(community=await seen(info, community_id))
+        return JoinCommunitySuccess(community=await community_after(info, community_id))
 
     @strawberry.mutation(description="End your membership or withdraw your request.")
     @refusals
@@ -110,7 +101,7 @@ class MembershipMutations:
         community_id = local_id("Community", input.community_id, "input", "communityId")
         customer_id = await context.customer_id()
         await accept_invitation(context.graph, community_id=community_id, customer_id=customer_id, now=context.now)
-        return AcceptInvitationSuccess(community=await seen(info, community_id))
+        return AcceptInvitationSuccess(community=await community_after(info, community_id))
 
     @strawberry.mutation(description="Turn an invitation down.")
     @refusals
