@@ -43,8 +43,9 @@ from api.loyalty.ledger import LedgerQueries
 from api.loyalty.provenance import ProvenanceQueries
 from api.loyalty.redemption import RedemptionMutations, RedemptionQueries
 from api.nodes import NodeQueries
+from api.referrals.attribution import ReferralMutations
 from api.referrals.facts import FactMutations
-from api.referrals.programs import ReferralMutations, ReferralQueries
+from api.referrals.programs import ReferralProgramMutations, ReferralProgramQueries
 from api.scalars import INSTANT
 from api.service.notifications import NotificationMutations
 from api.subscriptions import Subscription
@@ -66,7 +67,7 @@ class Query(
     ReportQueries,
     DiscoveryQueries,
     StatisticsQueries,
-    ReferralQueries,
+    ReferralProgramQueries,
     RedemptionQueries,
     LedgerQueries,
     ProvenanceQueries,
@@ -95,6 +96,7 @@ class Mutation(
     ReportMutations,
     CheckInMutations,
     ReferralMutations,
+    ReferralProgramMutations,
     FactMutations,
     RedemptionMutations,
     NotificationMutations,

@@ -13,7 +13,8 @@ from api.context import Info
 from api.customers.profiles import Customer, load_customer
 from api.loyalty.ledger import LedgerEntry, Points, ledger_page, points_of
 from api.loyalty.redemption import Redemption, redemption_page
-from api.referrals.programs import Referral, ReferralCode, viewer_code, viewer_referrals
+from api.referrals.attribution import Referral, viewer_referrals
+from api.referrals.codes import ReferralCode, viewer_code
 from api.relay import After, Connection, First, local_id
 from api.service.notifications import (
     Notification,

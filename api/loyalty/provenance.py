@@ -11,14 +11,9 @@ from api.community.events import Event, load_event
 from api.context import Info
 from api.loyalty.ledger import Posting, posting_of_row
 from api.loyalty.redemption import Redemption, redemption_of
-from api.referrals.programs import (
-    Referral,
-    ReferralCode,
-    ReferralReward,
-    code_of,
-    referral_of,
-    referral_reward_of,
-)
+from api.referrals.attribution import Referral, referral_of
+from api.referrals.codes import ReferralCode, code_of
+from api.referrals.rewards import ReferralReward, referral_reward_of
 from api.relay import Node, global_id, local_id
 from core.db import Session, rows_by_id
 from core.facts import Fact as FactRow

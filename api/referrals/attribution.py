@@ -1,0 +1,135 @@
+"""Referrals: who brought whom, and the claim by which a new customer says so."""
+
+from datetime import datetime
+from typing import Annotated
+
+import strawberry
+
+from api.context import Info
+from api.customers.profiles import Customer, load_customer
+from api.referrals.programs import ReferralProgram, program_of
+from api.referrals.rewards import ReferralReward, referral_reward_of
+from api.refusals import Refusal, refusals
+from api.relay import Connection, Node, connection, global_id
+from core.db import Session, rows_by_id
+from core.paging import Page
+from customers.identity import normal_email, normal_phone
+from customers.profiles import profile
+from referrals.attribution import Person, ReferralStatus
+from referrals.attribution import Referral as ReferralRow
+from referrals.claiming import claim_referral
+from referrals.rewards import referrals_by
+
+strawberry.enum(ReferralStatus, name="ReferralStatus", description="Where a referral stands.")
+
+
+@strawberry.type(description="A customer who was brought by another.")
+class Referral(Node):
+    status: ReferralStatus = strawberry.field(description="Where it stands.")
+    reason: str | None = strawberry.field(description="Why it was rejected.")
+    claimed_at: datetime = strawberry.field(description="When the referrer was named.")
+    local: strawberry.Private[str]
+    program_local: strawberry.Private[str]
+    referrer_local: strawberry.Private[str]
+    referee_local: strawberry.Private[str]
+
+    @strawberry.field(description="The programme.")
+    async def program(self, info: Info) -> ReferralProgram | None:
+        row = await info.context.loaders.programs.load(self.program_local)
+        return program_of(row, info) if row else None
+
+    @strawberry.field(description="Who brought.")
+    async def referrer(self, info: Info) -> Customer | None:
+        return await load_customer(info, self.referrer_local)
+
+    @strawberry.field(description="Who was brought.")
+    async def referee(self, info: Info) -> Customer | None:
+        return await load_customer(info, self.referee_local)
+
+    @strawberry.field(description="Your own rewards of it; all of them for administrators.")
+    async def rewards(self, info: Info) -> list[ReferralReward]:
+        principal = await info.context.principal()
+        rows = await info.context.loaders.referral_rewards.load(self.local)
+        seen = [row for row in rows if principal.is_administrator or row.customer_id == principal.customer_id]
+        return [referral_reward_of(row) for row in seen]
+
+
+def referral_of(row: ReferralRow) -> Referral:
+    return Referral(
+        id=global_id("Referral", row.id),
+        status=ReferralStatus(row.status),
+        reason=row.reason,
+        claimed_at=row.claimed_at,
+        local=row.id,
+        program_local=row.program_id,
+        referrer_local=row.referrer_id,
+        referee_local=row.referee_id,
+    )
+
+
+async def viewer_referrals(info: Info, first: int | None, after: str | None) -> Connection[Referral]:
+    """The customers whom the viewer brought, the latest first."""
+    customer_id = await info.context.viewer_id()
+    if customer_id is None:
+        return connection(Page[ReferralRow]([], [], has_next=False), after, referral_of)
+    async with info.context.database.read() as session:
+        page = await referrals_by(session, customer_id, first=first, after=after)
+    return connection(page, after, referral_of)
+
+
+async def find_person(session: Session, customer_id: str) -> Person | None:
+    """What attribution needs to know of a customer, in normal form."""
+    found = await profile(session, customer_id)
+    if found is None:
+        return None
+    return Person(
+        customer_id=found.id,
+        customer_since=found.customer_since,
+        identity_hash=found.identity_hash,
+        phone=normal_phone(found.phone),
+        email=normal_email(found.email),
+    )
+
+
+@strawberry.input(description="Who brought you.")
+class ClaimReferralInput:
+    code: str = strawberry.field(description="The code as typed or as it stood in the link; case does not matter.")
+    click_ids: list[str] = strawberry.field(
+        description="What the links that you followed handed over as `click`.", default_factory=list[str]
+    )
+
+
+@strawberry.type(description="Your referrer is known.")
+class ClaimReferralSuccess:
+    referral: Referral = strawberry.field(description="The referral.")
+
+
+ClaimReferralResult = Annotated[ClaimReferralSuccess | Refusal, strawberry.union("ClaimReferralResult")]
+
+
+@strawberry.type
+class ReferralMutations:
+    @strawberry.mutation(description="Name who brought you; only for new customers, and only once.")
+    @refusals
+    async def claim_referral(self, info: Info, input: ClaimReferralInput) -> ClaimReferralResult:
+        context = info.context
+        customer_id = await context.customer_id()
+        async with context.database.write() as session:
+            referee = await find_person(session, customer_id)
+            if referee is None:
+                raise RuntimeError("a principal's customer id has a profile")
+
+            async def find(other: str) -> Person | None:
+                return await find_person(session, other)
+
+            referral_id = await claim_referral(
+                session,
+                context.graph,
+                typed_code=input.code,
+                click_ids=input.click_ids[:20],
+                referee=referee,
+                find_person=find,
+                now=context.now,
+            )
+            row = (await rows_by_id(session, ReferralRow, [referral_id]))[referral_id]
+        return ClaimReferralSuccess(referral=referral_of(row))
