@@ -33,8 +33,10 @@ from customers.tags import tags_of_customers
 from graph.client import GraphClient, Row
 from loyalty.catalogue import Reward
 from loyalty.redemption import Redemption
+from referrals.attribution import Referral
 from referrals.programs import ReferralProgram
 from referrals.rewards import ReferralReward, rewards_of_referrals
+from referrals.settlement import ReferralStep, steps_of
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -342,6 +344,22 @@ class Loaders:
     @cached_property
     def programs(self) -> DataLoader[str, ReferralProgram | None]:
         return by_key(self._rows(ReferralProgram))
+
+    @cached_property
+    def referrals(self) -> DataLoader[str, Referral | None]:
+        return by_key(self._rows(Referral))
+
+    @cached_property
+    def referral_steps(self) -> DataLoader[str, list[ReferralStep]]:
+        async def load(ids: list[str]) -> list[list[ReferralStep]]:
+            async with self._database.read() as session:
+                rows = await steps_of(session, ids)
+            groups: dict[str, list[ReferralStep]] = defaultdict(list)
+            for row in rows:
+                groups[row.referral_id].append(row)
+            return [groups[key] for key in ids]
+
+        return DataLoader(load_fn=load)
 
     @cached_property
     def referral_rewards(self) -> DataLoader[str, list[ReferralReward]]:

@@ -52,7 +52,11 @@ ELSEWHERE = {
     "claimReferral",
     "redeemReward",
     "createReferralProgram",
+    "updateReferralProgram",
     "activateReferralProgram",
+    "pauseReferralProgram",
+    "endReferralProgram",
+    "simulateReferralProgram",
     "recordFacts",
     "createReward",
 }
