@@ -44,6 +44,7 @@ from api.loyalty.provenance import ProvenanceQueries
 from api.loyalty.redemption import RedemptionMutations, RedemptionQueries
 from api.nodes import NodeQueries
 from api.referrals.attribution import ReferralMutations
+from api.referrals.clawback import ClawbackMutations
 from api.referrals.facts import FactMutations
 from api.referrals.programs import ReferralProgramMutations, ReferralProgramQueries
 from api.scalars import INSTANT
@@ -98,6 +99,7 @@ class Mutation(
     ReferralMutations,
     ReferralProgramMutations,
     FactMutations,
+    ClawbackMutations,
     RedemptionMutations,
     NotificationMutations,
     CalendarMutations,

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from sqlalchemy import func
 from sqlmodel import col, select
 
 from core.db import Session
@@ -203,3 +204,30 @@ async def clawbacks_by_key(session: Session, keys: Sequence[str]) -> dict[str, C
         )
         for id, posting in postings.items()
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """What points of some lots were spent on and not given back for, by the cause of the posting."""
+
+    cause: Cause
+    points: int
+
+
+async def spendings_from(session: Session, lot_ids: Sequence[str], *, limit: int) -> list[Spending]:
+    """What these lots were spent on, most points first."""
+    total = func.sum(LotDebit.points)
+    statement = (
+        select(LedgerPosting.cause_kind, LedgerPosting.cause_id, total)
+        .join(LotDebit)
+        .where(
+            col(LotDebit.lot_id).in_(list(lot_ids)),
+            col(LedgerPosting.kind).in_([PostingKind.REDEEM, PostingKind.REFUND]),
+        )
+        .group_by(col(LedgerPosting.cause_kind), col(LedgerPosting.cause_id))
+        .having(total > 0)
+        .order_by(total.desc(), func.min(LotDebit.id))
+        .limit(limit)
+    )
+    rows = (await session.exec(statement)).all() if lot_ids else []
+    return [Spending(Cause(kind, id), int(points)) for kind, id, points in rows]

@@ -54,7 +54,15 @@ ONES_OWN = {
     "createCalendarFeed",
     "revokeCalendarFeed",
 }
-STAFF_ONLY = {"importBatch", "createReferralProgram", "activateReferralProgram", "recordFacts", "createReward"}
+STAFF_ONLY = {
+    "importBatch",
+    "createReferralProgram",
+    "activateReferralProgram",
+    "recordFacts",
+    "createReward",
+    "previewClawback",
+    "clawBackReward",
+}
 # Whoever reads what is public may say that it breaks the rules, a banned customer too.
 ALLOWED_TO_THE_BANNED = {"createReport"}
 
