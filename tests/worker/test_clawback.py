@@ -1,6 +1,7 @@
 """A reward that facts undo goes back by the worker: once, by its programme's policy, with its budget."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from sqlmodel import col, select
@@ -38,7 +39,7 @@ async def work(database: Database, graph: GraphClient) -> None:
     await sweep_outbox(stores)
 
 
-async def rewarded(database: Database, graph: GraphClient, **definition: object) -> tuple[str, str, str]:
+async def rewarded(database: Database, graph: GraphClient, **definition: Any) -> tuple[str, str, str]:
     """A programme and its referrer and referee, both with their points."""
     program = await make_program(database, steps=STEPS, budget_points=1000, reversible_days=30, **definition)
     lin, wu = await make_people(graph, 2)
