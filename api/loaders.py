@@ -32,6 +32,7 @@ from customers.profiles import read_customers
 from customers.tags import tags_of_customers
 from graph.client import GraphClient, Row
 from loyalty.catalogue import Reward
+from loyalty.lots import LedgerLot
 from loyalty.redemption import Redemption
 from referrals.attribution import Referral
 from referrals.programs import ReferralProgram
@@ -336,6 +337,10 @@ class Loaders:
     @cached_property
     def rewards(self) -> DataLoader[str, Reward | None]:
         return by_key(self._rows(Reward))
+
+    @cached_property
+    def lots(self) -> DataLoader[str, LedgerLot | None]:
+        return by_key(self._rows(LedgerLot))
 
     @cached_property
     def redemptions(self) -> DataLoader[str, Redemption | None]:

@@ -44,6 +44,7 @@ from api.loyalty.provenance import ProvenanceQueries
 from api.loyalty.redemption import RedemptionMutations, RedemptionQueries
 from api.nodes import NodeQueries
 from api.referrals.attribution import ReferralMutations, ReferralQueries
+from api.referrals.clawback import ClawbackMutations
 from api.referrals.facts import FactMutations
 from api.referrals.programs import ReferralProgramMutations, ReferralProgramQueries
 from api.referrals.simulation import SimulationMutations
@@ -101,6 +102,7 @@ class Mutation(
     ReferralProgramMutations,
     SimulationMutations,
     FactMutations,
+    ClawbackMutations,
     RedemptionMutations,
     NotificationMutations,
     CalendarMutations,

@@ -64,6 +64,8 @@ STAFF_ONLY = {
     "simulateReferralProgram",
     "recordFacts",
     "createReward",
+    "previewClawback",
+    "clawBackReward",
 }
 # Whoever reads what is public may say that it breaks the rules, a banned customer too.
 ALLOWED_TO_THE_BANNED = {"createReport"}

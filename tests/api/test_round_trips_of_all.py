@@ -6,6 +6,7 @@ from api.relay import global_id
 from community.access import MemberRole
 from core.ids import new_id
 from tests.api import (
+    test_clawback,
     test_round_trips_events,
     test_round_trips_members,
     test_round_trips_posts,
@@ -88,6 +89,7 @@ def test_no_mutation_is_without_its_cost() -> None:
     """Given all tables, which their tests hold against what is measured, then every mutation stands in one."""
     tables = (
         COSTS,
+        test_clawback.COSTS,
         test_round_trips_events.COSTS,
         test_round_trips_members.COSTS,
         test_round_trips_posts.COSTS,
