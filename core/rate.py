@@ -71,14 +71,19 @@ class Guesses:
 
     async def _weigh(self, key: str, limit: Limit, path: tuple[str, ...]) -> None:
         async with self._redis.pipeline(transaction=True) as both:
-            found = await patient(both.get(key).pttl(key).execute())
+            both.get(key)
+            both.pttl(key)
+            found = await patient(both.execute())
         if found is not None and int(found[0] or 0) >= limit.most:
             raise TooManyGuesses(path=path, seconds=seconds_of(found[1]))
 
     async def _count(self, key: str, limit: Limit, path: tuple[str, ...]) -> None:
         span = math.ceil(limit.seconds * 1000)
         async with self._redis.pipeline(transaction=True) as all_three:
-            found = await patient(all_three.set(key, 0, px=span, nx=True).incr(key).pttl(key).execute())
+            all_three.set(key, 0, px=span, nx=True)
+            all_three.incr(key)
+            all_three.pttl(key)
+            found = await patient(all_three.execute())
         if found is not None and found[1] > limit.most:
             raise TooManyGuesses(path=path, seconds=seconds_of(found[2]))
 

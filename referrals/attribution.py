@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import UniqueConstraint
+from sqlalchemy import Index, UniqueConstraint
 from sqlmodel import Field, col, select
 
 from core.clock import iso, parse_instant
@@ -67,7 +67,10 @@ class ReferralStatus(StrEnum):
 class Referral(Record, table=True):
     """A conversion; facts count from `attributed_from` on, and who was a customer before it is refused."""
 
-    __table_args__ = (UniqueConstraint("program_id", "referee_id"),)
+    __table_args__ = (
+        UniqueConstraint("program_id", "referee_id"),
+        Index("ix_referral_channel", "program_id", "referrer_id", "channel", "status"),
+    )
 
     id: str = Field(primary_key=True)
     program_id: str = Field(foreign_key="referral_program.id")
@@ -76,6 +79,8 @@ class Referral(Record, table=True):
     referee_id: str = Field(index=True)
     code_id: str = Field(foreign_key="referral_code.id")
     click_id: str | None = Field(default=None, foreign_key="referral_click.id")
+    # That of the click; none where a code was typed.
+    channel: str | None = None
     status: str
     reason: str | None = None
     attributed_from: datetime = instant()
@@ -114,9 +119,14 @@ def is_same_person(one: Person, other: Person) -> bool:
 
 def attribution_start(definition: ProgramDefinition, click: ReferralClick | None, now: datetime) -> datetime:
     """From when on the referee's facts count: the click within its window, else the span for late claims."""
-    if click is not None and now - timedelta(days=definition.click_window_days) <= click.clicked_at:
+    if click is not None and is_open(definition, click.clicked_at, now):
         return click.clicked_at
     return now - timedelta(days=definition.late_claim_days)
+
+
+def is_open(definition: ProgramDefinition, clicked_at: datetime, now: datetime) -> bool:
+    """Whether a click counts at `now`: its window includes its start and not its end."""
+    return clicked_at <= now < clicked_at + timedelta(days=definition.click_window_days)
 
 
 # A claim joins the referee's tree below the referrer. Both trees' roots are locked by a first write;
@@ -209,6 +219,7 @@ async def root_of(tx: Transaction, program_id: str, customer_id: str) -> str:
 
 async def record_referral(session: Session, edge: Row, *, now: datetime) -> str:
     """Write the conversion of a REFERRED relationship, once; returns its id and owes its evaluation."""
+    click = await session.get(ReferralClick, edge["click_id"]) if edge["click_id"] else None
     row: dict[str, Any] = {
         "id": referral_id(edge["program_id"], edge["referee_id"]),
         "program_id": edge["program_id"],
@@ -217,6 +228,7 @@ async def record_referral(session: Session, edge: Row, *, now: datetime) -> str:
         "referee_id": edge["referee_id"],
         "code_id": edge["code_id"],
         "click_id": edge["click_id"],
+        "channel": click.channel if click else None,
         "status": ReferralStatus.OPEN,
         "attributed_from": edge["attributed_from"],
         "claimed_at": edge["at"],
