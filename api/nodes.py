@@ -13,6 +13,7 @@ from api.community.registrations import load_registration
 from api.context import Info
 from api.customers.profiles import load_customer, may_see
 from api.loyalty.redemption import reward_of
+from api.referrals.codes import load_code
 from api.referrals.programs import program_of
 from api.relay import Node, split_id
 from core.ids import is_id
@@ -60,6 +61,7 @@ LOADERS: dict[str, Callable[[Info, str], Awaitable[Node | None]]] = {
     "Registration": load_registration,
     "Reward": load_reward,
     "ReferralProgram": load_program,
+    "ReferralCode": load_code,
     "Notification": load_own_notification,
 }
 

@@ -44,6 +44,7 @@ from api.loyalty.provenance import ProvenanceQueries
 from api.loyalty.redemption import RedemptionMutations, RedemptionQueries
 from api.nodes import NodeQueries
 from api.referrals.attribution import ReferralMutations
+from api.referrals.codes import ReferralCodeMutations, ReferralCodeQueries
 from api.referrals.facts import FactMutations
 from api.referrals.programs import ReferralProgramMutations, ReferralProgramQueries
 from api.scalars import INSTANT
@@ -68,6 +69,7 @@ class Query(
     DiscoveryQueries,
     StatisticsQueries,
     ReferralProgramQueries,
+    ReferralCodeQueries,
     RedemptionQueries,
     LedgerQueries,
     ProvenanceQueries,
@@ -97,6 +99,7 @@ class Mutation(
     CheckInMutations,
     ReferralMutations,
     ReferralProgramMutations,
+    ReferralCodeMutations,
     FactMutations,
     RedemptionMutations,
     NotificationMutations,

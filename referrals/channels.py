@@ -12,6 +12,8 @@ from referrals.links import ReferralChannel
 
 # The ids of a programme and of a customer whose links are shared.
 Owner = tuple[str, str]
+# In one question; each is a part of its statement.
+MOST_OWNERS = 100
 
 
 @dataclass(slots=True)
@@ -26,16 +28,18 @@ class Sharing:
 
 
 async def sharing_of(session: Session, owners: Sequence[Owner]) -> dict[Owner, list[Sharing]]:
-    """The channels of each owner, those with the most claims and clicks first."""
+    """The channels of each owner, of 1 to MOST_OWNERS, those with the most claims and clicks first."""
     found: dict[Owner, dict[str | None, Sharing]] = {owner: {} for owner in owners}
     connection = await session.connection()
-    for *owner, channel, clicks, robots in await connection.execute(union_all(*map(counters, owners))):
-        if clicks or robots:
-            found[owner[0], owner[1]][channel] = Sharing(channel, clicks, robots)
-    for *owner, channel, status, count in await connection.execute(union_all(*map(claims, owners))):
-        sharing = found[owner[0], owner[1]].setdefault(channel, Sharing(channel))
-        sharing.claims += count
-        sharing.qualified += count if status == ReferralStatus.QUALIFIED else 0
+    for row in (await connection.execute(union_all(*map(counters, owners)))).mappings():
+        if row["clicks"] or row["robots"]:
+            sharing = Sharing(row["channel"], row["clicks"], row["robots"])
+            found[row["program_id"], row["customer_id"]][sharing.channel] = sharing
+    for row in (await connection.execute(union_all(*map(claims, owners)))).mappings():
+        channels = found[row["program_id"], row["referrer_id"]]
+        sharing = channels.setdefault(row["channel"], Sharing(row["channel"]))
+        sharing.claims += row["found"]
+        sharing.qualified += row["found"] if row["status"] == ReferralStatus.QUALIFIED else 0
     return {owner: sorted(channels.values(), key=order) for owner, channels in found.items()}
 
 
@@ -53,7 +57,9 @@ def claims(owner: Owner) -> Any:
     """
     table = table_of(Referral).c
     parts = table.program_id, table.referrer_id, table.channel, table.status
-    mine = select(*parts, func.count()).where(table.program_id == owner[0], table.referrer_id == owner[1])
+    mine = select(*parts, func.count().label("found")).where(
+        table.program_id == owner[0], table.referrer_id == owner[1]
+    )
     return mine.group_by(*parts)
 
 
