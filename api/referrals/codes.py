@@ -114,7 +114,7 @@ class RotateReferralCodeInput:
 
 @strawberry.type(description="You have a new code; the one before still counts for who has it.")
 class RotateReferralCodeSuccess:
-    code: ReferralCode = strawberry.field(description="The new code.")
+    referral_code: ReferralCode = strawberry.field(description="The new code.")
 
 
 @strawberry.input(description="Which code is to count no more, and why.")
@@ -125,7 +125,7 @@ class RevokeReferralCodeInput:
 
 @strawberry.type(description="The code counts no more; what it has brought stays.")
 class RevokeReferralCodeSuccess:
-    code: ReferralCode = strawberry.field(description="The revoked code.")
+    referral_code: ReferralCode = strawberry.field(description="The revoked code.")
 
 
 RotateReferralCodeResult = Annotated[RotateReferralCodeSuccess | Refusal, strawberry.union("RotateReferralCodeResult")]
@@ -156,7 +156,7 @@ class ReferralCodeMutations:
         program_id = local_id("ReferralProgram", input.program_id, "input", "programId")
         async with context.database.write() as session:
             row = await rotate_code(session, program_id=program_id, customer_id=customer_id, now=context.now)
-        return RotateReferralCodeSuccess(code=code_of(row, info))
+        return RotateReferralCodeSuccess(referral_code=code_of(row, info))
 
     @strawberry.mutation(
         description="Let a code count no more, such as one that has leaked; for its owner and administrators. "
@@ -171,4 +171,4 @@ class ReferralCodeMutations:
         code_id = local_id("ReferralCode", input.code_id, "input", "codeId")
         async with context.database.write() as session:
             row = await revoke_code(session, code_id, principal=principal, reason=input.reason, now=context.now)
-        return RevokeReferralCodeSuccess(code=code_of(row, info))
+        return RevokeReferralCodeSuccess(referral_code=code_of(row, info))
