@@ -45,6 +45,7 @@ from api.loyalty.redemption import RedemptionMutations, RedemptionQueries
 from api.nodes import NodeQueries
 from api.referrals.attribution import ReferralMutations, ReferralQueries
 from api.referrals.clawback import ClawbackMutations
+from api.referrals.codes import ReferralCodeMutations, ReferralCodeQueries
 from api.referrals.facts import FactMutations
 from api.referrals.programs import ReferralProgramMutations, ReferralProgramQueries
 from api.referrals.simulation import SimulationMutations
@@ -71,6 +72,7 @@ class Query(
     StatisticsQueries,
     ReferralProgramQueries,
     ReferralQueries,
+    ReferralCodeQueries,
     RedemptionQueries,
     LedgerQueries,
     ProvenanceQueries,
@@ -101,6 +103,7 @@ class Mutation(
     ReferralMutations,
     ReferralProgramMutations,
     SimulationMutations,
+    ReferralCodeMutations,
     FactMutations,
     ClawbackMutations,
     RedemptionMutations,
