@@ -39,7 +39,9 @@ from core.audit import ACT_AUDITED, record_act
 from core.clock import parse_instant, utc_now
 from core.db import Database, Session
 from core.facts import FACT_RECORDED, OWN_SOURCE, Fact, NewFact, record_facts
+from core.identifiers import IDENTIFYING_FACTS
 from core.notices import NOTICE_OWED, NoticeKind
+from customers.identifiers import Sighting, put_uses
 from customers.profiles import profile
 from graph.client import GraphClient
 from loyalty.charges import ChargeOver, charge_event, refund_all, refund_event
@@ -88,9 +90,18 @@ Handler = Callable[[Work], Awaitable[None]]
 
 
 async def on_fact_recorded(work: Work) -> None:
-    """A fact may qualify a referral and may earn points by itself."""
+    """A fact may tell of a device, qualify a referral, and earn points by itself."""
+    fact = await work.session.get_one(Fact, work.payload["fact_id"])
+    await draw_identifier(work.graph, fact)
     await settle_customer(work.session, work.payload["customer_id"], work.now)
-    await earn_for_fact(work.session, await work.session.get_one(Fact, work.payload["fact_id"]), now=work.now)
+    await earn_for_fact(work.session, fact, now=work.now)
+
+
+async def draw_identifier(graph: GraphClient, fact: Fact) -> None:
+    """Draw who uses what a fact tells of, before rewards are made that it speaks against."""
+    kind, key = IDENTIFYING_FACTS.get(fact.kind), fact.payload.get("identifier")
+    if kind is not None and key is not None:
+        await put_uses(graph, [Sighting(fact.customer_id, kind, key, fact.occurred_at)])
 
 
 async def on_referral_claimed(work: Work) -> None:
