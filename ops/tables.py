@@ -6,7 +6,7 @@ from community import feedback, reports, search_sql
 from core import audit, facts, outbox
 from customers import imports, profiles
 from loyalty import catalogue, charges, earning, ledger, lots, redemption
-from referrals import attribution, codes, households, links, programs, rewards
+from referrals import attribution, codes, households, limits, links, programs, rewards, settlement
 from service import calendar_feeds, digests, notifications
 
 MODULES = (
@@ -28,6 +28,8 @@ MODULES = (
     links,
     programs,
     rewards,
+    limits,
+    settlement,
     notifications,
     digests,
     calendar_feeds,

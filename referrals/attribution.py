@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import UniqueConstraint
+from sqlalchemy import Index, UniqueConstraint
 from sqlmodel import Field, col, select
 
 from core.clock import iso, parse_instant
@@ -18,12 +18,14 @@ from core.db import Record, Session, insert_once, instant
 from core.errors import Refusal
 from core.ids import derived_id
 from core.outbox import owe
+from core.paging import Page, cut, decode_cursor, instant_in_cursor, page_size
 from graph.client import GraphClient, Row, Transaction
 from referrals.codes import ReferralCode
+from referrals.definition import ProgramDefinition
 from referrals.links import ReferralClick
-from referrals.programs import ProgramDefinition
 
 REFERRAL_CLAIMED = "referral.claimed"
+REFERRAL_CHANGED = "referral.changed"
 
 
 class SelfReferral(Refusal):
@@ -65,14 +67,21 @@ class ReferralStatus(StrEnum):
 
 
 class Referral(Record, table=True):
-    """A conversion; facts count from `attributed_from` on, and who was a customer before it is refused."""
+    """A conversion; facts count from `attributed_from` on, and who was a customer before it is refused.
 
-    __table_args__ = (UniqueConstraint("program_id", "referee_id"),)
+    `qualified_at` is when its last step was reached, `rejected_at` when it was found that it should not have been.
+    """
+
+    __table_args__ = (
+        UniqueConstraint("program_id", "referee_id"),
+        Index("ix_referral_referrer_claimed", "referrer_id", "claimed_at", "id"),
+        Index("ix_referral_program_claimed", "program_id", "claimed_at", "id"),
+    )
 
     id: str = Field(primary_key=True)
     program_id: str = Field(foreign_key="referral_program.id")
     version: int
-    referrer_id: str = Field(index=True)
+    referrer_id: str
     referee_id: str = Field(index=True)
     code_id: str = Field(foreign_key="referral_code.id")
     click_id: str | None = Field(default=None, foreign_key="referral_click.id")
@@ -80,6 +89,8 @@ class Referral(Record, table=True):
     reason: str | None = None
     attributed_from: datetime = instant()
     claimed_at: datetime = instant()
+    qualified_at: datetime | None = instant(optional=True)
+    rejected_at: datetime | None = instant(optional=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +233,7 @@ async def record_referral(session: Session, edge: Row, *, now: datetime) -> str:
         "claimed_at": edge["at"],
     }
     if await insert_once(session, Referral, row):
-        payload = {"customer_id": row["referee_id"]}
+        payload = {"customer_id": row["referee_id"], "referral_id": row["id"]}
         await owe(session, topic=REFERRAL_CLAIMED, key=str(row["id"]), payload=payload, now=now)
     return str(row["id"])
 
@@ -269,6 +280,73 @@ async def settle_referral(graph: GraphClient, key: str) -> None:
 
 
 async def referrals_of_referee(session: Session, customer_id: str) -> Sequence[Referral]:
-    """The conversions of a referee, locked for this transaction."""
-    statement = select(Referral).where(Referral.referee_id == customer_id).order_by(col(Referral.id))
-    return (await session.exec(statement.with_for_update())).all()
+    """The conversions of a referee, locked for this transaction; by programme, the order in which those are locked."""
+    statement = select(Referral).where(Referral.referee_id == customer_id).order_by(col(Referral.program_id))
+    return (await session.exec(statement.with_for_update().execution_options(populate_existing=True))).all()
+
+
+async def take_referral(session: Session, referral_id: str) -> Referral | None:
+    """Lock a conversion for this transaction."""
+    statement = select(Referral).where(Referral.id == referral_id).with_for_update()
+    return (await session.exec(statement.execution_options(populate_existing=True))).first()
+
+
+async def change_status(
+    session: Session,
+    referral: Referral,
+    status: ReferralStatus,
+    *,
+    now: datetime,
+    reason: str | None = None,
+    qualified_at: datetime | None = None,
+) -> None:
+    """Set where a conversion stands; a change is owed to its relationship in the graph."""
+    before = (referral.status, referral.reason, referral.qualified_at)
+    referral.status, referral.reason, referral.qualified_at = status, reason, qualified_at
+    if before == (status, reason, qualified_at):
+        return
+    referral.rejected_at = now if status == ReferralStatus.REJECTED else None
+    await session.flush()
+    key = f"{referral.id}:{status.lower()}:{now.isoformat()}"
+    await owe(session, topic=REFERRAL_CHANGED, key=key, payload={"referral_id": referral.id}, now=now)
+
+
+MARK_EDGE = """
+MATCH (b:Customer {id: $referee_id})
+MATCH (b)<-[r:REFERRED {program_id: $program_id}]-(:Customer)
+SET r.status = $status, r.qualified_at = $qualified_at, r.rejected_at = $rejected_at
+"""
+
+
+async def mark_edge(graph: GraphClient, referral: Referral) -> None:
+    """Write where a conversion stands to its relationship; done twice or late, it says what is true by then."""
+    await graph.write(
+        MARK_EDGE,
+        referee_id=referral.referee_id,
+        program_id=referral.program_id,
+        status=referral.status,
+        qualified_at=iso(referral.qualified_at) if referral.qualified_at else None,
+        rejected_at=iso(referral.rejected_at) if referral.rejected_at else None,
+    )
+
+
+async def referees_since(session: Session, referrer_id: str, *, program_id: str, since: datetime) -> Sequence[str]:
+    """Whom somebody referred at `since` or later; asked for when their own referrer becomes known."""
+    statement = select(Referral.referee_id).where(
+        Referral.referrer_id == referrer_id, Referral.claimed_at >= since, Referral.program_id == program_id
+    )
+    return (await session.exec(statement.order_by(col(Referral.claimed_at)))).all()
+
+
+async def referrals_by(session: Session, referrer_id: str, *, first: int | None, after: str | None) -> Page[Referral]:
+    """The conversions that a customer brought, the latest first."""
+    size = page_size(first)
+    position = decode_cursor(after, str, str)
+    statement = select(Referral).where(Referral.referrer_id == referrer_id)
+    if position:
+        at, last = instant_in_cursor(position[0]), str(position[1])
+        earlier = col(Referral.claimed_at) < at
+        statement = statement.where(earlier | ((col(Referral.claimed_at) == at) & (col(Referral.id) < last)))
+    ordered = statement.order_by(col(Referral.claimed_at).desc(), col(Referral.id).desc())
+    rows = (await session.exec(ordered.limit(size + 1))).all()
+    return cut(rows, size, lambda row: (row.claimed_at.isoformat(), row.id))

@@ -19,8 +19,9 @@ from referrals.attribution import (
     referral_id,
 )
 from referrals.codes import CodeUnknown, ReferralCode, resolve_code
+from referrals.definition import Attribution, ProgramDefinition
 from referrals.links import ReferralClick
-from referrals.programs import Attribution, ProgramDefinition, definition_of, running_program
+from referrals.programs import definition_of, running_program
 from referrals.qualification import qualify
 
 FindPerson = Callable[[str], Awaitable[Person | None]]

@@ -1,28 +1,22 @@
-"""Referral programmes: versioned definitions of who earns what for which step."""
+"""Referral programmes: their versions, budgets and life from draft to end."""
 
+from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
-from pydantic import Field as Setting
-from sqlalchemy import CheckConstraint, update
+from sqlalchemy import BigInteger, CheckConstraint, update
 from sqlmodel import Field, col, select
 
 from core.db import Record, Session, changed_rows, instant, json_column
-from core.errors import BadUserInput, NotFound, Refusal
-from core.facts import KIND
+from core.errors import NotFound, Refusal
 from core.ids import new_id
 from core.paging import Page, cut, decode_cursor, page_size
+from referrals.definition import ProgramDefinition, ProgramInvalid, parse_definition
+from referrals.entitlement import Budget
 
-# Taking money in exchange for placing deposits is forbidden, so no step may reward it.
-DEPOSIT_WORDS = ("DEPOSIT", "BALANCE", "SAVING", "AUM")
-
-
-class ProgramInvalid(BadUserInput):
-    code = "PROGRAM_INVALID"
-    en = "The referral programme is not valid."
-    zh = "推荐计划无效。"
+LARGEST_AMOUNT = 10**15
 
 
 class ProgramNotActive(Refusal):
@@ -31,8 +25,20 @@ class ProgramNotActive(Refusal):
     zh = "该推荐计划当前未开放。"
 
 
+class ProgramEnded(Refusal):
+    code = "PROGRAM_ENDED"
+    en = "This referral programme has ended for good."
+    zh = "该推荐计划已结束，不可更改。"
+
+
+class BudgetBelowReserved(Refusal):
+    code = "BUDGET_BELOW_RESERVED"
+    en = "More than this budget is promised already."
+    zh = "预算低于已承诺的奖励。"
+
+
 class ProgramStatus(StrEnum):
-    """A programme takes claims while it is active."""
+    """A programme takes claims while it is active; paused it keeps its promises, ended it never starts again."""
 
     DRAFT = "DRAFT"
     ACTIVE = "ACTIVE"
@@ -40,65 +46,22 @@ class ProgramStatus(StrEnum):
     ENDED = "ENDED"
 
 
-class Attribution(StrEnum):
-    """Which click counts when a referee followed several links."""
-
-    FIRST_TOUCH = "FIRST_TOUCH"
-    LAST_TOUCH = "LAST_TOUCH"
-
-
-class Step(BaseModel):
-    """One step of qualification: a kind of fact, a deadline in days from attribution, points for each side."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str = Setting(pattern=r"^[a-z][a-z0-9-]{0,39}$")
-    fact_kind: str
-    within_days: int | None = Setting(default=None, ge=1, le=3650)
-    referrer_points: int = Setting(default=0, ge=0, le=10_000_000)
-    referee_points: int = Setting(default=0, ge=0, le=10_000_000)
-
-    @field_validator("fact_kind")
-    @classmethod
-    def is_lawful(cls, kind: str) -> str:
-        if not KIND.fullmatch(kind):
-            raise ValueError("capital letters, digits and _")
-        if any(word in kind for word in DEPOSIT_WORDS):
-            raise ValueError("a deposit or balance cannot be a qualifying step")
-        return kind
-
-
-class ProgramDefinition(BaseModel):
-    """What a version of a programme says; spans are in days, rewards in whole points."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    steps: tuple[Step, ...] = Setting(min_length=1, max_length=10)
-    attribution: Attribution = Attribution.LAST_TOUCH
-    click_window_days: int = Setting(default=30, ge=1, le=365)
-    late_claim_days: int = Setting(default=14, ge=0, le=365)
-    hold_days: int = Setting(default=0, ge=0, le=365)
-    expires_days: int = Setting(default=730, ge=1, le=3650)
-    rewards_per_referrer: int | None = Setting(default=None, ge=1)
-    reward_depth: int = 1
-
-    @model_validator(mode="after")
-    def is_fair(self) -> "ProgramDefinition":
-        names = [step.name for step in self.steps]
-        kinds = [step.fact_kind for step in self.steps]
-        if len(set(names)) != len(names) or len(set(kinds)) != len(kinds):
-            raise ValueError("steps need different names and kinds of fact")
-        if self.reward_depth != 1:
-            raise ValueError("rewards are paid at depth 1")
-        return self
+UNENDED = (ProgramStatus.DRAFT, ProgramStatus.ACTIVE, ProgramStatus.PAUSED)
 
 
 class ReferralProgram(Record, table=True):
-    """A programme; the budget in points is reserved with each reward and never overshot."""
+    """A programme; its budget is reserved with each reward and never overshot.
+
+    `amount_per_thousand` is what 1,000 points are worth and `budget_amount` the limit, both in minor units of
+    `currency`; `reserved_worth` is in thousandths of the minor unit.
+    """
 
     __table_args__ = (
         CheckConstraint("reserved_points >= 0", name="ck_referral_program_reserved"),
         CheckConstraint("budget_points IS NULL OR reserved_points <= budget_points", name="ck_referral_program_budget"),
+        CheckConstraint(
+            "budget_amount IS NULL OR reserved_worth <= budget_amount * 1000", name="ck_referral_program_amount"
+        ),
     )
 
     id: str = Field(primary_key=True)
@@ -108,9 +71,23 @@ class ReferralProgram(Record, table=True):
     active_version: int | None = None
     starts_at: datetime = instant()
     ends_at: datetime | None = instant(optional=True)
-    budget_points: int | None = None
-    reserved_points: int = 0
+    budget_points: int | None = Field(default=None, sa_type=BigInteger)
+    budget_amount: int | None = Field(default=None, sa_type=BigInteger)
+    currency: str | None = None
+    amount_per_thousand: int = Field(default=0, sa_type=BigInteger)
+    reserved_points: int = Field(default=0, sa_type=BigInteger)
+    reserved_worth: int = Field(default=0, sa_type=BigInteger)
     created_at: datetime = instant()
+
+    @property
+    def budget(self) -> Budget:
+        return Budget(
+            self.budget_points,
+            self.budget_amount,
+            self.amount_per_thousand,
+            self.reserved_points,
+            self.reserved_worth,
+        )
 
 
 class ReferralProgramVersion(Record, table=True):
@@ -125,19 +102,13 @@ class ReferralProgramVersion(Record, table=True):
         return ProgramDefinition.model_validate(self.definition)
 
 
-def parse_definition(data: dict[str, Any]) -> ProgramDefinition:
-    """Read a definition; raises ProgramInvalid with the path of the first field that cannot be."""
-    try:
-        return ProgramDefinition.model_validate(data)
-    except ValidationError as error:
-        first = error.errors()[0]
-        path = ("definition", *(camel(str(part)) for part in first["loc"]))
-        raise ProgramInvalid(path=path, detail=first["msg"].removeprefix("Value error, ")) from error
+@dataclass(frozen=True, slots=True)
+class MoneyBudget:
+    """A limit in money, and what 1,000 points are worth; both in minor units of the currency (ISO 4217)."""
 
-
-def camel(name: str) -> str:
-    head, *tail = name.split("_")
-    return head + "".join(word.capitalize() for word in tail)
+    amount: int
+    amount_per_thousand: int
+    currency: str
 
 
 async def create_program(
@@ -150,31 +121,56 @@ async def create_program(
     ends_at: datetime | None,
     budget_points: int | None,
     now: datetime,
+    money: MoneyBudget | None = None,
     program_id: str | None = None,
 ) -> str:
     """Draft a programme with its first version; returns its id. Raises ProgramInvalid."""
     parsed = parse_definition(definition)
-    for field, name in (("nameZh", name_zh), ("nameEn", name_en)):
-        if not 1 <= len(name.strip()) <= 200:
-            raise ProgramInvalid(path=(field,), detail="1 to 200 characters")
-    if ends_at is not None and ends_at <= starts_at:
-        raise ProgramInvalid(path=("endsAt",), detail="after startsAt")
-    if budget_points is not None and budget_points < 0:
-        raise ProgramInvalid(path=("budgetPoints",), detail="not below zero")
     program = ReferralProgram(
         id=program_id or new_id(),
-        name_zh=name_zh.strip(),
-        name_en=name_en.strip(),
+        name_zh=checked_name("nameZh", name_zh),
+        name_en=checked_name("nameEn", name_en),
         status=ProgramStatus.DRAFT,
         starts_at=starts_at,
         ends_at=ends_at,
         budget_points=budget_points,
         created_at=now,
     )
+    set_money(program, money)
+    check_program(program)
     session.add(program)
     await session.flush()
     await add_version(session, program.id, parsed, version=1, now=now)
     return program.id
+
+
+def checked_name(field: str, name: str) -> str:
+    if not 1 <= len(name.strip()) <= 200:
+        raise ProgramInvalid(path=(field,), detail="1 to 200 characters")
+    return name.strip()
+
+
+def set_money(program: ReferralProgram, money: MoneyBudget | None) -> None:
+    program.budget_amount = money.amount if money else None
+    program.amount_per_thousand = money.amount_per_thousand if money else 0
+    program.currency = money.currency if money else None
+
+
+def check_program(program: ReferralProgram) -> None:
+    """Raise ProgramInvalid for dates or budgets that cannot be."""
+    if program.ends_at is not None and program.ends_at <= program.starts_at:
+        raise ProgramInvalid(path=("endsAt",), detail="after startsAt")
+    if program.budget_points is not None and not 0 <= program.budget_points <= LARGEST_AMOUNT:
+        raise ProgramInvalid(path=("budgetPoints",), detail=f"0 to {LARGEST_AMOUNT}")
+    if program.budget_amount is None:
+        return
+    if not 0 <= program.budget_amount <= LARGEST_AMOUNT:
+        raise ProgramInvalid(path=("budgetMoney", "amount"), detail=f"0 to {LARGEST_AMOUNT}")
+    if not 1 <= program.amount_per_thousand <= 1_000_000_000:
+        raise ProgramInvalid(path=("budgetMoney", "amountPerThousandPoints"), detail="1 to 1000000000")
+    currency = program.currency or ""
+    if not (len(currency) == 3 and currency.isascii() and currency.isalpha() and currency.isupper()):
+        raise ProgramInvalid(path=("budgetMoney", "currency"), detail="three capital letters (ISO 4217)")
 
 
 async def add_version(
@@ -185,17 +181,93 @@ async def add_version(
     await session.flush()
 
 
-async def activate_program(session: Session, program_id: str) -> None:
-    """Let the newest version take claims; rewards already made keep theirs. Raises NotFound, ProgramNotActive."""
-    newest = select(ReferralProgramVersion.version).where(ReferralProgramVersion.program_id == program_id)
-    version = (await session.exec(newest.order_by(col(ReferralProgramVersion.version).desc()))).first()
+async def lock_program(session: Session, program_id: str) -> ReferralProgram:
+    """The programme, locked for this transaction and read anew; raises NotFound."""
+    statement = select(ReferralProgram).where(ReferralProgram.id == program_id).with_for_update()
+    found = (await session.exec(statement.execution_options(populate_existing=True))).first()
+    if found is None:
+        raise NotFound(path=("programId",))
+    return found
+
+
+async def update_program(
+    session: Session, program_id: str, changes: dict[str, Any], *, definition: dict[str, Any] | None, now: datetime
+) -> None:
+    """Change names, dates and budget (`changes` by column, `money` for all of the money budget), or add a version.
+
+    A definition that differs from the newest becomes a version, which takes no claims before it is activated.
+    Raises NotFound, ProgramEnded, ProgramInvalid, BudgetBelowReserved.
+    """
+    parsed = parse_definition(definition) if definition is not None else None
+    program = await lock_program(session, program_id)
+    if program.status == ProgramStatus.ENDED:
+        raise ProgramEnded(path=("programId",))
+    for name, value in changes.items():
+        if name == "money":
+            set_money(program, value)
+        else:
+            setattr(program, name, value)
+    program.name_zh, program.name_en = checked_name("nameZh", program.name_zh), checked_name("nameEn", program.name_en)
+    check_program(program)
+    if program.budget_points is not None and program.budget_points < program.reserved_points:
+        raise BudgetBelowReserved(path=("budgetPoints",))
+    if program.budget_amount is not None and program.budget_amount * 1000 < program.reserved_worth:
+        raise BudgetBelowReserved(path=("budgetMoney",))
+    await session.flush()
+    newest = await newest_version(session, program_id)
+    if parsed is not None and newest is not None and parsed != newest.parsed():
+        await add_version(session, program_id, parsed, version=newest.version + 1, now=now)
+
+
+async def newest_version(session: Session, program_id: str) -> ReferralProgramVersion | None:
+    statement = select(ReferralProgramVersion).where(ReferralProgramVersion.program_id == program_id)
+    return (await session.exec(statement.order_by(col(ReferralProgramVersion.version).desc()).limit(1))).first()
+
+
+async def activate_program(session: Session, program_id: str, *, version: int | None = None) -> None:
+    """Let a version, the newest by default, take claims from now on; rewards already made keep theirs.
+
+    Raises NotFound, ProgramEnded.
+    """
+    if version is None:
+        newest = await newest_version(session, program_id)
+        version = newest.version if newest else None
+    elif await session.get(ReferralProgramVersion, (program_id, version)) is None:
+        raise NotFound(path=("version",))
     if version is None:
         raise NotFound(path=("programId",))
-    startable = update(ReferralProgram).where(
-        col(ReferralProgram.id) == program_id, col(ReferralProgram.status) != ProgramStatus.ENDED
+    await turn_program(session, program_id, ProgramStatus.ACTIVE, UNENDED, active_version=version)
+
+
+async def pause_program(session: Session, program_id: str) -> None:
+    """Take no claims for a while; what was promised is kept. Raises NotFound, ProgramEnded, ProgramNotActive."""
+    await turn_program(session, program_id, ProgramStatus.PAUSED, (ProgramStatus.ACTIVE, ProgramStatus.PAUSED))
+
+
+async def end_program(session: Session, program_id: str, *, now: datetime) -> None:
+    """Take no claims any more, for ever; what was promised is kept. Raises NotFound."""
+    program = await lock_program(session, program_id)
+    if program.status == ProgramStatus.ENDED:
+        return
+    program.status = ProgramStatus.ENDED
+    # The window stays one that can be: a programme that never began has no end before its start.
+    if program.starts_at < now and (program.ends_at is None or program.ends_at > now):
+        program.ends_at = now
+    await session.flush()
+
+
+async def turn_program(
+    session: Session, program_id: str, status: ProgramStatus, allowed: Collection[ProgramStatus], **values: Any
+) -> None:
+    guarded = update(ReferralProgram).where(
+        col(ReferralProgram.id) == program_id, col(ReferralProgram.status).in_(list(allowed))
     )
-    if not await changed_rows(session, startable.values(status=ProgramStatus.ACTIVE, active_version=version)):
-        raise ProgramNotActive(path=("programId",))
+    if await changed_rows(session, guarded.values(status=status, **values)):
+        return
+    program = await session.get(ReferralProgram, program_id)
+    if program is None:
+        raise NotFound(path=("programId",))
+    raise (ProgramEnded if program.status == ProgramStatus.ENDED else ProgramNotActive)(path=("programId",))
 
 
 async def running_program(session: Session, program_id: str, *, now: datetime) -> ReferralProgram:
@@ -214,11 +286,21 @@ async def definition_of(session: Session, program_id: str, version: int) -> Prog
     return row.parsed()
 
 
-async def list_programs(session: Session, *, first: int | None, after: str | None) -> Page[ReferralProgram]:
-    """Programmes that are or were running, in the order of their ids."""
+async def versions_of(session: Session, program_id: str) -> list[ReferralProgramVersion]:
+    """All versions, the newest first; people write them, so there are few."""
+    statement = select(ReferralProgramVersion).where(ReferralProgramVersion.program_id == program_id)
+    return list((await session.exec(statement.order_by(col(ReferralProgramVersion.version).desc()).limit(100))).all())
+
+
+async def list_programs(
+    session: Session, *, with_drafts: bool, first: int | None, after: str | None
+) -> Page[ReferralProgram]:
+    """Programmes in the order of their ids; drafts only for whoever may see them."""
     size = page_size(first)
     position = decode_cursor(after, str)
-    statement = select(ReferralProgram).where(ReferralProgram.status != ProgramStatus.DRAFT)
+    statement = select(ReferralProgram)
+    if not with_drafts:
+        statement = statement.where(ReferralProgram.status != ProgramStatus.DRAFT)
     if position:
         statement = statement.where(ReferralProgram.id > str(position[0]))
     rows = (await session.exec(statement.order_by(col(ReferralProgram.id)).limit(size + 1))).all()

@@ -1,11 +1,14 @@
 """Qualification: a pure fold over facts in the order in which they happened, never in which they came."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
-from referrals.programs import ProgramDefinition, Step
+from referrals.definition import ProgramDefinition, Step
+
+# Where a reversal says which fact it takes back: the key that its source gave that fact.
+REVERSES = "reverses"
 
 
 class FactLike(Protocol):
@@ -14,9 +17,15 @@ class FactLike(Protocol):
     @property
     def id(self) -> str: ...
     @property
+    def source(self) -> str: ...
+    @property
+    def key(self) -> str: ...
+    @property
     def kind(self) -> str: ...
     @property
     def occurred_at(self) -> datetime: ...
+    @property
+    def payload(self) -> Mapping[str, Any]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +39,10 @@ class StepReached:
 
 @dataclass(frozen=True, slots=True)
 class Qualification:
-    """What the facts amount to: the steps reached, or that the referee was a customer before."""
+    """What the facts amount to: the steps reached, the facts that were undone, or that the referee was a customer."""
 
     steps: tuple[StepReached, ...]
+    undone: frozenset[str]
     is_existing_customer: bool
     is_complete: bool
 
@@ -46,30 +56,69 @@ def qualify(
 ) -> Qualification:
     """Fold the facts; shuffled, repeated or split over several calls they give the same.
 
-    A step is reached by the earliest fact of its kind, and only once all steps before it are; a
-    fact past the step's deadline (counted from `attributed_from`, exclusive) does not reach it.
+    A step is reached by the earliest fact of its kind that was not undone, and only once all steps before it are;
+    a fact past the step's deadline (counted from `attributed_from`, exclusive) does not reach it.
     """
     ordered = sorted(facts, key=lambda fact: (fact.occurred_at, fact.id))
-    first_kind = definition.steps[0].fact_kind
-    existed = any(fact.kind == first_kind and fact.occurred_at < attributed_from for fact in ordered)
-    if existed or (customer_since is not None and customer_since < attributed_from):
-        return Qualification((), is_existing_customer=True, is_complete=False)
+    if is_existing(definition, ordered, attributed_from, customer_since):
+        return Qualification((), frozenset(), is_existing_customer=True, is_complete=False)
     reached: list[StepReached] = []
+    undone: set[str] = set()
     since = attributed_from
     for step in definition.steps:
-        fact = earliest(step, ordered, attributed_from)
-        if fact is None:
+        for fact in candidates(step, ordered, attributed_from):
+            at = max(since, fact.occurred_at)
+            if not is_undone(step, fact, ordered, until=at + timedelta(days=definition.days_to_undo)):
+                reached.append(StepReached(step, fact.id, at))
+                since = at
+                break
+            undone.add(fact.id)
+        else:
             break
-        since = max(since, fact.occurred_at)
-        reached.append(StepReached(step, fact.id, since))
-    return Qualification(tuple(reached), is_existing_customer=False, is_complete=len(reached) == len(definition.steps))
+    is_complete = len(reached) == len(definition.steps)
+    return Qualification(tuple(reached), frozenset(undone), is_existing_customer=False, is_complete=is_complete)
 
 
-def earliest(step: Step, ordered: Sequence[FactLike], start: datetime) -> FactLike | None:
-    """The first fact of the step's kind inside its span, start inclusive and deadline exclusive."""
+def is_existing(
+    definition: ProgramDefinition, facts: Sequence[FactLike], start: datetime, customer_since: datetime | None
+) -> bool:
+    """Whether the referee was a customer before: by the profile, or by a fact of the first step that still stands."""
+    if customer_since is not None and customer_since < start:
+        return True
+    first = definition.steps[0]
+    return any(
+        fact.kind == first.fact_kind and fact.occurred_at < start and not is_taken_back(first, fact, facts)
+        for fact in facts
+    )
+
+
+def candidates(step: Step, facts: Sequence[FactLike], start: datetime) -> list[FactLike]:
+    """The facts of the step's kind inside its span, start inclusive and deadline exclusive, in their order."""
     deadline = start + timedelta(days=step.within_days) if step.within_days is not None else None
-    for fact in ordered:
-        late = deadline is not None and fact.occurred_at >= deadline
-        if fact.kind == step.fact_kind and fact.occurred_at >= start and not late:
-            return fact
-    return None
+    return [
+        fact
+        for fact in facts
+        if fact.kind == step.fact_kind
+        and fact.occurred_at >= start
+        and (deadline is None or fact.occurred_at < deadline)
+    ]
+
+
+def is_undone(step: Step, fact: FactLike, facts: Sequence[FactLike], *, until: datetime) -> bool:
+    """Whether a reversal that happened at or after the fact and before `until` is about it.
+
+    A reversal that names a fact is about that one, any other about everything of the step before it.
+    """
+    return any(
+        fact.occurred_at <= reversal.occurred_at < until
+        for reversal in facts
+        if reversal.kind in step.reversed_by and (REVERSES not in reversal.payload or names(reversal, fact))
+    )
+
+
+def is_taken_back(step: Step, fact: FactLike, facts: Sequence[FactLike]) -> bool:
+    return any(reversal.kind in step.reversed_by and names(reversal, fact) for reversal in facts)
+
+
+def names(reversal: FactLike, fact: FactLike) -> bool:
+    return reversal.source == fact.source and reversal.payload.get(REVERSES) == fact.key

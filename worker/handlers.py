@@ -48,15 +48,18 @@ from loyalty.charges import ChargeOver, charge_event, refund_all, refund_event
 from loyalty.earning import earn_for_fact
 from loyalty.ledger import Cause, InsufficientPoints
 from loyalty.lots import POINTS_RELEASE, earn, release
-from referrals.attribution import REFERRAL_CLAIMED
-from referrals.rewards import (
-    REFERRAL_REWARD,
-    REWARD_APPROVED,
-    RewardStatus,
-    settle_referee,
-    take_approved,
+from referrals.attribution import (
+    REFERRAL_CHANGED,
+    REFERRAL_CLAIMED,
+    Referral,
+    mark_edge,
+    referees_since,
 )
+from referrals.rewards import REFERRAL_REWARD, REWARD_APPROVED, REWARD_MADE, RewardStatus, take_reward
+from referrals.settlement import approve_reward, settle_referee
 from service.notifications import notify
+
+REFERRAL_RESETTLED = "referral.resettled"
 
 log = structlog.get_logger(__name__)
 
@@ -105,8 +108,27 @@ async def draw_identifier(graph: GraphClient, fact: Fact) -> None:
 
 
 async def on_referral_claimed(work: Work) -> None:
-    """Facts may have come before the claim."""
+    """Facts may have come before the claim; and whom the referee has brought since may have a second level now."""
     await settle_customer(work.session, work.payload["customer_id"], work.now)
+    referral = await work.session.get(Referral, work.key)
+    if referral is None:
+        return
+    below = await referees_since(
+        work.session, referral.referee_id, program_id=referral.program_id, since=referral.claimed_at
+    )
+    for customer_id in below:
+        payload = {"customer_id": customer_id}
+        key = f"{work.key}:{customer_id}"
+        await outbox.owe(work.session, topic=REFERRAL_RESETTLED, key=key, payload=payload, now=work.now)
+
+
+async def on_referral_resettled(work: Work) -> None:
+    await settle_customer(work.session, work.payload["customer_id"], work.now)
+
+
+async def on_referral_changed(work: Work) -> None:
+    """Write to the graph where a referral stands by now."""
+    await mark_edge(work.graph, await work.session.get_one(Referral, work.payload["referral_id"]))
 
 
 async def settle_customer(session: Session, customer_id: str, now: datetime) -> None:
@@ -115,9 +137,16 @@ async def settle_customer(session: Session, customer_id: str, now: datetime) -> 
     await settle_referee(session, customer_id, customer_since=since, now=now)
 
 
+async def on_reward_made(work: Work) -> None:
+    """Let a new reward go to the ledger."""
+    reward = await take_reward(work.session, work.payload["reward_id"], RewardStatus.PENDING)
+    if reward is not None:
+        await approve_reward(work.session, reward, now=work.now)
+
+
 async def on_reward_approved(work: Work) -> None:
     """Put the points of an approved referral reward into the ledger."""
-    reward = await take_approved(work.session, work.payload["reward_id"])
+    reward = await take_reward(work.session, work.payload["reward_id"], RewardStatus.APPROVED)
     if reward is None:
         return
     await earn(
@@ -336,6 +365,9 @@ async def owe_next_page(work: Work, topic: str, key: str, ids: list[str]) -> Non
 HANDLERS: dict[str, Handler] = {
     FACT_RECORDED: on_fact_recorded,
     REFERRAL_CLAIMED: on_referral_claimed,
+    REFERRAL_CHANGED: on_referral_changed,
+    REFERRAL_RESETTLED: on_referral_resettled,
+    REWARD_MADE: on_reward_made,
     REWARD_APPROVED: on_reward_approved,
     POINTS_RELEASE: on_points_release,
     ACT_AUDITED: on_act_audited,

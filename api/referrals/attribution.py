@@ -15,10 +15,9 @@ from core.db import Session, rows_by_id
 from core.paging import Page
 from customers.identity import normal_email, normal_phone
 from customers.profiles import profile
-from referrals.attribution import Person, ReferralStatus
+from referrals.attribution import Person, ReferralStatus, referrals_by
 from referrals.attribution import Referral as ReferralRow
 from referrals.claiming import claim_referral
-from referrals.rewards import referrals_by
 
 strawberry.enum(ReferralStatus, name="ReferralStatus", description="Where a referral stands.")
 

@@ -79,7 +79,7 @@ class ReferralProgramQueries:
     ) -> Connection[ReferralProgram]:
         info.context.signed_in()
         async with info.context.database.read() as session:
-            page = await list_programs(session, first=first, after=after)
+            page = await list_programs(session, with_drafts=False, first=first, after=after)
         return connection(page, after, lambda row: program_of(row, info))
 
 

@@ -3,8 +3,9 @@
 import strawberry
 
 from api.relay import Node, global_id
+from referrals.definition import Side
 from referrals.rewards import ReferralReward as ReferralRewardRow
-from referrals.rewards import RewardStatus, Side
+from referrals.rewards import RewardStatus
 
 strawberry.enum(RewardStatus, name="ReferralRewardStatus", description="Where a reward stands.")
 strawberry.enum(Side, name="ReferralSide", description="Whose reward it is.")

@@ -26,8 +26,9 @@ from referrals.attribution import (
     unsettled_referrals,
 )
 from referrals.codes import CodeRevoked, CodeStatus, CodeUnknown, ReferralCode, resolve_code
+from referrals.definition import Attribution
 from referrals.links import record_click
-from referrals.programs import Attribution, ProgramNotActive
+from referrals.programs import ProgramNotActive
 from tests.conftest import Addresses
 from tests.loyalty.accounts import by_hand
 from tests.referrals.programs import claim, code_of, make_people, make_program, person, tell

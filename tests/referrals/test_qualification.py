@@ -1,6 +1,5 @@
 """Qualification: the same facts give the same steps, in whatever order and pieces they come."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from random import Random
 
@@ -8,20 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from referrals.programs import ProgramDefinition, Step
+from referrals.definition import ProgramDefinition, Step
 from referrals.qualification import qualify
+from tests.referrals.told import Told
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 KINDS = ("A_KIND", "B_KIND", "C_KIND")
-
-
-@dataclass(frozen=True)
-class Told:
-    """A fact, as far as qualification reads it."""
-
-    id: str
-    kind: str
-    occurred_at: datetime
 
 
 def definition(*days: int | None) -> ProgramDefinition:
@@ -111,3 +102,61 @@ def test_a_customer_since_before_the_click_is_an_existing_one() -> None:
         customer_since=START - timedelta(seconds=1),
     )
     assert outcome.is_existing_customer
+
+
+REVERSIBLE = ProgramDefinition(
+    steps=(
+        Step(name="a", fact_kind="A_KIND", reversed_by=("A_UNDONE",)),
+        Step(name="b", fact_kind="B_KIND", reversed_by=("A_UNDONE", "B_UNDONE")),
+    ),
+    hold_days=5,
+)
+
+
+def told(kind: str, day: float, key: str = "", reverses: str | None = None) -> Told:
+    payload = {"reverses": reverses} if reverses else {}
+    name = key or f"{kind}-{day}"
+    return Told(name, kind, START + timedelta(days=day), key=name, payload=payload)
+
+
+def steps_of(*facts: Told) -> list[tuple[str, str]]:
+    outcome = qualify(REVERSIBLE, facts, attributed_from=START)
+    return [(step.step.name, step.fact_id) for step in outcome.steps]
+
+
+def test_a_reversal_inside_the_hold_period_undoes_the_step_and_those_after_it() -> None:
+    """Given both steps, when the account closes on the third day, then neither is reached."""
+    facts = [told("A_KIND", 1, "a1"), told("B_KIND", 2, "b1")]
+    assert steps_of(*facts) == [("a", "a1"), ("b", "b1")]
+    assert steps_of(*facts, told("A_UNDONE", 3)) == []
+    assert steps_of(*facts, told("B_UNDONE", 3)) == [("a", "a1")]
+
+
+def test_a_step_is_reached_anew_by_a_later_fact() -> None:
+    facts = [told("A_KIND", 1, "a1"), told("A_UNDONE", 2), told("A_KIND", 3, "a2")]
+    outcome = qualify(REVERSIBLE, facts, attributed_from=START)
+    assert [(step.fact_id, step.reached_at) for step in outcome.steps] == [("a2", START + timedelta(days=3))]
+    assert outcome.undone == {"a1"}
+
+
+@pytest.mark.parametrize(
+    ("offset", "stands"),
+    [(timedelta(days=5), True), (timedelta(days=5) - timedelta(microseconds=1), False), (timedelta(0), False)],
+)
+def test_the_hold_period_ends_exclusively(offset: timedelta, stands: bool) -> None:
+    reversal = Told("r", "A_UNDONE", START + timedelta(days=1) + offset)
+    assert bool(steps_of(told("A_KIND", 1, "a1"), reversal)) is stands
+
+
+def test_a_reversal_that_names_a_fact_is_about_no_other() -> None:
+    """Given two attendances, when the first is taken back by its key, then the second reaches the step."""
+    facts = [told("A_KIND", 1, "a1"), told("A_KIND", 1.5, "a2")]
+    assert steps_of(*facts, told("A_UNDONE", 2, reverses="a1")) == [("a", "a2")]
+    assert steps_of(*facts, told("A_UNDONE", 2, reverses="a2")) == [("a", "a1")]
+    assert steps_of(*facts, told("A_UNDONE", 2)) == []
+
+
+def test_a_fact_before_the_referral_that_is_taken_back_makes_nobody_an_old_customer() -> None:
+    facts = [told("A_KIND", -3, "old"), told("A_KIND", 1, "a1")]
+    assert qualify(REVERSIBLE, facts, attributed_from=START).is_existing_customer
+    assert steps_of(*facts, told("A_UNDONE", -2, reverses="old")) == [("a", "a1")]

@@ -14,22 +14,11 @@ from core.outbox import Outbox
 from graph.client import GraphClient
 from referrals.attribution import Referral, ReferralStatus
 from referrals.programs import ReferralProgram
-from referrals.rewards import REWARD_APPROVED, ReferralReward, settle_referee
+from referrals.rewards import REWARD_MADE
 from tests.conftest import Addresses
-from tests.referrals.programs import claim, code_of, make_people, make_program, tell
+from tests.referrals.programs import claim, code_of, make_people, make_program, rewards_of, settle, tell
 
 pytestmark = pytest.mark.anyio
-
-
-async def settle(database: Database, customer_id: str) -> None:
-    async with database.write() as session:
-        await settle_referee(session, customer_id, customer_since=None, now=utc_now())
-
-
-async def rewards_of(database: Database, program: str) -> list[ReferralReward]:
-    statement = select(ReferralReward).where(ReferralReward.program_id == program).order_by(col(ReferralReward.key))
-    async with database.read() as session:
-        return list((await session.exec(statement)).all())
 
 
 async def reserved(database: Database, program: str) -> int:
@@ -62,7 +51,7 @@ async def test_facts_in_any_order_and_twice_give_each_side_of_each_step_once(
     assert await reserved(database, program) == 600
     async with database.read() as session:
         referral = (await session.exec(select(Referral).where(Referral.program_id == program))).one()
-        owed = select(Outbox).where(Outbox.topic == REWARD_APPROVED, col(Outbox.key).contains(referral.id))
+        owed = select(Outbox).where(Outbox.topic == REWARD_MADE, col(Outbox.key).contains(referral.id))
         assert len((await session.exec(owed)).all()) == 3
     assert referral.status == ReferralStatus.QUALIFIED
 
@@ -99,7 +88,7 @@ async def test_the_budget_is_never_overshot_by_many_referees_at_once(
     await settle_at_once(stores, referees)
     made = await rewards_of(database, program)
     assert Counter((reward.status, reward.reason) for reward in made) == {
-        ("APPROVED", None): 5,
+        ("PENDING", None): 5,
         ("CANCELLED", "BUDGET_EXHAUSTED"): 25,
     }
     assert await reserved(database, program) == 500
@@ -119,7 +108,7 @@ async def test_the_cap_per_referrer_is_exact_under_concurrency(
         await tell(database, referee, "IDENTITY_VERIFIED")
     await settle_at_once(stores, referees)
     made = await rewards_of(database, program)
-    approved = Counter((reward.side, reward.customer_id) for reward in made if reward.status == "APPROVED")
+    approved = Counter((reward.side, reward.customer_id) for reward in made if reward.status == "PENDING")
     assert approved[("REFERRER", lin)] == approved[("REFERRER", sun)] == 3
     assert sum(count for (side, _), count in approved.items() if side == "REFEREE") == 20
     assert await reserved(database, program) == 6 * 100 + 20 * 10
