@@ -56,8 +56,9 @@ from referrals.attribution import (
     referees_since,
 )
 from referrals.rewards import REFERRAL_REWARD, REWARD_APPROVED, REWARD_MADE, RewardStatus, take_reward
-from referrals.settlement import approve_reward, settle_referee
+from referrals.settlement import settle_referee
 from service.notifications import notify
+from worker.screening import screen
 
 REFERRAL_RESETTLED = "referral.resettled"
 
@@ -138,10 +139,10 @@ async def settle_customer(session: Session, customer_id: str, now: datetime) -> 
 
 
 async def on_reward_made(work: Work) -> None:
-    """Let a new reward go to the ledger."""
+    """Let a new reward go to the ledger, or hold it where its referral looks like fraud."""
     reward = await take_reward(work.session, work.payload["reward_id"], RewardStatus.PENDING)
     if reward is not None:
-        await approve_reward(work.session, reward, now=work.now)
+        await screen(work.session, work.graph, reward)
 
 
 async def on_reward_approved(work: Work) -> None:
