@@ -33,6 +33,8 @@ from customers.tags import tags_of_customers
 from graph.client import GraphClient, Row
 from loyalty.catalogue import Reward
 from loyalty.redemption import Redemption
+from referrals.attribution import Referral
+from referrals.fraud_cases import FraudCase, FraudCaseMember, members_of_cases, rewards_of_cases
 from referrals.programs import ReferralProgram
 from referrals.rewards import ReferralReward, rewards_of_referrals
 
@@ -342,6 +344,36 @@ class Loaders:
     @cached_property
     def programs(self) -> DataLoader[str, ReferralProgram | None]:
         return by_key(self._rows(ReferralProgram))
+
+    @cached_property
+    def referrals(self) -> DataLoader[str, Referral | None]:
+        return by_key(self._rows(Referral))
+
+    @cached_property
+    def fraud_cases(self) -> DataLoader[str, FraudCase | None]:
+        return by_key(self._rows(FraudCase))
+
+    @cached_property
+    def fraud_members(self) -> DataLoader[str, list[FraudCaseMember]]:
+        """The members of fraud cases; who may see them has asked before."""
+
+        async def load(ids: list[str]) -> list[list[FraudCaseMember]]:
+            async with self._database.read() as session:
+                rows = await members_of_cases(session, ids)
+            return [[row for row in rows if row.case_id == key] for key in ids]
+
+        return DataLoader(load_fn=load)
+
+    @cached_property
+    def fraud_rewards(self) -> DataLoader[str, list[ReferralReward]]:
+        """What fraud cases hold, likewise."""
+
+        async def load(ids: list[str]) -> list[list[ReferralReward]]:
+            async with self._database.read() as session:
+                rows = await rewards_of_cases(session, ids)
+            return [[row for row in rows if row.case_id == key] for key in ids]
+
+        return DataLoader(load_fn=load)
 
     @cached_property
     def referral_rewards(self) -> DataLoader[str, list[ReferralReward]]:

@@ -13,6 +13,7 @@ from api.community.registrations import load_registration
 from api.context import Info
 from api.customers.profiles import load_customer, may_see
 from api.loyalty.redemption import reward_of
+from api.referrals.fraud import load_case
 from api.referrals.programs import program_of
 from api.relay import Node, split_id
 from core.ids import is_id
@@ -61,6 +62,7 @@ LOADERS: dict[str, Callable[[Info, str], Awaitable[Node | None]]] = {
     "Reward": load_reward,
     "ReferralProgram": load_program,
     "Notification": load_own_notification,
+    "FraudCase": load_case,
 }
 
 

@@ -45,6 +45,8 @@ from api.loyalty.redemption import RedemptionMutations, RedemptionQueries
 from api.nodes import NodeQueries
 from api.referrals.attribution import ReferralMutations
 from api.referrals.facts import FactMutations
+from api.referrals.fraud import FraudMutations, FraudQueries
+from api.referrals.households import HouseholdMutations
 from api.referrals.programs import ReferralProgramMutations, ReferralProgramQueries
 from api.scalars import INSTANT
 from api.service.notifications import NotificationMutations
@@ -68,6 +70,7 @@ class Query(
     DiscoveryQueries,
     StatisticsQueries,
     ReferralProgramQueries,
+    FraudQueries,
     RedemptionQueries,
     LedgerQueries,
     ProvenanceQueries,
@@ -98,6 +101,8 @@ class Mutation(
     ReferralMutations,
     ReferralProgramMutations,
     FactMutations,
+    HouseholdMutations,
+    FraudMutations,
     RedemptionMutations,
     NotificationMutations,
     CalendarMutations,

@@ -54,7 +54,17 @@ ONES_OWN = {
     "createCalendarFeed",
     "revokeCalendarFeed",
 }
-STAFF_ONLY = {"importBatch", "createReferralProgram", "activateReferralProgram", "recordFacts", "createReward"}
+STAFF_ONLY = {
+    "importBatch",
+    "createReferralProgram",
+    "activateReferralProgram",
+    "recordFacts",
+    "createReward",
+    "declareHousehold",
+    "endHousehold",
+    "reviewReferralReward",
+    "decideFraudCase",
+}
 # Whoever reads what is public may say that it breaks the rules, a banned customer too.
 ALLOWED_TO_THE_BANNED = {"createReport"}
 
@@ -71,6 +81,9 @@ KINDS = {
     "ids": "Notification",
     "id": "Community",
     "postingId": "Posting",
+    "customerIds": "Customer",
+    "householdId": "Household",
+    "caseId": "FraudCase",
 }
 VALUES: Mapping[str, Any] = {
     "String": "words",

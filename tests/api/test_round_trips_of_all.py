@@ -7,6 +7,7 @@ from community.access import MemberRole
 from core.ids import new_id
 from tests.api import (
     test_round_trips_events,
+    test_round_trips_fraud,
     test_round_trips_members,
     test_round_trips_posts,
     test_round_trips_registrations,
@@ -85,6 +86,7 @@ def test_no_mutation_is_without_its_cost() -> None:
     tables = (
         COSTS,
         test_round_trips_events.COSTS,
+        test_round_trips_fraud.COSTS,
         test_round_trips_members.COSTS,
         test_round_trips_posts.COSTS,
         test_round_trips_registrations.COSTS,
