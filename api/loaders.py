@@ -32,11 +32,13 @@ from customers.profiles import read_customers
 from customers.tags import tags_of_customers
 from graph.client import GraphClient, Row
 from loyalty.catalogue import Reward
+from loyalty.lots import LedgerLot
 from loyalty.redemption import Redemption
 from referrals.attribution import Referral
 from referrals.fraud_cases import FraudCase, FraudCaseMember, members_of_cases, rewards_of_cases
 from referrals.programs import ReferralProgram
 from referrals.rewards import ReferralReward, rewards_of_referrals
+from referrals.settlement import ReferralStep, steps_of
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -338,6 +340,10 @@ class Loaders:
         return by_key(self._rows(Reward))
 
     @cached_property
+    def lots(self) -> DataLoader[str, LedgerLot | None]:
+        return by_key(self._rows(LedgerLot))
+
+    @cached_property
     def redemptions(self) -> DataLoader[str, Redemption | None]:
         return by_key(self._rows(Redemption))
 
@@ -372,6 +378,18 @@ class Loaders:
             async with self._database.read() as session:
                 rows = await rewards_of_cases(session, ids)
             return [[row for row in rows if row.case_id == key] for key in ids]
+
+        return DataLoader(load_fn=load)
+
+    @cached_property
+    def referral_steps(self) -> DataLoader[str, list[ReferralStep]]:
+        async def load(ids: list[str]) -> list[list[ReferralStep]]:
+            async with self._database.read() as session:
+                rows = await steps_of(session, ids)
+            groups: dict[str, list[ReferralStep]] = defaultdict(list)
+            for row in rows:
+                groups[row.referral_id].append(row)
+            return [groups[key] for key in ids]
 
         return DataLoader(load_fn=load)
 

@@ -43,12 +43,14 @@ from api.loyalty.ledger import LedgerQueries
 from api.loyalty.provenance import ProvenanceQueries
 from api.loyalty.redemption import RedemptionMutations, RedemptionQueries
 from api.nodes import NodeQueries
-from api.referrals.attribution import ReferralMutations
+from api.referrals.attribution import ReferralMutations, ReferralQueries
+from api.referrals.clawback import ClawbackMutations
 from api.referrals.facts import FactMutations
 from api.referrals.fraud import FraudMutations, FraudQueries
 from api.referrals.households import HouseholdMutations
 from api.referrals.programs import ReferralProgramMutations, ReferralProgramQueries
-from api.scalars import INSTANT
+from api.referrals.simulation import SimulationMutations
+from api.scalars import INSTANT, SAFE_INT, SafeInt
 from api.service.notifications import NotificationMutations
 from api.subscriptions import Subscription
 from api.viewer import ViewerQueries
@@ -71,6 +73,7 @@ class Query(
     StatisticsQueries,
     ReferralProgramQueries,
     FraudQueries,
+    ReferralQueries,
     RedemptionQueries,
     LedgerQueries,
     ProvenanceQueries,
@@ -100,9 +103,11 @@ class Mutation(
     CheckInMutations,
     ReferralMutations,
     ReferralProgramMutations,
+    SimulationMutations,
     FactMutations,
     HouseholdMutations,
     FraudMutations,
+    ClawbackMutations,
     RedemptionMutations,
     NotificationMutations,
     CalendarMutations,
@@ -132,7 +137,9 @@ def build_schema(*, introspection: bool) -> strawberry.Schema:
             lambda: ParserCache(maxsize=CACHED_DOCUMENTS),
             lambda: ValidationCache(maxsize=CACHED_DOCUMENTS),
         ],
-        config=StrawberryConfig(scalar_map={datetime: INSTANT}, disable_field_suggestions=not introspection),
+        config=StrawberryConfig(
+            scalar_map={datetime: INSTANT, SafeInt: SAFE_INT}, disable_field_suggestions=not introspection
+        ),
     )
 
 

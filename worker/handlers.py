@@ -55,9 +55,17 @@ from referrals.attribution import (
     mark_edge,
     referees_since,
 )
-from referrals.rewards import REFERRAL_REWARD, REWARD_APPROVED, REWARD_MADE, RewardStatus, take_reward
+from referrals.rewards import (
+    REFERRAL_REWARD,
+    REWARD_APPROVED,
+    REWARD_MADE,
+    REWARD_REVERSED,
+    RewardStatus,
+    take_reward,
+)
 from referrals.settlement import settle_referee
 from service.notifications import notify
+from worker.clawback import take_back
 from worker.screening import screen
 
 REFERRAL_RESETTLED = "referral.resettled"
@@ -162,6 +170,10 @@ async def on_reward_approved(work: Work) -> None:
         now=work.now,
     )
     reward.status = RewardStatus.ISSUED
+
+
+async def on_reward_reversed(work: Work) -> None:
+    await take_back(work.session, work.payload["reward_id"], reason=work.payload["reason"], now=work.now)
 
 
 async def on_points_release(work: Work) -> None:
@@ -370,6 +382,7 @@ HANDLERS: dict[str, Handler] = {
     REFERRAL_RESETTLED: on_referral_resettled,
     REWARD_MADE: on_reward_made,
     REWARD_APPROVED: on_reward_approved,
+    REWARD_REVERSED: on_reward_reversed,
     POINTS_RELEASE: on_points_release,
     ACT_AUDITED: on_act_audited,
     NOTICE_OWED: on_notice_owed,

@@ -3,7 +3,7 @@
 import strawberry
 
 from api.context import Info
-from api.referrals.programs import ReferralProgram, program_of
+from api.referrals.programs import ReferralProgram, load_program
 from api.relay import Node, global_id
 from referrals.codes import ReferralCode as ReferralCodeRow
 from referrals.codes import referral_code
@@ -18,8 +18,7 @@ class ReferralCode(Node):
 
     @strawberry.field(description="The programme that it belongs to.")
     async def program(self, info: Info) -> ReferralProgram | None:
-        row = await info.context.loaders.programs.load(self.program_local)
-        return program_of(row, info) if row else None
+        return await load_program(info, self.program_local)
 
 
 def code_of(row: ReferralCodeRow, info: Info) -> ReferralCode:

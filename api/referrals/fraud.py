@@ -83,8 +83,8 @@ class FraudCase(Node):
         return [customer_of(row) for row in found if row is not None]
 
     @strawberry.field(description="What it holds, and what it held.")
-    async def rewards(self, info: Info) -> list["RewardReview"]:
-        return [review_of(row) for row in await info.context.loaders.fraud_rewards.load(self.local)]
+    async def rewards(self, info: Info) -> list["HeldReward"]:
+        return [held_reward_of(row) for row in await info.context.loaders.fraud_rewards.load(self.local)]
 
 
 def case_of(row: FraudCaseRow) -> FraudCase:
@@ -103,7 +103,7 @@ def case_of(row: FraudCaseRow) -> FraudCase:
 
 
 @strawberry.type(description="A reward that a case holds or held, and what a reviewer said.")
-class RewardReview:
+class HeldReward:
     reward: ReferralReward = strawberry.field(description="The reward.")
     created_at: datetime = strawberry.field(description="When it was made.")
     reviewed_by: str | None = strawberry.field(description="Who decided; null while it waits.")
@@ -126,8 +126,8 @@ class RewardReview:
         return case_of(found) if found else None
 
 
-def review_of(row: RewardRow) -> RewardReview:
-    return RewardReview(
+def held_reward_of(row: RewardRow) -> HeldReward:
+    return HeldReward(
         reward=referral_reward_of(row),
         created_at=row.created_at,
         reviewed_by=row.reviewed_by,
@@ -148,13 +148,11 @@ async def load_case(info: Info, local: str) -> FraudCase | None:
 @strawberry.type
 class FraudQueries:
     @strawberry.field(description="The rewards that wait for a reviewer, the oldest first; for administrators.")
-    async def reward_review_queue(
-        self, info: Info, first: First = None, after: After = None
-    ) -> Connection[RewardReview]:
+    async def reward_review_queue(self, info: Info, first: First = None, after: After = None) -> Connection[HeldReward]:
         info.context.administrator()
         async with info.context.database.read() as session:
             page = await review_queue(session, first=first, after=after)
-        return connection(page, after, review_of)
+        return connection(page, after, held_reward_of)
 
     @strawberry.field(description="Fraud cases, the oldest first; for administrators.")
     async def fraud_cases(
@@ -188,7 +186,7 @@ class ReviewReferralRewardInput:
 
 @strawberry.type(description="It is decided.")
 class ReviewReferralRewardSuccess:
-    review: RewardReview = strawberry.field(description="The reward with its decision.")
+    held: HeldReward = strawberry.field(description="The reward with its decision.")
 
 
 ReviewReferralRewardResult = Annotated[
@@ -233,7 +231,7 @@ class FraudMutations:
                 reviewer=reviewer,
                 now=context.now,
             )
-        return ReviewReferralRewardSuccess(review=review_of(row))
+        return ReviewReferralRewardSuccess(held=held_reward_of(row))
 
     @strawberry.mutation(description="Approve or deny all that a case holds, and close it; for administrators.")
     @refusals

@@ -47,6 +47,16 @@ mutation($from: DateTime!, $definition: JSON!) {
 ACTIVATE = (
     "mutation($id: ID!) { activateReferralProgram(input: {programId: $id}) { __typename ... on Refusal { code } } }"
 )
+UPDATE_PROGRAM = """
+mutation($id: ID!) { updateReferralProgram(input: {programId: $id, nameEn: "X"}) { __typename } }
+"""
+PAUSE_PROGRAM = "mutation($id: ID!) { pauseReferralProgram(input: {programId: $id}) { __typename } }"
+END_PROGRAM = "mutation($id: ID!) { endReferralProgram(input: {programId: $id}) { __typename } }"
+SIMULATE = """
+mutation($id: ID!, $from: DateTime!, $to: DateTime!) {
+  simulateReferralProgram(input: {programId: $id, from: $from, to: $to}) { __typename }
+}
+"""
 LEAVE = "mutation($id: ID!) { leaveCommunity(input: {communityId: $id}) { __typename } }"
 CANCEL = "mutation($id: ID!) { cancelRegistration(input: {eventId: $id}) { __typename } }"
 CREATE_EVENT = """
@@ -83,6 +93,10 @@ async def state(system: System) -> tuple[Any, ...]:
         (CREATE_REWARD, {}),
         (CREATE_PROGRAM, {"from": iso(utc_now()), "definition": {"steps": []}}),
         (ACTIVATE, {"id": global_id("ReferralProgram", MISSING)}),
+        (UPDATE_PROGRAM, {"id": global_id("ReferralProgram", MISSING)}),
+        (PAUSE_PROGRAM, {"id": global_id("ReferralProgram", MISSING)}),
+        (END_PROGRAM, {"id": global_id("ReferralProgram", MISSING)}),
+        (SIMULATE, {"id": global_id("ReferralProgram", MISSING), "from": iso(utc_now()), "to": iso(utc_now())}),
         (FACTS, {"source": "core", "facts": []}),
         ("{ trialBalance { holds } }", {}),
     ],
@@ -91,6 +105,10 @@ async def state(system: System) -> tuple[Any, ...]:
         "createReward",
         "createReferralProgram",
         "activateReferralProgram",
+        "updateReferralProgram",
+        "pauseReferralProgram",
+        "endReferralProgram",
+        "simulateReferralProgram",
         "recordFacts",
         "trialBalance",
     ],

@@ -32,7 +32,7 @@ REVIEW = """
 mutation($id: ID!, $decision: ReviewDecision!, $reason: String!, $fraud: Boolean! = false) {
   reviewReferralReward(input: {rewardId: $id, decision: $decision, reason: $reason, referralIsFraud: $fraud}) {
     __typename
-    ... on ReviewReferralRewardSuccess { review { reward { status reason } reviewedBy case { status } } }
+    ... on ReviewReferralRewardSuccess { held { reward { status reason } reviewedBy case { status } } }
     ... on Refusal { code path }
   }
 }
@@ -151,7 +151,7 @@ async def test_a_shared_card_waits_for_a_reviewer_and_the_approved_side_gets_its
     other = next(entry["reward"] for entry in held if entry["customer"]["id"] == customer_gid(wu))
     given = {"reason": "supplementary card"}
     done = (await admin(system).ask(REVIEW, id=mine["id"], decision="APPROVE", **given))["reviewReferralReward"]
-    assert done["review"] == {
+    assert done["held"] == {
         "reward": {"status": "APPROVED", "reason": None},
         "reviewedBy": "admin",
         "case": {"status": "OPEN"},
@@ -159,7 +159,7 @@ async def test_a_shared_card_waits_for_a_reviewer_and_the_approved_side_gets_its
     again = (await admin(system).ask(REVIEW, id=mine["id"], decision="DENY", **given))["reviewReferralReward"]
     assert (again["code"], again["path"]) == ("ALREADY_REVIEWED", ["input", "rewardId"])
     denied = (await admin(system).ask(REVIEW, id=other["id"], decision="DENY", **given))["reviewReferralReward"]
-    assert denied["review"]["case"] == {"status": "CONFIRMED"}
+    assert denied["held"]["case"] == {"status": "CONFIRMED"}
     assert (await points_of(system, lin), await points_of(system, wu)) == (mine["points"], 0)
     assert await held_rewards(system, lin, wu) == []
 

@@ -6,6 +6,7 @@ from api.relay import global_id
 from community.access import MemberRole
 from core.ids import new_id
 from tests.api import (
+    test_clawback,
     test_round_trips_events,
     test_round_trips_fraud,
     test_round_trips_members,
@@ -53,7 +54,11 @@ ELSEWHERE = {
     "claimReferral",
     "redeemReward",
     "createReferralProgram",
+    "updateReferralProgram",
     "activateReferralProgram",
+    "pauseReferralProgram",
+    "endReferralProgram",
+    "simulateReferralProgram",
     "recordFacts",
     "createReward",
 }
@@ -85,6 +90,7 @@ def test_no_mutation_is_without_its_cost() -> None:
     """Given all tables, which their tests hold against what is measured, then every mutation stands in one."""
     tables = (
         COSTS,
+        test_clawback.COSTS,
         test_round_trips_events.COSTS,
         test_round_trips_fraud.COSTS,
         test_round_trips_members.COSTS,

@@ -203,8 +203,8 @@ async def test_every_handler_run_twice_does_its_effect_once(graph: GraphClient, 
         async with database.write() as session:
             await HANDLERS[row.topic](Work(session, graph, row.key, row.payload, utc_now() + timedelta(days=2)))
     async with database.read() as session:
-        assert await balances(session, lin) == {AccountKind.AVAILABLE: 300, AccountKind.PENDING: 0}
-        assert await balances(session, wu) == {AccountKind.AVAILABLE: 100, AccountKind.PENDING: 0}
+        assert await balances(session, lin) == {AccountKind.AVAILABLE: 300, AccountKind.PENDING: 0, AccountKind.DEBT: 0}
+        assert await balances(session, wu) == {AccountKind.AVAILABLE: 100, AccountKind.PENDING: 0, AccountKind.DEBT: 0}
 
 
 async def test_one_row_settled_by_eight_workers_at_once_is_settled_once(
