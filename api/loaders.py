@@ -37,6 +37,7 @@ from loyalty.redemption import Redemption
 from referrals.attribution import Referral
 from referrals.channels import MOST_OWNERS, Owner, Sharing, sharing_of
 from referrals.codes import ReferralCode
+from referrals.fraud_cases import FraudCase, FraudCaseMember, members_of_cases, rewards_of_cases
 from referrals.programs import ReferralProgram
 from referrals.rewards import ReferralReward, rewards_of_referrals
 from referrals.settlement import ReferralStep, steps_of
@@ -355,6 +356,32 @@ class Loaders:
     @cached_property
     def referrals(self) -> DataLoader[str, Referral | None]:
         return by_key(self._rows(Referral))
+
+    @cached_property
+    def fraud_cases(self) -> DataLoader[str, FraudCase | None]:
+        return by_key(self._rows(FraudCase))
+
+    @cached_property
+    def fraud_members(self) -> DataLoader[str, list[FraudCaseMember]]:
+        """The members of fraud cases; who may see them has asked before."""
+
+        async def load(ids: list[str]) -> list[list[FraudCaseMember]]:
+            async with self._database.read() as session:
+                rows = await members_of_cases(session, ids)
+            return [[row for row in rows if row.case_id == key] for key in ids]
+
+        return DataLoader(load_fn=load)
+
+    @cached_property
+    def fraud_rewards(self) -> DataLoader[str, list[ReferralReward]]:
+        """What fraud cases hold, likewise."""
+
+        async def load(ids: list[str]) -> list[list[ReferralReward]]:
+            async with self._database.read() as session:
+                rows = await rewards_of_cases(session, ids)
+            return [[row for row in rows if row.case_id == key] for key in ids]
+
+        return DataLoader(load_fn=load)
 
     @cached_property
     def referral_steps(self) -> DataLoader[str, list[ReferralStep]]:

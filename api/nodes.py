@@ -15,6 +15,7 @@ from api.customers.profiles import load_customer, may_see
 from api.loyalty.redemption import reward_of
 from api.referrals.attribution import load_referral
 from api.referrals.codes import load_code
+from api.referrals.fraud import load_case
 from api.referrals.programs import load_program
 from api.relay import Node, split_id
 from core.ids import is_id
@@ -59,6 +60,7 @@ LOADERS: dict[str, Callable[[Info, str], Awaitable[Node | None]]] = {
     "Referral": load_referral,
     "ReferralCode": load_code,
     "Notification": load_own_notification,
+    "FraudCase": load_case,
 }
 
 

@@ -47,6 +47,8 @@ from api.referrals.attribution import ReferralMutations, ReferralQueries
 from api.referrals.clawback import ClawbackMutations
 from api.referrals.codes import ReferralCodeMutations, ReferralCodeQueries
 from api.referrals.facts import FactMutations
+from api.referrals.fraud import FraudMutations, FraudQueries
+from api.referrals.households import HouseholdMutations
 from api.referrals.programs import ReferralProgramMutations, ReferralProgramQueries
 from api.referrals.simulation import SimulationMutations
 from api.scalars import INSTANT, SAFE_INT, SafeInt
@@ -71,6 +73,7 @@ class Query(
     DiscoveryQueries,
     StatisticsQueries,
     ReferralProgramQueries,
+    FraudQueries,
     ReferralQueries,
     ReferralCodeQueries,
     RedemptionQueries,
@@ -105,6 +108,8 @@ class Mutation(
     SimulationMutations,
     ReferralCodeMutations,
     FactMutations,
+    HouseholdMutations,
+    FraudMutations,
     ClawbackMutations,
     RedemptionMutations,
     NotificationMutations,

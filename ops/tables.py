@@ -6,7 +6,7 @@ from community import feedback, reports, search_sql
 from core import audit, facts, outbox
 from customers import imports, profiles
 from loyalty import catalogue, charges, earning, ledger, lots, redemption
-from referrals import attribution, codes, households, limits, links, programs, rewards, settlement
+from referrals import attribution, codes, fraud_cases, households, limits, links, programs, rewards, settlement
 from service import calendar_feeds, digests, notifications
 
 MODULES = (
@@ -25,6 +25,7 @@ MODULES = (
     attribution,
     codes,
     households,
+    fraud_cases,
     links,
     programs,
     rewards,

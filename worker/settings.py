@@ -115,15 +115,25 @@ async def complete_events(ctx: Context) -> None:
 
 
 async def recompute_recommendations(ctx: Context) -> None:
-    """Run the bulk computation in a process of its own, so that its memory goes and the sweeps go on."""
-    process = start_leashed([sys.executable, "-m", "worker.recommendations"], log=None)
+    """Compute all lists anew; cut off, the old ones stay valid."""
+    await run_apart("worker.recommendations")
+
+
+async def search_for_rings(ctx: Context) -> None:
+    """Search all customers for rings; cut off, the next hour does the rest."""
+    await run_apart("worker.rings")
+
+
+async def run_apart(module: str) -> None:
+    """Run a bulk computation in a process of its own, so that its memory goes and the sweeps go on."""
+    process = start_leashed([sys.executable, "-m", module], log=None)
     try:
         await asyncio.to_thread(process.wait)
     finally:
-        # A worker that is asked to stop takes the computation with it; the old lists stay valid.
+        # A worker that is asked to stop takes the computation with it.
         await asyncio.shield(asyncio.to_thread(stop, process))
     if process.returncode != 0:
-        log.error("recommendations_failed", exit_code=process.returncode)
+        log.error("computation_failed", module=module, exit_code=process.returncode)
 
 
 def every(seconds: int) -> set[int]:
@@ -145,6 +155,7 @@ class WorkerSettings:
         func(settle_attendance, timeout=30, keep_result=0, max_tries=1),
         func(relay, timeout=60, keep_result=0, max_tries=1),
         func(recompute_recommendations, timeout=3600, keep_result=0, max_tries=1),
+        func(search_for_rings, timeout=3600, keep_result=0, max_tries=1),
     ]
     cron_jobs: ClassVar[list[Any]] = [
         cron(sweep, second=every(SETTINGS.sweep_interval_seconds), timeout=60, keep_result=0, max_tries=1),
@@ -153,6 +164,7 @@ class WorkerSettings:
         cron(complete_events, minute={41}, timeout=300, keep_result=0, max_tries=1),
         cron(extend_series, minute={23}, timeout=300, keep_result=0, max_tries=1),
         cron(recompute_recommendations, minute={7}, timeout=3600, keep_result=0, max_tries=1),
+        cron(search_for_rings, minute={37}, timeout=3600, keep_result=0, max_tries=1),
     ]
     on_startup = start
     on_shutdown = finish

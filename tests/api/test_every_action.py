@@ -67,6 +67,10 @@ STAFF_ONLY = {
     "createReward",
     "previewClawback",
     "clawBackReward",
+    "declareHousehold",
+    "endHousehold",
+    "reviewReferralReward",
+    "decideFraudCase",
 }
 # Whoever reads what is public may say that it breaks the rules, a banned customer too.
 ALLOWED_TO_THE_BANNED = {"createReport"}
@@ -85,6 +89,9 @@ KINDS = {
     "id": "Community",
     "postingId": "Posting",
     "codeId": "ReferralCode",
+    "customerIds": "Customer",
+    "householdId": "Household",
+    "caseId": "FraudCase",
 }
 VALUES: Mapping[str, Any] = {
     "String": "words",

@@ -8,6 +8,7 @@ from core.ids import new_id
 from tests.api import (
     test_clawback,
     test_round_trips_events,
+    test_round_trips_fraud,
     test_round_trips_members,
     test_round_trips_posts,
     test_round_trips_registrations,
@@ -113,6 +114,7 @@ def test_no_mutation_is_without_its_cost() -> None:
         COSTS,
         test_clawback.COSTS,
         test_round_trips_events.COSTS,
+        test_round_trips_fraud.COSTS,
         test_round_trips_members.COSTS,
         test_round_trips_posts.COSTS,
         test_round_trips_registrations.COSTS,
