@@ -6,7 +6,21 @@ from community import feedback, reports, search_sql
 from core import audit, facts, outbox
 from customers import imports, profiles
 from loyalty import catalogue, charges, earning, ledger, lots, redemption
-from referrals import attribution, codes, households, limits, links, programs, rewards, settlement
+from referrals import (
+    attribution,
+    codes,
+    funnel,
+    households,
+    influence,
+    k_factor,
+    leaderboard,
+    limits,
+    links,
+    programs,
+    rewards,
+    settlement,
+    standings,
+)
 from service import calendar_feeds, digests, notifications
 
 MODULES = (
@@ -30,6 +44,11 @@ MODULES = (
     rewards,
     limits,
     settlement,
+    standings,
+    leaderboard,
+    influence,
+    funnel,
+    k_factor,
     notifications,
     digests,
     calendar_feeds,

@@ -115,15 +115,23 @@ async def complete_events(ctx: Context) -> None:
 
 
 async def recompute_recommendations(ctx: Context) -> None:
-    """Run the bulk computation in a process of its own, so that its memory goes and the sweeps go on."""
-    process = start_leashed([sys.executable, "-m", "worker.recommendations"], log=None)
+    await run_apart("worker.recommendations")
+
+
+async def recompute_influence(ctx: Context) -> None:
+    await run_apart("worker.influence")
+
+
+async def run_apart(module: str) -> None:
+    """Run a bulk computation in a process of its own, so that its memory goes and the sweeps go on."""
+    process = start_leashed([sys.executable, "-m", module], log=None)
     try:
         await asyncio.to_thread(process.wait)
     finally:
-        # A worker that is asked to stop takes the computation with it; the old lists stay valid.
+        # A worker that is asked to stop takes the computation with it; what was computed before stays valid.
         await asyncio.shield(asyncio.to_thread(stop, process))
     if process.returncode != 0:
-        log.error("recommendations_failed", exit_code=process.returncode)
+        log.error("computation_failed", module=module, exit_code=process.returncode)
 
 
 def every(seconds: int) -> set[int]:
@@ -153,6 +161,7 @@ class WorkerSettings:
         cron(complete_events, minute={41}, timeout=300, keep_result=0, max_tries=1),
         cron(extend_series, minute={23}, timeout=300, keep_result=0, max_tries=1),
         cron(recompute_recommendations, minute={7}, timeout=3600, keep_result=0, max_tries=1),
+        cron(recompute_influence, minute={52}, timeout=1800, keep_result=0, max_tries=1),
     ]
     on_startup = start
     on_shutdown = finish
