@@ -43,9 +43,12 @@ from api.loyalty.ledger import LedgerQueries
 from api.loyalty.provenance import ProvenanceQueries
 from api.loyalty.redemption import RedemptionMutations, RedemptionQueries
 from api.nodes import NodeQueries
+from api.referrals.analytics import ReferralAnalyticsQueries
 from api.referrals.attribution import ReferralMutations
 from api.referrals.facts import FactMutations
+from api.referrals.leaderboard import ReferralLeaderboardMutations, ReferralLeaderboardQueries
 from api.referrals.programs import ReferralProgramMutations, ReferralProgramQueries
+from api.referrals.tree import ReferralTreeQueries
 from api.scalars import INSTANT
 from api.service.notifications import NotificationMutations
 from api.subscriptions import Subscription
@@ -68,6 +71,9 @@ class Query(
     DiscoveryQueries,
     StatisticsQueries,
     ReferralProgramQueries,
+    ReferralTreeQueries,
+    ReferralAnalyticsQueries,
+    ReferralLeaderboardQueries,
     RedemptionQueries,
     LedgerQueries,
     ProvenanceQueries,
@@ -97,6 +103,7 @@ class Mutation(
     CheckInMutations,
     ReferralMutations,
     ReferralProgramMutations,
+    ReferralLeaderboardMutations,
     FactMutations,
     RedemptionMutations,
     NotificationMutations,

@@ -15,6 +15,7 @@ from api.loyalty.ledger import LedgerEntry, Points, ledger_page, points_of
 from api.loyalty.redemption import Redemption, redemption_page
 from api.referrals.attribution import Referral, viewer_referrals
 from api.referrals.codes import ReferralCode, viewer_code
+from api.referrals.prompting import ReferralPrompt, viewer_prompt
 from api.relay import After, Connection, First, local_id
 from api.service.notifications import (
     Notification,
@@ -78,6 +79,10 @@ class Viewer:
     @strawberry.field(description="Your code and link in a programme; made at the first asking.")
     async def referral_code(self, info: Info, program_id: strawberry.ID) -> ReferralCode:
         return await viewer_code(info, local_id("ReferralProgram", program_id, "programId"))
+
+    @strawberry.field(description="Whether you are to be asked to refer others in a programme.")
+    async def referral_prompt(self, info: Info, program_id: strawberry.ID) -> ReferralPrompt:
+        return await viewer_prompt(info, local_id("ReferralProgram", program_id, "programId"))
 
     @strawberry.field(description="The customers whom you brought, the latest first.")
     async def referrals(self, info: Info, first: int | None = None, after: str | None = None) -> Connection[Referral]:

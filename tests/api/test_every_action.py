@@ -48,6 +48,8 @@ ONES_OWN = {
     "signUp",
     "createCommunity",
     "claimReferral",
+    "joinReferralLeaderboard",
+    "leaveReferralLeaderboard",
     "redeemReward",
     "markNotificationsRead",
     "setNotificationPreference",

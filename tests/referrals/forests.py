@@ -1,7 +1,7 @@
 """Forests of referrals for tests of figures: drawn by hand, with what a plain model needs to know of them."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -35,9 +35,16 @@ def random_forest(program: str, size: int, dice: random.Random, *, roots: int = 
     return forest
 
 
-async def put_referrals(database: Database, forest: Forest, *, click_ids: dict[str, str] | None = None) -> None:
-    """Write the forest's conversions, each with a code of the referrer."""
-    codes = {referrer: new_id() for referrer in set(forest.edges.values())}
+async def put_referrals(
+    database: Database,
+    forest: Forest,
+    *,
+    click_ids: Mapping[str, str] | None = None,
+    codes: Mapping[str, str] | None = None,
+    made_at: datetime | None = None,
+) -> None:
+    """Write the forest's conversions; with `codes` by customer, these are made at `made_at` or are there already."""
+    of = codes or {referrer: new_id() for referrer in set(forest.edges.values())}
     rows: list[dict[str, Any]] = [
         {
             "id": referral_id(forest.program, referee),
@@ -45,7 +52,7 @@ async def put_referrals(database: Database, forest: Forest, *, click_ids: dict[s
             "version": 1,
             "referrer_id": referrer,
             "referee_id": referee,
-            "code_id": codes[referrer],
+            "code_id": of[referrer],
             "click_id": (click_ids or {}).get(referee),
             "status": ReferralStatus.OPEN,
             "attributed_from": forest.claimed_at[referee],
@@ -54,8 +61,9 @@ async def put_referrals(database: Database, forest: Forest, *, click_ids: dict[s
         for referee, referrer in forest.edges.items()
     ]
     async with database.write() as session:
-        for referrer, code in codes.items():
-            session.add(a_code(forest.program, referrer, code, utc_now()))
+        if codes is None or made_at is not None:
+            for referrer, code in of.items():
+                session.add(a_code(forest.program, referrer, code, made_at or utc_now()))
         await session.flush()
         for start in range(0, len(rows), 200):
             await insert_once(session, Referral, rows[start : start + 200])

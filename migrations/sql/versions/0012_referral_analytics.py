@@ -25,7 +25,7 @@ COUNT = """
 INSERT INTO referral_standing (program_id, period, referrer_id, qualified_count, last_qualified_at)
 SELECT program_id, {period}, referrer_id, COUNT(*), MAX(qualified_at) FROM referral
 WHERE status = 'QUALIFIED' AND qualified_at IS NOT NULL
-GROUP BY program_id, {period}, referrer_id
+GROUP BY program_id, referrer_id{grouped}
 """
 
 
@@ -65,8 +65,8 @@ def upgrade() -> None:
         op.create_index(name, table, columns)
     is_sqlite = op.get_bind().dialect.name == "sqlite"
     month = "substr(qualified_at, 1, 7)" if is_sqlite else "to_char(qualified_at AT TIME ZONE 'UTC', 'YYYY-MM')"
-    for period in ("'EVER'", month):
-        op.execute(COUNT.format(period=period))
+    for period, grouped in (("'EVER'", ""), (month, f", {month}")):
+        op.execute(COUNT.format(period=period, grouped=grouped))
 
 
 def downgrade() -> None:
