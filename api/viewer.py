@@ -15,6 +15,7 @@ from api.loyalty.ledger import LedgerEntry, Points, ledger_page, points_of
 from api.loyalty.redemption import Redemption, redemption_page
 from api.referrals.attribution import Referral, viewer_referrals
 from api.referrals.codes import ReferralCode, viewer_code, viewer_codes
+from api.referrals.prompting import ReferralPrompt, viewer_prompt
 from api.relay import After, Connection, First, local_id
 from api.service.notifications import (
     Notification,
@@ -86,6 +87,10 @@ class Viewer:
         self, info: Info, program_id: Program, first: First = None, after: After = None
     ) -> Connection[ReferralCode]:
         return await viewer_codes(info, local_id("ReferralProgram", program_id, "programId"), first, after)
+
+    @strawberry.field(description="Whether you are to be asked to refer others in a programme.")
+    async def referral_prompt(self, info: Info, program_id: Program) -> ReferralPrompt:
+        return await viewer_prompt(info, local_id("ReferralProgram", program_id, "programId"))
 
     @strawberry.field(description="The customers whom you brought, the latest first.")
     async def referrals(self, info: Info, first: int | None = None, after: str | None = None) -> Connection[Referral]:

@@ -20,9 +20,11 @@ from core.ids import derived_id
 from core.outbox import owe
 from core.paging import Page, cut, decode_cursor, instant_in_cursor, page_size
 from graph.client import GraphClient, Row, Transaction
+from referrals.ancestry import branching, lock_roots
 from referrals.codes import ReferralCode
 from referrals.definition import ProgramDefinition
 from referrals.links import ReferralClick
+from referrals.standings import move_standings
 
 REFERRAL_CLAIMED = "referral.claimed"
 REFERRAL_CHANGED = "referral.changed"
@@ -77,6 +79,8 @@ class Referral(Record, table=True):
         Index("ix_referral_referrer_claimed", "referrer_id", "claimed_at", "id"),
         Index("ix_referral_program_claimed", "program_id", "claimed_at", "id"),
         Index("ix_referral_channel", "program_id", "referrer_id", "channel", "status"),
+        Index("ix_referral_tree", "program_id", "referrer_id", "claimed_at", "id"),
+        Index("ix_referral_counted", "program_id", "referrer_id", "status", "qualified_at"),
     )
 
     id: str = Field(primary_key=True)
@@ -138,24 +142,18 @@ def is_open(definition: ProgramDefinition, clicked_at: datetime, now: datetime) 
     return clicked_at <= now < clicked_at + timedelta(days=definition.click_window_days)
 
 
-# A claim joins the referee's tree below the referrer. Both trees' roots are locked by a first write;
-# then the path is read again, because a root may have got a referrer while we waited for its lock.
-ROOT = """
-MATCH (start:Customer {id: $customer_id})
-OPTIONAL MATCH path = (root:Customer)-[:REFERRED* {program_id: $program_id}]->(start)
-WHERE NOT EXISTS { (:Customer)-[:REFERRED {program_id: $program_id}]->(root) }
-RETURN coalesce(root.id, start.id) AS root_id
-LIMIT 1
-"""
-
+# A claim joins the referee's tree below the referrer; both are locked by a first write. It can close a circle only
+# where the referee has referees already, so anybody else is joined without a walk, however deep or broad the tree.
 LOCK_CUSTOMER = """
 MATCH (c:Customer {id: $customer_id})
 SET c.referrals_touched_at = $now
 RETURN c.id AS id
 """
 
+# The customer whose id is given comes first in each pattern: the embedded engine starts where the text does.
 REFERRER = """
-MATCH (c:Customer)-[r:REFERRED {program_id: $program_id}]->(:Customer {id: $customer_id})
+MATCH (b:Customer {id: $customer_id})
+MATCH (b)<-[r:REFERRED {program_id: $program_id}]-(c:Customer)
 RETURN c.id AS id
 """
 
@@ -184,14 +182,17 @@ async def refer(
     referrer_id, program_id = code.customer_id, code.program_id
 
     async def work(tx: Transaction) -> bool:
-        root = await lock_roots(tx, program_id, referrer_id, referee_id, iso(now))
+        for customer_id in sorted({referrer_id, referee_id}):
+            await tx.run(LOCK_CUSTOMER, customer_id=customer_id, now=iso(now))
         known = await tx.run(REFERRER, program_id=program_id, customer_id=referee_id)
         if known:
             if known[0]["id"] == referrer_id:
                 return False
             raise AlreadyReferred
-        if root == referee_id:
-            raise ReferralCycle(path=("code",))
+        if await branching(tx, program_id, [referee_id]):
+            roots = await lock_roots(tx, program_id, [referrer_id], iso(now))
+            if roots[referrer_id] == referee_id:
+                raise ReferralCycle(path=("code",))
         await tx.run(
             REFER,
             referrer_id=referrer_id,
@@ -207,23 +208,6 @@ async def refer(
         return True
 
     return await graph.transact(work, contended=program_id)
-
-
-async def lock_roots(tx: Transaction, program_id: str, referrer_id: str, referee_id: str, now: str) -> str:
-    """Lock the referee and the root above the referrer, in order of their ids; returns that root."""
-    root = await root_of(tx, program_id, referrer_id)
-    while True:
-        for customer_id in sorted({root, referee_id}):
-            await tx.run(LOCK_CUSTOMER, customer_id=customer_id, now=now)
-        again = await root_of(tx, program_id, referrer_id)
-        if again == root:
-            return root
-        root = again
-
-
-async def root_of(tx: Transaction, program_id: str, customer_id: str) -> str:
-    rows = await tx.run(ROOT, program_id=program_id, customer_id=customer_id)
-    return str(rows[0]["root_id"]) if rows else customer_id
 
 
 async def record_referral(session: Session, edge: Row, *, now: datetime) -> str:
@@ -249,14 +233,15 @@ async def record_referral(session: Session, edge: Row, *, now: datetime) -> str:
 
 
 EDGE = """
-MATCH (a:Customer)-[r:REFERRED {key: $key}]->(b:Customer)
+MATCH (a)-[r:REFERRED]->(b)
+WHERE r.key = $key
 RETURN r.key AS key, a.id AS referrer_id, b.id AS referee_id, r.program_id AS program_id, r.version AS version,
        r.code_id AS code_id, r.click_id AS click_id, r.attributed_from AS attributed_from, r.at AS at
 """
 
 UNSETTLED_EDGES = """
-MATCH (a:Customer)-[r:REFERRED {settled: false}]->(b:Customer)
-WHERE r.key > $after
+MATCH (a)-[r:REFERRED]->(b)
+WHERE r.settled = false AND r.key > $after
 RETURN r.key AS key, a.id AS referrer_id, b.id AS referee_id, r.program_id AS program_id, r.version AS version,
        r.code_id AS code_id, r.click_id AS click_id, r.attributed_from AS attributed_from, r.at AS at
 ORDER BY r.key
@@ -264,7 +249,8 @@ LIMIT $limit
 """
 
 SETTLE_EDGE = """
-MATCH ()-[r:REFERRED {key: $key}]->()
+MATCH ()-[r:REFERRED]->()
+WHERE r.key = $key
 SET r.settled = true
 """
 
@@ -312,13 +298,38 @@ async def change_status(
 ) -> None:
     """Set where a conversion stands; a change is owed to its relationship in the graph."""
     before = (referral.status, referral.reason, referral.qualified_at)
+    was = counted_since(referral)
     referral.status, referral.reason, referral.qualified_at = status, reason, qualified_at
     if before == (status, reason, qualified_at):
         return
     referral.rejected_at = now if status == ReferralStatus.REJECTED else None
     await session.flush()
+    await count_referral(session, referral, was=was)
     key = f"{referral.id}:{status.lower()}:{now.isoformat()}"
     await owe(session, topic=REFERRAL_CHANGED, key=key, payload={"referral_id": referral.id}, now=now)
+
+
+def counted_since(referral: Referral) -> datetime | None:
+    """Since when a conversion counts for its referrer; None while it does not."""
+    return referral.qualified_at if referral.status == ReferralStatus.QUALIFIED else None
+
+
+async def count_referral(session: Session, referral: Referral, *, was: datetime | None) -> None:
+    """Move the referrer's standings to what this conversion is by now; `was` is since when it counted before."""
+    now = counted_since(referral)
+    if now == was:
+        return
+    counted = select(Referral.qualified_at).where(
+        Referral.program_id == referral.program_id,
+        Referral.referrer_id == referral.referrer_id,
+        Referral.status == ReferralStatus.QUALIFIED,
+    )
+
+    async def find_last(start: datetime, end: datetime) -> datetime | None:
+        within = counted.where(col(Referral.qualified_at) >= start, col(Referral.qualified_at) < end)
+        return (await session.exec(within.order_by(col(Referral.qualified_at).desc()).limit(1))).first()
+
+    await move_standings(session, referral.program_id, referral.referrer_id, left=was, entered=now, find_last=find_last)
 
 
 MARK_EDGE = """

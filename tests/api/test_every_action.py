@@ -49,6 +49,8 @@ ONES_OWN = {
     "signUp",
     "createCommunity",
     "claimReferral",
+    "joinReferralLeaderboard",
+    "leaveReferralLeaderboard",
     "redeemReward",
     "markNotificationsRead",
     "setNotificationPreference",

@@ -7,6 +7,7 @@ from community.access import MemberRole
 from core.ids import new_id
 from tests.api import (
     test_clawback,
+    test_referral_analytics,
     test_round_trips_events,
     test_round_trips_fraud,
     test_round_trips_members,
@@ -118,6 +119,7 @@ def test_no_mutation_is_without_its_cost() -> None:
         test_round_trips_members.COSTS,
         test_round_trips_posts.COSTS,
         test_round_trips_registrations.COSTS,
+        test_referral_analytics.COSTS,
     )
     measured = {name.split(" ")[0] for table in tables for name in table}
     assert MUTATIONS.keys() - ELSEWHERE - measured == set()
