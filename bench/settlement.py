@@ -1,4 +1,4 @@
-"""`python -m bench.settlement`: facts that qualify referrals, settled one by one, beside the plain inserts of the same rows.
+"""`python -m bench.settlement`: facts that qualify referrals, settled, beside the plain inserts of the same rows.
 
 The plain cost is what the database takes for the rows that settlement left behind, in transactions of 500 rows and with
 no rule looked at. The ratio says what rules, locks, owed effects and their commits cost on top.

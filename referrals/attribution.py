@@ -4,7 +4,7 @@ The REFERRED relationship is the truth of who refers whom; it carries `settled: 
 row of the conversion exists, so that a crash between the two is found by the sweep.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -17,7 +17,7 @@ from core.clock import iso, parse_instant
 from core.db import Record, Session, insert_once, instant
 from core.errors import Refusal
 from core.ids import derived_id
-from core.outbox import owe
+from core.outbox import owe, owe_all
 from core.paging import Page, cut, decode_cursor, instant_in_cursor, page_size
 from graph.client import GraphClient, Row, Transaction
 from referrals.ancestry import branching, lock_roots
@@ -275,10 +275,11 @@ async def settle_referral(graph: GraphClient, key: str) -> None:
     await graph.write(SETTLE_EDGE, key=key)
 
 
-async def referrals_of_referee(session: Session, customer_id: str) -> Sequence[Referral]:
-    """The conversions of a referee, locked for this transaction; by programme, the order in which those are locked."""
-    statement = select(Referral).where(Referral.referee_id == customer_id).order_by(col(Referral.program_id))
-    return (await session.exec(statement.with_for_update().execution_options(populate_existing=True))).all()
+async def referrals_of_referees(session: Session, customer_ids: Sequence[str]) -> Sequence[Referral]:
+    """The conversions of referees, locked for this transaction; by programme, the order in which those are locked."""
+    statement = select(Referral).where(col(Referral.referee_id).in_(list(customer_ids)))
+    ordered = statement.order_by(col(Referral.program_id), col(Referral.id)).with_for_update()
+    return (await session.exec(ordered.execution_options(populate_existing=True))).all()
 
 
 async def take_referral(session: Session, referral_id: str) -> Referral | None:
@@ -287,26 +288,40 @@ async def take_referral(session: Session, referral_id: str) -> Referral | None:
     return (await session.exec(statement.execution_options(populate_existing=True))).first()
 
 
-async def change_status(
-    session: Session,
-    referral: Referral,
-    status: ReferralStatus,
-    *,
-    now: datetime,
-    reason: str | None = None,
-    qualified_at: datetime | None = None,
-) -> None:
-    """Set where a conversion stands; a change is owed to its relationship in the graph."""
-    before = (referral.status, referral.reason, referral.qualified_at)
-    was = counted_since(referral)
-    referral.status, referral.reason, referral.qualified_at = status, reason, qualified_at
-    if before == (status, reason, qualified_at):
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a conversion stands, why it was rejected, and when its last step was reached."""
+
+    status: ReferralStatus
+    reason: str | None = None
+    qualified_at: datetime | None = None
+
+
+async def change_status(session: Session, referral: Referral, to: Standing, *, now: datetime) -> None:
+    """Set where a conversion stands; a change moves standings, and is owed to its relationship in the graph."""
+    await change_statuses(session, [(referral, to)], now=now)
+
+
+async def change_statuses(session: Session, changes: Sequence[tuple[Referral, Standing]], *, now: datetime) -> None:
+    """Set where several conversions stand, as change_status does with one."""
+    moved: list[tuple[Referral, datetime | None]] = []
+    for referral, to in changes:
+        if Standing(ReferralStatus(referral.status), referral.reason, referral.qualified_at) == to:
+            continue
+        moved.append((referral, counted_since(referral)))
+        referral.status, referral.reason, referral.qualified_at = to.status, to.reason, to.qualified_at
+        referral.rejected_at = now if to.status == ReferralStatus.REJECTED else None
+    if not moved:
         return
-    referral.rejected_at = now if status == ReferralStatus.REJECTED else None
     await session.flush()
-    await count_referral(session, referral, was=was)
-    key = f"{referral.id}:{status.lower()}:{now.isoformat()}"
-    await owe(session, topic=REFERRAL_CHANGED, key=key, payload={"referral_id": referral.id}, now=now)
+    # In one order everywhere, because each referrer's standings are locked.
+    for referral, was in sorted(moved, key=lambda one: (one[0].program_id, one[0].referrer_id)):
+        await count_referral(session, referral, was=was)
+    payloads: dict[str, dict[str, Any]] = {
+        f"{referral.id}:{referral.status.lower()}:{now.isoformat()}": {"referral_id": referral.id}
+        for referral, _ in moved
+    }
+    await owe_all(session, topic=REFERRAL_CHANGED, payloads=payloads, now=now)
 
 
 def counted_since(referral: Referral) -> datetime | None:
@@ -332,23 +347,27 @@ async def count_referral(session: Session, referral: Referral, *, was: datetime 
     await move_standings(session, referral.program_id, referral.referrer_id, left=was, entered=now, find_last=find_last)
 
 
-MARK_EDGE = """
-MATCH (b:Customer {id: $referee_id})
-MATCH (b)<-[r:REFERRED {program_id: $program_id}]-(:Customer)
-SET r.status = $status, r.qualified_at = $qualified_at, r.rejected_at = $rejected_at
+MARK_EDGES = """
+UNWIND $rows AS row
+MATCH (b:Customer {id: row.referee_id})
+MATCH (b)<-[r:REFERRED {program_id: row.program_id}]-(:Customer)
+SET r.status = row.status, r.qualified_at = row.qualified_at, r.rejected_at = row.rejected_at
 """
 
 
-async def mark_edge(graph: GraphClient, referral: Referral) -> None:
-    """Write where a conversion stands to its relationship; done twice or late, it says what is true by then."""
-    await graph.write(
-        MARK_EDGE,
-        referee_id=referral.referee_id,
-        program_id=referral.program_id,
-        status=referral.status,
-        qualified_at=iso(referral.qualified_at) if referral.qualified_at else None,
-        rejected_at=iso(referral.rejected_at) if referral.rejected_at else None,
-    )
+async def mark_edges(graph: GraphClient, referrals: Collection[Referral]) -> None:
+    """Write where conversions stand to their relationships; done twice or late, it says what is true by then."""
+    rows: list[Row] = [
+        {
+            "referee_id": referral.referee_id,
+            "program_id": referral.program_id,
+            "status": referral.status,
+            "qualified_at": iso(referral.qualified_at) if referral.qualified_at else None,
+            "rejected_at": iso(referral.rejected_at) if referral.rejected_at else None,
+        }
+        for referral in referrals
+    ]
+    await graph.write(MARK_EDGES, rows=rows)
 
 
 async def referees_since(session: Session, referrer_id: str, *, program_id: str, since: datetime) -> Sequence[str]:

@@ -69,8 +69,11 @@ async def move_standings(
     for period, at in spans.items():
         row = ever if period == EVER else await standing(session, ever, period)
         row.qualified_count += moved[period]
-        start, end = period_of(CapPeriod.EVER if period == EVER else CapPeriod.MONTH, at)
-        row.last_qualified_at = await find_last(start, end)
+        if left is not None:
+            start, end = period_of(CapPeriod.EVER if period == EVER else CapPeriod.MONTH, at)
+            row.last_qualified_at = await find_last(start, end)
+        elif row.last_qualified_at is None or row.last_qualified_at < at:
+            row.last_qualified_at = at
         row.place = place_of(row)
     await session.flush()
 

@@ -52,7 +52,7 @@ async def test_clicks_and_claims_from_before_are_counted(stores: Addresses, tmp_
     try:
         await migrated(database, "0008")
         await fill(database)
-        await migrated(database, "0011")
+        await migrated(database, "0010")
         assert await numbers(database) == expected()
         await migrated(database, "0008", down=True)
         await upgrade_sql(database)

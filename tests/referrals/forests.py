@@ -11,7 +11,7 @@ from sqlmodel import select
 from core.clock import utc_now
 from core.db import Database, insert_once
 from core.ids import new_id
-from referrals.attribution import Referral, ReferralStatus, change_status, referral_id, take_referral
+from referrals.attribution import Referral, ReferralStatus, Standing, change_status, referral_id, take_referral
 from referrals.codes import CodeStatus, ReferralCode
 
 
@@ -84,7 +84,7 @@ async def turn(
         assert referral is not None
         qualified_at = at if status == ReferralStatus.QUALIFIED else None
         reason = "FRAUD" if status == ReferralStatus.REJECTED else None
-        await change_status(session, referral, status, reason=reason, qualified_at=qualified_at, now=now or at)
+        await change_status(session, referral, Standing(status, reason, qualified_at), now=now or at)
 
 
 async def referrals_of(database: Database, program: str) -> Sequence[Referral]:

@@ -12,8 +12,8 @@ from core.principal import Principal
 from graph.client import GraphClient
 from referrals.attribution import Referral
 from referrals.codes import ReferralCode, revoke_code
+from referrals.definition import Attribution
 from referrals.links import record_click
-from referrals.programs import Attribution
 from tests.referrals.programs import claim, code_of, make_people, make_program
 
 pytestmark = pytest.mark.anyio
