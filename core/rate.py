@@ -5,13 +5,15 @@ Redis may be lost, and then nothing is counted: everybody may guess, and the log
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, Awaitable
+import time
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any
 
 import structlog
 from redis.asyncio import Redis
+from redis.asyncio.client import Pipeline
 from redis.exceptions import RedisError
 
 from core.errors import Refusal
@@ -19,9 +21,11 @@ from core.errors import Refusal
 log = structlog.get_logger(__name__)
 
 PREFIX = "kinship:guesses:"
-PATIENCE_SECONDS = 1.0
-
-T = TypeVar("T")
+# Whoever guesses much at once must not make Redis look as if it were away: they take turns, and patience begins
+# with the turn. After a failure nobody waits again for a moment.
+MOST_AT_ONCE = 16
+PATIENCE_SECONDS = 3.0
+PAUSE_SECONDS = 1.0
 
 
 class TooManyGuesses(Refusal):
@@ -50,6 +54,8 @@ class Guesses:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
+        self._turns = asyncio.Semaphore(MOST_AT_ONCE)
+        self._away_until = 0.0
 
     @asynccontextmanager
     async def allowed(
@@ -70,34 +76,39 @@ class Guesses:
         await self._weigh(key, limit, path)
 
     async def _weigh(self, key: str, limit: Limit, path: tuple[str, ...]) -> None:
-        async with self._redis.pipeline(transaction=True) as both:
-            both.get(key)
-            both.pttl(key)
-            found = await patient(both.execute())
+        def look(redis: Pipeline) -> None:
+            redis.get(key)
+            redis.pttl(key)
+
+        found = await self._ask(look)
         if found is not None and int(found[0] or 0) >= limit.most:
             raise TooManyGuesses(path=path, seconds=seconds_of(found[1]))
 
     async def _count(self, key: str, limit: Limit, path: tuple[str, ...]) -> None:
-        span = math.ceil(limit.seconds * 1000)
-        async with self._redis.pipeline(transaction=True) as all_three:
-            all_three.set(key, 0, px=span, nx=True)
-            all_three.incr(key)
-            all_three.pttl(key)
-            found = await patient(all_three.execute())
+        def count(redis: Pipeline) -> None:
+            redis.set(key, 0, px=math.ceil(limit.seconds * 1000), nx=True)
+            redis.incr(key)
+            redis.pttl(key)
+
+        found = await self._ask(count)
         if found is not None and found[1] > limit.most:
             raise TooManyGuesses(path=path, seconds=seconds_of(found[2]))
+
+    async def _ask(self, commands: Callable[[Pipeline], None]) -> list[Any] | None:
+        """What Redis answers to these commands, which it does as one; None where it does not answer."""
+        async with self._turns:
+            if time.monotonic() < self._away_until:
+                return None
+            try:
+                async with asyncio.timeout(PATIENCE_SECONDS), self._redis.pipeline(transaction=True) as pipeline:
+                    commands(pipeline)
+                    return await pipeline.execute()
+            except (OSError, RedisError, TimeoutError) as error:
+                self._away_until = time.monotonic() + PAUSE_SECONDS
+                log.warning("guesses_not_counted", error=type(error).__name__)
+                return None
 
 
 def seconds_of(milliseconds: int) -> int:
     """Whole seconds to wait, one at least."""
     return max(1, math.ceil(milliseconds / 1000))
-
-
-async def patient(answer: Awaitable[T]) -> T | None:
-    """What Redis answers within a second; None where it does not."""
-    try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            return await answer
-    except (OSError, RedisError, TimeoutError) as error:
-        log.warning("guesses_not_counted", error=type(error).__name__)
-        return None

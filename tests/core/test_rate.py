@@ -1,6 +1,7 @@
 """Wrong guesses: exactly so many as the limit says, however many come at once; without Redis nobody is kept out."""
 
 import asyncio
+import socket
 from collections import Counter
 from collections.abc import AsyncGenerator
 
@@ -8,7 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from core.processes import free_port
-from core.rate import PREFIX, Guesses, Limit, TooManyGuesses
+from core.rate import PATIENCE_SECONDS, PREFIX, Guesses, Limit, TooManyGuesses
 
 pytestmark = pytest.mark.anyio
 
@@ -37,11 +38,12 @@ async def guess(guesses: Guesses, limit: Limit, who: str, *, right: bool = False
     return "RIGHT"
 
 
-async def test_of_two_hundred_at_once_exactly_the_limit_is_told(redis: Redis, unique: str) -> None:
-    """Given a limit of 25, when 200 wrong guesses come at once, then 25 are told."""
+async def test_of_many_at_once_exactly_the_limit_is_told(redis: Redis, unique: str) -> None:
+    """Given a limit of 25, when 1,000 wrong guesses come at once to four processes, then 25 are told."""
     limit = Limit("test", 25, 60)
-    told = await asyncio.gather(*(guess(Guesses(redis), limit, unique) for _ in range(200)))
-    assert Counter(told) == {"WRONG": 25, TooManyGuesses.code: 175}
+    processes = [Guesses(redis) for _ in range(4)]
+    told = await asyncio.gather(*(guess(processes[n % 4], limit, unique) for n in range(1_000)))
+    assert Counter(told) == {"WRONG": 25, TooManyGuesses.code: 975}
     assert await guess(Guesses(redis), limit, unique, right=True) == TooManyGuesses.code
     assert await guess(Guesses(redis), limit, f"{unique}-other", right=True) == "RIGHT"
 
@@ -89,3 +91,14 @@ async def test_without_redis_everybody_may_guess(unique: str) -> None:
     told = [await guess(Guesses(away), limit, unique, right=right) for right in (False, False, False, True)]
     await away.aclose()
     assert told == ["WRONG", "WRONG", "WRONG", "RIGHT"]
+
+
+async def test_a_redis_that_does_not_answer_is_waited_for_once(unique: str) -> None:
+    """Given a Redis that takes connections and says nothing, when many guess, then they wait for one patience only."""
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as server:
+        silent: Redis = Redis.from_url(f"redis://127.0.0.1:{server.getsockname()[1]}")
+        guesses, limit = Guesses(silent), Limit("test", 1, 60)
+        async with asyncio.timeout(3 * PATIENCE_SECONDS):
+            told = await asyncio.gather(*(guess(guesses, limit, unique) for _ in range(50)))
+        await silent.aclose()
+    assert set(told) == {"WRONG"}

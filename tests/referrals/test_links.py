@@ -119,7 +119,7 @@ def test_a_channel_is_a_plain_word(given: str | None, counted: str) -> None:
 
 
 async def open_link(database: Database, code: ReferralCode, channel: str | None, **more: Any) -> ReferralClick:
-    given = {"user_agent": "Phone", "is_head": False, "now": utc_now(), **more}
+    given: dict[str, Any] = {"user_agent": "Phone", "is_head": False, "now": utc_now(), **more}
     async with database.write() as session:
         return await record_click(session, code, channel=channel, **given)
 
