@@ -168,8 +168,8 @@ async def measure(stores: Stores, facts: int) -> None:
         plain, rows = await copy_plainly(database)
     await database.close()
     Console().print(
-        f"{stores.name}: {facts:,} facts settled in {settled:,.0f} s ({facts / settled:,.0f} a second), leaving {rows:,} "
-        f"rows; the same rows plainly inserted in {plain:,.1f} s: {settled / plain:,.1f} times"
+        f"{stores.name}: {facts:,} facts settled in {settled:,.0f} s ({facts / settled:,.0f} a second), "
+        f"leaving {rows:,} rows; the same rows plainly inserted in {plain:,.1f} s: {settled / plain:,.1f} times"
     )
 
 
