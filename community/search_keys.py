@@ -162,9 +162,9 @@ def columns_between(side: float, west: float, east: float) -> Sequence[int]:
     return [column % around for column in range(first, min(last, first + around - 1) + 1)]
 
 
-def windows(first_place: int, last_place: int) -> Iterator[tuple[int, int]]:
+def windows(first_place: int, last_place: int, *, first_length: int = FIRST_WINDOW) -> Iterator[tuple[int, int]]:
     """First and last day of windows that cover these places in order, each much longer than the one before."""
-    day, last_day, length = day_of(first_place), day_of(last_place), FIRST_WINDOW
+    day, last_day, length = day_of(first_place), day_of(last_place), first_length
     while day <= last_day:
         yield day, min(day + length - 1, last_day)
         day += length

@@ -70,11 +70,11 @@ def test_places_follow_time_and_are_told_apart_by_the_id() -> None:
     assert place_of(SearchKind.EVENT, datetime(2200, 1, 1, tzinfo=UTC), ids[0]) <= LAST_PLACE
 
 
-@given(st.integers(0, LAST_PLACE), st.integers(0, LAST_PLACE))
-def test_windows_cover_every_day_once(one: int, other: int) -> None:
+@given(st.integers(0, LAST_PLACE), st.integers(0, LAST_PLACE), st.sampled_from([2, 8, 32]))
+def test_windows_cover_every_day_once(one: int, other: int, length: int) -> None:
     """Given any two places, then the windows between them are neighbours, few, and hold every day."""
     first, last = min(one, other), max(one, other)
-    found = list(windows(first, last))
+    found = list(windows(first, last, first_length=length))
     assert (found[0][0], found[-1][1]) == (day_of(first), day_of(last))
     assert first_place_of(found[0][0]) <= first
     assert all(end + 1 == begin for (_, end), (begin, _) in itertools.pairwise(found))
