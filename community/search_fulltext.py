@@ -216,7 +216,7 @@ def first_window(condition: Condition) -> int:
 def lucene_question(label: str, condition: Condition) -> str:
     """The condition in Lucene's language; each word stands quoted, so that none of its signs means something.
 
-    By the zero behind it Lucene need not score what it finds, which took it longer than to find it.
+    By the zero behind it Lucene need not score what it finds, which takes it as long as finding.
     """
     titles = TITLE_FIELDS[label]
     parts = [f"+({any_field(label, word, titles_only=condition.in_title is True)})" for word in condition.words]
