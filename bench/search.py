@@ -1,4 +1,4 @@
-"""`python -m bench.search [--neo4j]`: searches among 100,000 events, against reading the same page by its ids.
+"""`python -m bench.search [--neo4j] [--only near]`: searches among 100,000 events, against reading the page by its ids.
 
 Both are measured in one run, in turn, as the domain's functions do them; the figures that count are the ratios.
 """
@@ -157,7 +157,9 @@ def questions(town: Town) -> dict[str, Ask]:
         return NOW + timedelta(days=dice.randrange(300))
 
     def near(dice: random.Random, radius: float) -> Area:
-        return Area(*dice.choice(CITIES), radius)
+        # Each somewhere else in a city, so that nothing is remembered of the one before.
+        latitude, longitude = dice.choice(CITIES)
+        return Area(latitude + dice.gauss(0, 0.05), longitude + dice.gauss(0, 0.05), radius)
 
     return {
         "a word of 60 %": lambda dice: Question(text="活动", starts_from=later(dice)),
@@ -218,10 +220,12 @@ def p95(values: Sequence[float]) -> float:
     return statistics.quantiles(values, n=20)[-1]
 
 
-async def measure(town: Town, rounds: int, title: str) -> None:
+async def measure(town: Town, rounds: int, title: str, only: str) -> None:
     table = Table("Asked for", "Rows", "p50", "p95", "by id p50", "p95", "ratio p50", "p95", title=title)
     for by_events in (True, False):
         for name, ask in questions(town).items():
+            if only not in name:
+                continue
             searched, by_id, rows = await compare(town, ask, by_events=by_events, rounds=rounds)
             halves = statistics.median(searched), statistics.median(by_id)
             high = p95(searched), p95(by_id)
@@ -232,7 +236,7 @@ async def measure(town: Town, rounds: int, title: str) -> None:
 
 
 async def run(
-    uri: str, user: str, password: str, database_name: str | None, url: str, events: int, rounds: int
+    uri: str, user: str, password: str, database_name: str | None, url: str, events: int, rounds: int, only: str
 ) -> None:
     await wait_for_bolt(uri, user, password, timeout=90)
     database = Database(url, timeout=60)
@@ -240,7 +244,7 @@ async def run(
     async with GraphClient(uri, user=user, password=password, database=database_name, timeout=120) as graph:
         await upgrade_graph(graph)
         town = await fill(graph, database, events)
-        await measure(town, rounds, "embedded engine" if await graph.is_embedded() else "Neo4j")
+        await measure(town, rounds, "embedded engine" if await graph.is_embedded() else "Neo4j", only)
     await database.close()
 
 
@@ -248,6 +252,7 @@ def main(
     neo4j: Annotated[bool, typer.Option(help="Measure on Neo4j instead of the embedded engine.")] = False,
     events: Annotated[int, typer.Option(help="How many events.")] = 100_000,
     rounds: Annotated[int, typer.Option(help="How often each question is asked.")] = 200,
+    only: Annotated[str, typer.Option(help="Ask only questions whose name has this in it, such as near.")] = "",
 ) -> None:
     """Measure searches on stores in a folder that is thrown away."""
     with tempfile.TemporaryDirectory(prefix="kinship-bench-", ignore_cleanup_errors=True) as name:
@@ -261,7 +266,7 @@ def main(
             server = start_graph(folder / "graph", bolt_port=port, http_port=free_port(), log=folder / "graph.log")
             login = USER, graph_password(folder / "graph"), DATABASE
         try:
-            asyncio.run(run(uri, *login, url=url, events=events, rounds=rounds))
+            asyncio.run(run(uri, *login, url=url, events=events, rounds=rounds, only=only))
         finally:
             stop(server)
 

@@ -8,7 +8,7 @@ with the window that fills the page, which is an early one. A question of no wor
 from collections.abc import Sequence
 from typing import LiteralString
 
-from community.search_keys import Area, day_key, first_place_of, sign_key, windows
+from community.search_keys import EARTH_RADIUS, FIRST_WINDOW, Area, day_key, first_place_of, sign_key, windows
 from community.search_sql import Answers, Condition, base_of, without_group
 from community.search_text import is_single
 from graph.client import GraphClient, Row
@@ -27,9 +27,17 @@ TEXT_FIELDS = {
 # From so many answers on a question is asked in windows.
 FEW = 100
 
+# In metres, of Neo4j's `point.distance`; and by how much more we take for inside, for its rounding.
+NEO4J_EARTH_RADIUS = 6_378_140.0
+ROUNDING = 1e-9
+# How much longer the first window is for a circle, and again for what is asked besides: both are rarer than a word, and
+# each window costs as much as a hundred answers.
+RARER = 4
+
 # The answers of a condition in one value, because each row of a result costs as much as an answer does inside it.
 ANSWERS: LiteralString = "collect([node.search_place, node.id]) AS answers"
-# A little more than the circle, because Neo4j takes the earth for 0.1 % larger than we do.
+# Exactly as we measure it ourselves (`circle_of`): a candidate that is found here and is not inside after all would
+# leave the page one short, and so cost a second round trip.
 IN_CIRCLE: LiteralString = """($near IS NULL
         OR point.distance(node.search_point, point({latitude: $near.latitude, longitude: $near.longitude}))
           <= $near.metres)"""
@@ -173,7 +181,8 @@ def answers_of(number: int, rows: Sequence[tuple[int, str]], limit: int) -> Answ
 def circle_of(near: Area | None) -> Row | None:
     if near is None:
         return None
-    return {"latitude": near.latitude, "longitude": near.longitude, "metres": near.radius * 1005}
+    metres = near.radius * NEO4J_EARTH_RADIUS / EARTH_RADIUS * (1 + ROUNDING)
+    return {"latitude": near.latitude, "longitude": near.longitude, "metres": metres}
 
 
 def asked_of(label: str, is_open: Condition, is_closed: Condition) -> Row:
@@ -184,7 +193,7 @@ def asked_of(label: str, is_open: Condition, is_closed: Condition) -> Row:
 def places_of(condition: Condition) -> Row:
     after, before = condition.bounds()
     base = base_of(condition.label, is_open=condition.is_open)
-    days = windows(max(condition.after, 0), condition.before)
+    days = windows(max(condition.after, 0), condition.before, first_length=first_window(condition))
     return {
         "number": condition.number,
         "after": after,
@@ -196,8 +205,19 @@ def places_of(condition: Condition) -> Row:
     }
 
 
+def first_window(condition: Condition) -> int:
+    """Days of the first window: the longer, the fewer answers a day has."""
+    if condition.near is None:
+        return FIRST_WINDOW
+    is_all = len(condition.words) + len(condition.keys) == 1
+    return FIRST_WINDOW * (RARER if is_all else RARER**2)
+
+
 def lucene_question(label: str, condition: Condition) -> str:
-    """The condition in Lucene's language; each word stands quoted, so that none of its signs means something."""
+    """The condition in Lucene's language; each word stands quoted, so that none of its signs means something.
+
+    By the zero behind it Lucene need not score what it finds, which takes it as long as finding.
+    """
     titles = TITLE_FIELDS[label]
     parts = [f"+({any_field(label, word, titles_only=condition.in_title is True)})" for word in condition.words]
     parts += [f"+search_keys:({' '.join(group)})" for group in condition.keys]
@@ -205,7 +225,7 @@ def lucene_question(label: str, condition: Condition) -> str:
         parts.append(
             "-(" + " ".join(f"+({any_field(label, word, titles_only=True)})" for word in condition.words) + ")"
         )
-    return " ".join(parts)
+    return f"+({' '.join(parts)})^0"
 
 
 def any_field(label: str, word: str, *, titles_only: bool) -> str:

@@ -7,11 +7,12 @@ there again whatever was inserted meanwhile, and it is the same on both engines.
 
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from community.search_cells import cells_in_circle, cells_of
 from community.search_text import SearchInvalid
 
 ID_BITS = 28
@@ -25,14 +26,8 @@ LONGER = 8
 
 FREE = "free"
 
-# Sides of the cells in degrees, the finest first; an area is asked for by the finest that covers it in few cells.
-CELL_SIDES = (0.1, 1.0, 10.0)
-MOST_CELLS = 200
 LARGEST_RADIUS = 500.0
 EARTH_RADIUS = 6371.0088
-KM_PER_DEGREE = math.pi * EARTH_RADIUS / 180
-# In degrees (a tenth of a millimetre): so much are boxes larger, that no rounding leaves a point out.
-ROUNDING = 1e-9
 
 
 class SearchKind(StrEnum):
@@ -121,50 +116,17 @@ def distance(latitude: float, longitude: float, other_latitude: float, other_lon
 
 def cell_keys(latitude: float, longitude: float) -> list[str]:
     """The cells of all sizes that a point lies in."""
-    return [cell_key(level, *cell(side, latitude, longitude)) for level, side in enumerate(CELL_SIDES)]
-
-
-def cell(side: float, latitude: float, longitude: float) -> tuple[int, int]:
-    """Row and column; 180 degrees west and east are the same meridian."""
-    return math.floor((latitude + 90) / side), math.floor((longitude + 180) % 360 / side)
-
-
-def cell_key(level: int, row: int, column: int) -> str:
-    return f"g{level}x{row}x{column}"
+    return [cell.key() for cell in cells_of(latitude, longitude)]
 
 
 def cells_around(area: Area) -> list[str]:
-    """Cells that together hold every point of the area, and some more around it."""
-    south, north, west, east = bounding_box(area)
-    for level, side in enumerate(CELL_SIDES):
-        rows = range(cell(side, south, 0)[0], cell(side, north, 0)[0] + 1)
-        columns = columns_between(side, west, east)
-        if len(rows) * len(columns) <= MOST_CELLS or side == CELL_SIDES[-1]:
-            return [cell_key(level, row, column) for row in rows for column in columns]
-    raise AssertionError("the coarsest cells always do")
+    """Cells that together hold every point of the area, and a little around it."""
+    return [cell.key() for cell in cells_in_circle(area.latitude, area.longitude, area.radius / EARTH_RADIUS)]
 
 
-def bounding_box(area: Area) -> tuple[float, float, float, float]:
-    """South, north, west and east; west and east may pass 180 degrees, and near a pole they are all round."""
-    height = area.radius / KM_PER_DEGREE + ROUNDING
-    south, north = area.latitude - height, area.latitude + height
-    if south <= -90 or north >= 90:
-        return max(south, -90.0), min(north, 90.0), -180.0, 180.0
-    # How far the meridians that touch the circle are from its centre.
-    width = math.degrees(math.asin(math.sin(math.radians(height)) / math.cos(math.radians(area.latitude)))) + ROUNDING
-    return south, north, area.longitude - width, area.longitude + width
-
-
-def columns_between(side: float, west: float, east: float) -> Sequence[int]:
-    """The columns from west to east, each once; after the last comes the first again."""
-    around = round(360 / side)
-    first, last = math.floor((west + 180) / side), math.floor((east + 180) / side)
-    return [column % around for column in range(first, min(last, first + around - 1) + 1)]
-
-
-def windows(first_place: int, last_place: int) -> Iterator[tuple[int, int]]:
+def windows(first_place: int, last_place: int, *, first_length: int = FIRST_WINDOW) -> Iterator[tuple[int, int]]:
     """First and last day of windows that cover these places in order, each much longer than the one before."""
-    day, last_day, length = day_of(first_place), day_of(last_place), FIRST_WINDOW
+    day, last_day, length = day_of(first_place), day_of(last_place), first_length
     while day <= last_day:
         yield day, min(day + length - 1, last_day)
         day += length

@@ -33,8 +33,8 @@ REST_MARK = "\ue001"
 KEY_MARK = "\ue004"
 INNER_SIGNS = str.maketrans({"'": "\ue002", "’": "\ue002", ".": "\ue003"})
 
-# So many candidates are asked for each answer inside a circle: the cells that cover it are about three times as large.
-FOR_A_CIRCLE = 4
+# So many candidates are asked for each answer inside a circle: the cells that cover it are about twice as large.
+FOR_A_CIRCLE = 3
 
 # Any number does, as long as nothing else in the database takes the same advisory lock.
 ADVISORY_LOCK = 7_226_150_032

@@ -1,7 +1,6 @@
-"""Texts cut into terms, places in order, and areas as cells."""
+"""Texts cut into terms, places in order, and areas that can be asked for."""
 
 import itertools
-import math
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,13 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from community.search_keys import (
-    EARTH_RADIUS,
     ID_BITS,
     LAST_PLACE,
     Area,
     SearchKind,
-    cell_keys,
-    cells_around,
     day_key,
     day_of,
     distance,
@@ -70,39 +66,16 @@ def test_places_follow_time_and_are_told_apart_by_the_id() -> None:
     assert place_of(SearchKind.EVENT, datetime(2200, 1, 1, tzinfo=UTC), ids[0]) <= LAST_PLACE
 
 
-@given(st.integers(0, LAST_PLACE), st.integers(0, LAST_PLACE))
-def test_windows_cover_every_day_once(one: int, other: int) -> None:
+@given(st.integers(0, LAST_PLACE), st.integers(0, LAST_PLACE), st.sampled_from([2, 8, 32]))
+def test_windows_cover_every_day_once(one: int, other: int, length: int) -> None:
     """Given any two places, then the windows between them are neighbours, few, and hold every day."""
     first, last = min(one, other), max(one, other)
-    found = list(windows(first, last))
+    found = list(windows(first, last, first_length=length))
     assert (found[0][0], found[-1][1]) == (day_of(first), day_of(last))
     assert first_place_of(found[0][0]) <= first
     assert all(end + 1 == begin for (_, end), (begin, _) in itertools.pairwise(found))
     assert len(found) <= 6
     assert day_key(9, is_open=True) < day_key(10, is_open=True)
-
-
-latitudes = st.one_of(st.floats(-90, 90), st.sampled_from([-90.0, 90.0, 0.0, 89.99, 45.0]))
-longitudes = st.one_of(st.floats(-180, 180), st.sampled_from([-180.0, 180.0, 0.0, 179.999, 120.0]))
-areas = st.builds(Area, latitudes, longitudes, st.one_of(st.floats(0.001, 500), st.sampled_from([500.0, 1.0])))
-
-
-@given(areas, st.floats(0, 1), st.floats(0, 2 * math.pi))
-def test_every_point_of_an_area_lies_in_its_cells(area: Area, part: float, bearing: float) -> None:
-    """Given a circle and a point in it, also over a pole or the date line, then they share a cell."""
-    area.check()
-    angle = area.radius * part / EARTH_RADIUS
-    north, east = math.radians(area.latitude), math.radians(area.longitude)
-    height = math.sin(north) * math.cos(angle) + math.cos(north) * math.sin(angle) * math.cos(bearing)
-    latitude = math.asin(max(-1.0, min(1.0, height)))
-    longitude = east + math.atan2(
-        math.sin(bearing) * math.sin(angle) * math.cos(north), math.cos(angle) - math.sin(north) * math.sin(latitude)
-    )
-    point = math.degrees(latitude), (math.degrees(longitude) + 180) % 360 - 180
-    cells = cells_around(area)
-    assert len(cells) == len(set(cells)) <= 700
-    if area.contains(*point):
-        assert set(cell_keys(*point)) & set(cells)
 
 
 def test_known_distances() -> None:
