@@ -11,7 +11,15 @@ from pydantic import Field as Setting
 from community.access import MemberRole, is_member
 from community.prices import refunds_owed
 from community.roles import rank_of
-from community.seats import Change, RegistrationStatus, channel_of, channels_of, count_changes
+from community.seats import (
+    COUNT_DAYS,
+    Change,
+    RegistrationStatus,
+    channel_of,
+    channels_of,
+    count_changes,
+    count_days,
+)
 from community.standing import barring, marks_of
 from community.waitlist import promote_waitlist
 from core.clock import iso
@@ -225,7 +233,8 @@ UNWIND $rows AS row
 MATCH (e:Event {id: row.id})
 SET e.registered = coalesce(e.registered, 0) + row.registered,
     e.link_registered = coalesce(e.link_registered, 0) + row.link_registered,
-    e.waiting = coalesce(e.waiting, 0) + row.waiting, e.link_waiting = coalesce(e.link_waiting, 0) + row.link_waiting
+    e.waiting = coalesce(e.waiting, 0) + row.waiting, e.link_waiting = coalesce(e.link_waiting, 0) + row.link_waiting,
+    e.figures = [i IN range(0, size(row.figures) - 1) | coalesce(e.figures[i], 0) + row.figures[i]]
 """
 
 
@@ -278,11 +287,12 @@ async def count_imported(
         for effect in refunds_owed(key, change)
     ]
     await owe_effects(tx, refunds, now=now)
-    counts = {key: count_changes(changes) for key, changes in sorted(moved.items())}
-    counts = {key: row for key, row in counts.items() if any(row.values())}
+    counts = [{"id": key, **count_changes(changes)} for key, changes in sorted(moved.items())]
     if counts:
-        await tx.run(COUNT_REGISTERED, rows=[{"id": key, **row} for key, row in counts.items()])
-    for key in counts:
+        await tx.run(COUNT_REGISTERED, rows=counts)
+    if days := count_days(moved):
+        await tx.run(COUNT_DAYS, days=days)
+    for key in sorted(moved):
         if events[key]["waiting"]:
             await promote_waitlist(tx, key, now=now)
 

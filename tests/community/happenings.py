@@ -9,6 +9,7 @@ from community.event_details import EventDetails
 from community.event_series import SeriesDetails, describe_series
 from community.events import create_event, events_of
 from community.search_documents import SEARCH_INDEX
+from community.seats import Change, change_registrations
 from core.clock import utc_now
 from core.paging import Page
 from graph.client import GraphClient, Row
@@ -60,17 +61,6 @@ async def name_host(graph: GraphClient, event_id: str, customer_id: str) -> None
     await graph.write(HOST, event_id=event_id, customer_id=customer_id)
 
 
-PUT_REGISTRATIONS = """
-MATCH (e:Event {id: $event_id})
-UNWIND $ids AS id
-MATCH (c:Customer {id: id})
-CREATE (c)-[:REGISTERED_FOR {id: id, key: $event_id + ':' + id, status: $status, channel: $channel, guests: 0,
-  registered_at: $at, settled: true}]->(e)
-SET e.registered = e.registered + CASE WHEN $channel = 'PLACE' AND $holds THEN 1 ELSE 0 END,
-    e.link_registered = coalesce(e.link_registered, 0) + CASE WHEN $channel = 'LINK' AND $holds THEN 1 ELSE 0 END
-"""
-
-
 async def put_registrations(
     graph: GraphClient,
     event_id: str,
@@ -81,10 +71,9 @@ async def put_registrations(
     at: str = "2026-11-01T09:00:00.000000Z",
 ) -> None:
     """Registrations as they would be after registering."""
-    holds = status in ("REGISTERED", "OFFERED", "ATTENDED", "NO_SHOW")
-    await graph.write(
-        PUT_REGISTRATIONS, event_id=event_id, ids=ids, status=status, channel=channel, holds=holds, at=at, timeout=60
-    )
+    after = {"status": status, "channel": channel, "guests": 0, "registered_at": at, "settled": True}
+    changes = [Change(id, None, after) for id in ids]
+    await graph.transact(lambda tx: change_registrations(tx, event_id, changes), contended=event_id, timeout=60)
 
 
 EVENT = "MATCH (e:Event {id: $id}) RETURN properties(e) AS event"
