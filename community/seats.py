@@ -168,6 +168,8 @@ CHANGE_REGISTRATIONS = (
 UNWIND $rows AS row
 MATCH (:Customer {id: row.customer_id})-[r:REGISTERED_FOR {key: row.key}]->(:Event)
 SET r += row.properties
+MERGE (x:Listed {key: row.key})
+SET x += row.listed
 WITH count(*) AS written"""
     + COUNT_DAYS
 )
@@ -180,6 +182,8 @@ UNWIND $rows AS row
 MATCH (me:Customer {id: row.customer_id})
 CREATE (me)-[r:REGISTERED_FOR {id: row.id, key: row.key}]->(e)
 SET r += row.properties
+MERGE (x:Listed {key: row.key})
+SET x += row.listed
 WITH count(*) AS written"""
     + COUNT_DAYS
 )
@@ -199,6 +203,7 @@ async def change_registrations(
             "customer_id": change.customer_id,
             "key": registration_key(event_id, change.customer_id),
             "properties": change.after,
+            "listed": listed(event_id, change),
         }
         for change in changes
     ]
@@ -212,6 +217,47 @@ async def change_registrations(
         promotions=promotions,
         offer_due=min(dues, default=None),
     )
+
+
+def listed(event_id: str, change: Change) -> Row:
+    """The places of a registration: among all of its event and those of its status, in a waiting list, among offers.
+
+    While it waits, what decides on its promotion stands beside its place.
+    """
+    registration = change.result
+    made = f"{registration.get('registered_at') or ''}:{change.customer_id}"
+    waits = registration.get("queue") is not None
+    return {
+        "customer_id": change.customer_id,
+        "order": f"{event_id}:{made}",
+        "roll": f"{roll_of(event_id, registration['status'])}:{made}",
+        "queue": registration.get("queue"),
+        "offer": registration.get("offer"),
+        "party": party_of(registration) if waits else None,
+        "overtaken": registration.get("overtaken") or 0 if waits else None,
+    }
+
+
+def roll_of(event_id: str, status: str) -> str:
+    """The list of an event's registrations with this status, in the order in which they were made."""
+    return f"{event_id}:{status}"
+
+
+# Registrations by their keys, in a transaction; each end is bound first, so that nobody else's are looked through.
+REGISTRATIONS_AT = """
+UNWIND $rows AS row
+MATCH (:Customer {id: row.customer_id})-[r:REGISTERED_FOR {key: row.key}]->(:Event)
+RETURN row.customer_id AS customer_id, properties(r) AS registration
+"""
+
+
+async def registrations_listed(tx: Transaction, rows: Sequence[Row]) -> list[Row]:
+    """The registrations of rows that were read from a list, in the same order."""
+    if not rows:
+        return []
+    names = [{"customer_id": row["customer_id"], "key": row["key"]} for row in rows]
+    found = {row["customer_id"]: row for row in await tx.run(REGISTRATIONS_AT, rows=names)}
+    return [found[row["customer_id"]] for row in rows if row["customer_id"] in found]
 
 
 def count_changes(changes: Sequence[Change]) -> dict[str, Any]:

@@ -9,10 +9,17 @@ from community.event_details import EventDetails
 from community.event_series import SeriesDetails, describe_series
 from community.events import create_event, events_of
 from community.search_documents import SEARCH_INDEX
-from community.seats import Change, change_registrations
+from community.seats import (
+    Change,
+    RegistrationStatus,
+    change_registrations,
+    registration_key,
+    registrations_listed,
+)
+from community.waitlist import queue_of
 from core.clock import utc_now
 from core.paging import Page
-from graph.client import GraphClient, Row
+from graph.client import GraphClient, Row, Transaction
 from tests.community.places import add_member, make_community, make_customers
 
 TITLES = {"title_zh": "外拍", "title_en": "Photo walk"}
@@ -72,8 +79,21 @@ async def put_registrations(
 ) -> None:
     """Registrations as they would be after registering."""
     after = {"status": status, "channel": channel, "guests": 0, "registered_at": at, "settled": True}
-    changes = [Change(id, None, after) for id in ids]
+    waits = status == RegistrationStatus.WAITING
+    queues = {id: {"queue": queue_of(event_id, channel, id)} if waits else {} for id in ids}
+    changes = [Change(id, None, {**after, **queues[id]}) for id in ids]
     await graph.transact(lambda tx: change_registrations(tx, event_id, changes), contended=event_id, timeout=60)
+
+
+async def put_status(graph: GraphClient, event_id: str, customer_id: str, status: str) -> None:
+    """Another status of a registration, whatever led to it."""
+    key = registration_key(event_id, customer_id)
+
+    async def work(tx: Transaction) -> None:
+        (row,) = await registrations_listed(tx, [{"customer_id": customer_id, "key": key}])
+        await change_registrations(tx, event_id, [Change(customer_id, row["registration"], {"status": status})])
+
+    await graph.transact(work, contended=event_id)
 
 
 EVENT = "MATCH (e:Event {id: $id}) RETURN properties(e) AS event"

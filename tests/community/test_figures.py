@@ -3,7 +3,7 @@
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -53,7 +53,7 @@ class History:
 
     def acts(self) -> list[tuple[str, Callable[[str], Awaitable[Any]]]]:
         graph, event, manager, chance = self.graph, self.event, self.manager, self.chance
-        at: dict[str, datetime] = {"now": self.now}
+        at: dict[str, Any] = {"now": self.now}
 
         async def register(one: str) -> None:
             way, guests = chance.choice(list(Channel)), chance.choice((0, 0, 1))
@@ -63,7 +63,7 @@ class History:
             await cancel_for_customer(graph, event_id=event, customer_id=one, actor_id=manager, reason="Full", **at)
 
         async def reorder(one: str) -> None:
-            names = {"event_id": event, "customer_id": one, "manager_id": manager, "reason": "Fair"}
+            names: dict[str, Any] = {"event_id": event, "customer_id": one, "manager_id": manager, "reason": "Fair"}
             await reorder_waitlist(graph, **names, position=1, **at)
 
         return [
@@ -94,7 +94,12 @@ class History:
 async def test_the_figures_are_those_of_the_registrations(graph: GraphClient, seed: int) -> None:
     """Given 150 acts at random, and a completion; then after each the figures are what counting says."""
     community, manager, _ = await make_managed(graph)
-    hybrid = {"attendance_mode": "HYBRID", "link": "https://meet.example", "capacity": 5, "link_capacity": 2}
+    hybrid: dict[str, Any] = {
+        "attendance_mode": "HYBRID",
+        "link": "https://meet.example",
+        "capacity": 5,
+        "link_capacity": 2,
+    }
     event = await make(
         graph, community, manager, starts_at=utc_now() + START, guests_allowed=1, offer_hours=1, **hybrid
     )
@@ -104,7 +109,7 @@ async def test_the_figures_are_those_of_the_registrations(graph: GraphClient, se
         check_figures(*await snapshot(graph, event))
     later = history.now + START
     await complete_event(graph, event_id=event, manager_id=manager, now=later)
-    await end_registrations(graph, event, after="", limit=5, now=later)
+    await end_registrations(graph, event, limit=5, now=later)
     found, rows = await snapshot(graph, event)
     check_figures(found, rows)
     assert len(history.done) >= 9, history.done

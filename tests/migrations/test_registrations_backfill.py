@@ -2,13 +2,16 @@
 
 import pytest
 
+from community.access import MemberRole
+from community.communities import read_communities
 from community.events import read_events
+from community.rosters import guests_of
 from community.waitlist_order import registrations_at
 from core.ids import new_id
 from graph.client import GraphClient
 from migrations.graph_migrations import EMBEDDED, NEO4J, Migration, read_migrations
 from tests.community.happenings import listed_events
-from tests.community.places import make_community, make_customers
+from tests.community.places import add_member, make_community, make_customers
 from tests.community.waiting import check_figures, snapshot
 
 pytestmark = pytest.mark.anyio
@@ -59,3 +62,20 @@ async def test_old_events_and_registrations_get_their_places_and_seats(graph: Gr
     assert sum(kept["figures"]) == 12
     listed = await listed_events(graph, [community], viewer_id=None, ends_from=None, first=5, after=None)
     assert [row["id"] for row in listed[community].rows] == [event]
+
+
+async def test_old_bans_and_requests_get_their_places(graph: GraphClient) -> None:
+    """Given two of each who are no members, without places; when migrated twice; then the lists have them in order."""
+    owner, *people = await make_customers(graph, 7)
+    community = await make_community(graph, owner_id=owner)
+    roles = [MemberRole.BANNED, MemberRole.PENDING, MemberRole.INVITED] * 2
+    for customer, role in zip(people, roles, strict=True):
+        await add_member(graph, community, customer, role)
+    await graph.write("UNWIND $ids AS id MATCH (x:Listed {customer_id: id}) DELETE x", ids=people)
+    (counts,) = [migration for migration in read_migrations() if migration.name.endswith("_counts")]
+    for _ in range(2):
+        await apply(graph, counts)
+    seen = await read_communities(graph, [community], viewer_id=owner)
+    for number, role in enumerate(roles[:3]):
+        page = (await guests_of(graph, list(seen.values()), role, first=9, after=None))[community]
+        assert [row["id"] for row in page.rows] == [people[number], people[number + 3]]
