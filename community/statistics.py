@@ -5,17 +5,19 @@ number for each channel and status, and a small node for each day on which someb
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
 from community.access import MANAGERS
 from community.recurrence import wall_of
-from community.seats import CAPACITY, FIGURES, SEATS, Channel
+from community.seats import CAPACITY, FIGURES, QUARTERS, SEATS, Channel
 from community.seats import RegistrationStatus as Status
 from core.clock import iso, parse_instant
 from core.errors import NotFound
 from graph.client import GraphClient, Row
+
+QUARTER = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +105,19 @@ def registrations_per_day(rows: Iterable[Row], zone: str) -> list[tuple[date, in
     """How many registered on each day of the event's zone, without days on which nobody did."""
     days: Counter[date] = Counter()
     for row in rows:
-        midnight = parse_instant(f"{row['date']}T00:00:00Z")
-        for quarter, number in enumerate(row["quarters"]):
-            if number:
-                days[wall_of(midnight + timedelta(minutes=15 * quarter), zone).date()] += number
+        for day, number in parts_of(row["date"], row["quarters"], zone):
+            days[day] += number
     return sorted((day, number) for day, number in days.items() if number)
+
+
+def parts_of(day: str, quarters: Sequence[int], zone: str) -> list[tuple[date, int]]:
+    """The numbers of a day of UTC by the zone's days: one or two, whose border is found once.
+
+    On a day on which the zone's clocks change, each quarter is asked for its date.
+    """
+    midnight = parse_instant(f"{day}T00:00:00Z")
+    first, last = (wall_of(midnight + n * QUARTER, zone) for n in (0, QUARTERS - 1))
+    if last - first != (QUARTERS - 1) * QUARTER:
+        return [(wall_of(midnight + n * QUARTER, zone).date(), number) for n, number in enumerate(quarters)]
+    border = QUARTERS - (first.hour * 4 + first.minute // 15)
+    return [(first.date(), sum(quarters[:border])), (first.date() + timedelta(days=1), sum(quarters[border:]))]
