@@ -17,7 +17,7 @@ from community.seats import (
     registrations_listed,
 )
 from community.waitlist import queue_of
-from core.clock import utc_now
+from core.clock import iso, utc_now
 from core.paging import Page
 from graph.client import GraphClient, Row, Transaction
 from tests.community.places import add_member, make_community, make_customers
@@ -82,16 +82,29 @@ async def put_registrations(
     waits = status == RegistrationStatus.WAITING
     queues = {id: {"queue": queue_of(event_id, channel, id)} if waits else {} for id in ids}
     changes = [Change(id, None, {**after, **queues[id]}) for id in ids]
+    if not changes:
+        return
     await graph.transact(lambda tx: change_registrations(tx, event_id, changes), contended=event_id, timeout=60)
 
 
 async def put_status(graph: GraphClient, event_id: str, customer_id: str, status: str) -> None:
     """Another status of a registration, whatever led to it."""
+    await put_change(graph, event_id, customer_id, status=status)
+
+
+async def backdate_offer(graph: GraphClient, event_id: str, customer_id: str) -> None:
+    """The offer of this customer has been over for a minute, and nobody has ended it."""
+    past = iso(utc_now() - timedelta(minutes=1))
+    await put_change(graph, event_id, customer_id, offer_expires_at=past, offer=f"{event_id}:{past}:{customer_id}")
+
+
+async def put_change(graph: GraphClient, event_id: str, customer_id: str, **after: Any) -> None:
+    """Something else about a registration, with the counts and places that follow from it."""
     key = registration_key(event_id, customer_id)
 
     async def work(tx: Transaction) -> None:
         (row,) = await registrations_listed(tx, [{"customer_id": customer_id, "key": key}])
-        await change_registrations(tx, event_id, [Change(customer_id, row["registration"], {"status": status})])
+        await change_registrations(tx, event_id, [Change(customer_id, row["registration"], after)])
 
     await graph.transact(work, contended=event_id)
 
