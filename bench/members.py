@@ -1,15 +1,14 @@
 """`python -m bench.members`: page 1 of the members of a small and of a large community, as a ratio within one run."""
 
 import asyncio
-import statistics
 import time
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from bench.stores import fresh_graph
+from bench.turns import compare
 from community.access import MemberRole
 from community.communities import read_communities
 from community.memberships import join_community, leave_community
@@ -21,8 +20,6 @@ from graph.client import GraphClient, Row
 
 # Small transactions, so that the embedded engine's memory holds them.
 BATCH = 500
-# What a large community may cost more than a small one; beyond it the command ends with 1.
-MOST = 1.5
 
 PUT_CUSTOMERS = "UNWIND $ids AS id CREATE (:Customer {id: id, display_name: 'Test'})"
 PUT_COMMUNITY = """
@@ -67,7 +64,6 @@ async def come_and_go(graph: GraphClient, community_id: str, customer_id: str) -
 
 async def measure(sizes: tuple[int, int], rounds: int, *, neo4j: bool) -> bool:
     """Load both communities, take turns between them, and print medians and their ratio; False beyond the limit."""
-    too_slow = False
     async with fresh_graph(neo4j=neo4j) as graph:
         customers = [new_id() for _ in range(max(sizes))]
         for start in range(0, len(customers), BATCH):
@@ -75,23 +71,14 @@ async def measure(sizes: tuple[int, int], rounds: int, *, neo4j: bool) -> bool:
         began = time.monotonic()
         communities = [await put_community(graph, customers[:size]) for size in sizes]
         Console().print(f"loaded {sum(sizes)} memberships in {time.monotonic() - began:.0f} s")
-        table = Table("What", *[f"{size} members" for size in sizes], "Ratio", title_justify="left")
-        table.title = "Neo4j" if neo4j else "embedded engine"
-        for name, act in (("page 1 of members", first_page), ("leave and join", come_and_go)):
-            times: list[list[float]] = [[], []]
-            for turn in range(rounds + 5):
-                for community, spent in zip(communities, times, strict=True):
-                    start = time.perf_counter()
-                    # Somebody from the middle, so that nobody's own few memberships are the first or last of all.
-                    await act(graph, community, customers[min(sizes) // 2])
-                    # The first turns warm the engine up.
-                    if turn >= 5:
-                        spent.append((time.perf_counter() - start) * 1000)
-            small, large = (statistics.median(spent) for spent in times)
-            table.add_row(name, f"{small:.1f} ms", f"{large:.1f} ms", f"{large / small:.2f}")
-            too_slow = too_slow or large > MOST * small
-        Console().print(table)
-    return not too_slow
+        subjects = {f"{size} members": place for size, place in zip(sizes, communities, strict=True)}
+        # Somebody from the middle, so that nobody's own few memberships are the first or last of all.
+        somebody = customers[min(sizes) // 2]
+        acts = {
+            "page 1 of members": lambda community: first_page(graph, community, somebody),
+            "leave and join": lambda community: come_and_go(graph, community, somebody),
+        }
+        return await compare("Neo4j" if neo4j else "embedded engine", subjects, acts, rounds=rounds)
 
 
 def main(

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from community.access import RUNS_EVENT, runs_event
 from community.checkin_codes import LEEWAY, CodeExpired, CodeInvalid
-from community.seats import RegistrationStatus, registration_key
+from community.seats import Change, RegistrationStatus, change_registrations, registration_key
 from core.clock import iso, parse_instant
 from core.errors import BadUserInput, NotFound, Refusal
 from graph.client import GraphClient, Row, Transaction
@@ -104,14 +104,6 @@ RETURN e.status AS status, e.starts_at AS starts_at, e.ends_at AS ends_at, role,
 """
 )
 
-# `settled` is false until the worker has recorded the fact of this attendance.
-CHECK_IN = """
-UNWIND $rows AS row
-MATCH (:Customer {id: row.customer_id})-[r:REGISTERED_FOR {key: row.key}]->(:Event)
-SET r.status = 'ATTENDED', r.attended_at = row.at, r.checked_in_by = $manager_id, r.checked_in_key = row.scan_key,
-    r.settled = false
-"""
-
 
 async def check_in(
     graph: GraphClient, *, event_id: str, customer_id: str, manager_id: str, now: datetime, at: datetime | None = None
@@ -152,23 +144,21 @@ async def check_in_all(
         locked = await tx.run(LOCK_RUNNING, event_id=event_id, manager_id=manager_id, rows=names, now=iso(now))
         if not locked or not runs_event(locked[0]["role"], hosts=locked[0]["hosts"]):
             return [CheckInOutcome.NOT_FOUND] * len(scans)
-        known = {row["customer_id"]: row["registration"] for row in locked if row["registration"]}
+        before = {row["customer_id"]: row["registration"] for row in locked if row["registration"]}
+        known = dict(before)
         outcomes = [judge(locked[0], known, scan, manager_id, now) for scan in scans]
-        present = [one for one in known if known[one].get("fresh")]
+        present = [Change(one, before[one], attended(row, manager_id)) for one, row in known.items() if "fresh" in row]
         if present:
-            written = [
-                {
-                    "customer_id": one,
-                    "key": registration_key(event_id, one),
-                    "at": known[one]["attended_at"],
-                    "scan_key": known[one]["checked_in_key"],
-                }
-                for one in present
-            ]
-            await tx.run(CHECK_IN, rows=written, manager_id=manager_id)
+            await change_registrations(tx, event_id, present)
         return outcomes
 
     return await graph.transact(work, contended=event_id)
+
+
+def attended(registration: Row, manager_id: str) -> Row:
+    """What is written of an attendance; `settled` is false until the worker has recorded the fact of it."""
+    names = ("status", "attended_at", "checked_in_key")
+    return {**{name: registration[name] for name in names}, "checked_in_by": manager_id, "settled": False}
 
 
 def distinct(scans: Iterable[Scan]) -> list[str]:

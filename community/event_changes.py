@@ -28,13 +28,21 @@ from community.events import (
     put_tags,
 )
 from community.prices import EVENT_CANCELLED
-from community.seats import NOT_WAITING, Change, RegistrationStatus, change_registrations
+from community.seats import (
+    NOT_WAITING,
+    Change,
+    RegistrationStatus,
+    change_registrations,
+    registrations_listed,
+    roll_of,
+)
 from community.waitlist import WAITLIST_DUE
 from core.clock import iso
 from core.errors import Conflict, NotFound, Refusal, camel
 from core.ids import new_id
 from core.notices import NoticeKind
 from graph.client import GraphClient, Row, Transaction
+from graph.listed import listed_by, span
 from graph.owed import Effect
 
 # One effect for each page of those who are told; the worker owes the next page together with this one's notices.
@@ -84,8 +92,7 @@ class CapacityTaken(Refusal):
 # The first write is to the event's node: registrations write it too, so the counters below hold until we commit.
 LOCK_EVENT = """
 MATCH (e:Event {id: $event_id})<-[:HOSTS]-(c:Community)
-MATCH (me:Customer {id: $manager_id})
-MATCH (me)-[m:MEMBER_OF]->(c)
+MATCH (me:Customer {id: $manager_id})-[m:MEMBER_OF {key: c.id + ':' + $manager_id}]->(:Community)
 WHERE m.role IN $managers
 SET e.touched_at = $now
 WITH e, c
@@ -254,6 +261,9 @@ async def publish_event(graph: GraphClient, *, event_id: str, manager_id: str, n
 
 
 DELETE_DRAFT = "MATCH (e:Event {id: $event_id, status: 'DRAFT'}) DETACH DELETE e"
+# A file may have brought registrations for a draft; their places and days are nodes of their own.
+DROP_DAYS = "MATCH (d:RegistrationDay {event_id: $event_id}) DELETE d"
+DROP_PLACES = "MATCH (x:Listed) WHERE x.order > $low AND x.order < $high DELETE x"
 
 # The occurrence of a deleted draft is one that its series leaves out.
 LEAVE_OUT = """
@@ -307,6 +317,9 @@ async def take_off(tx: Transaction, event: Row, reason: str, told: Effect, now: 
         if event.get("series_id"):
             await tx.run(LEAVE_OUT, series_id=event["series_id"], recurrence_id=event["recurrence_id"])
         await tx.run(DELETE_DRAFT, event_id=event_id)
+        if event.get("figures"):
+            await tx.run(DROP_DAYS, event_id=event_id)
+            await tx.run(DROP_PLACES, **span(event_id))
         return []
     properties = {"status": EventStatus.CANCELLED, "cancelled_at": iso(now), "cancel_reason": reason}
     await tx.run(SET_EVENT, event_id=event_id, properties=properties)
@@ -345,42 +358,40 @@ async def mark_completed(tx: Transaction, event: Row, actor: str, now: datetime)
 # Those whose plans an event is part of.
 CONCERNED_BY_DEFAULT = (RegistrationStatus.REGISTERED, RegistrationStatus.OFFERED, RegistrationStatus.WAITING)
 
-# A registration's key is `{event}:{customer}`: the hint lets Neo4j read a page along its index and stop where the page
-# ends. The embedded engine has no range on relationships and walks from the event.
-CONCERNED = """
-MATCH (:Event {id: $event_id})<-[r:REGISTERED_FOR]-(c:Customer)
-USING INDEX r:REGISTERED_FOR(key)
-WHERE r.key > $low AND r.key < $high AND r.status IN $statuses
-RETURN c.id AS id
-ORDER BY r.key
-LIMIT $limit
-"""
+# The order in which statuses are told: a registration moves on in it while pages are told, and so is missed by none.
+STAGES = (
+    RegistrationStatus.WAITING,
+    RegistrationStatus.OFFERED,
+    RegistrationStatus.REGISTERED,
+    RegistrationStatus.NO_SHOW,
+    RegistrationStatus.ATTENDED,
+    RegistrationStatus.OFFER_EXPIRED,
+    RegistrationStatus.CANCELLED,
+)
+ROLL = listed_by("roll")
 
 
 async def concerned(
     graph: GraphClient, event_id: str, *, after: str, limit: int, statuses: Collection[str] = CONCERNED_BY_DEFAULT
-) -> list[str]:
-    """Ids of the customers whose registration has one of the statuses, from `after` (exclusive) on."""
-    low, high = keys_after(event_id, after)
-    rows = await graph.read(CONCERNED, event_id=event_id, low=low, high=high, statuses=list(statuses), limit=limit)
-    return [row["id"] for row in rows]
+) -> list[Row]:
+    """Rows with the `customer_id` of whose registration has one of the statuses, from the place `after` on.
 
-
-def keys_after(event_id: str, after: str) -> tuple[str, str]:
-    """The range of keys of an event's registrations behind a customer, both ends left out."""
-    return f"{event_id}:{after}", f"{event_id};"
+    `after` is the `mark` of the last row before; any other text is the beginning.
+    """
+    reached, _, passed = after.partition(":")
+    stages = [status for status in STAGES if status in statuses]
+    if reached in stages:
+        stages = stages[stages.index(RegistrationStatus(reached)) :]
+    found: list[Row] = []
+    for status in stages:
+        bounds = span(roll_of(event_id, status), passed if status == reached else "")
+        found += await graph.read(ROLL, **bounds, limit=limit - len(found))
+        if len(found) >= limit:
+            break
+    return [{**row, "mark": row["place"].removeprefix(f"{event_id}:")} for row in found]
 
 
 LOCK_COMPLETED = "MATCH (e:Event {id: $event_id, status: 'COMPLETED'}) SET e.touched_at = $now RETURN e.id AS id"
-
-OPEN_REGISTRATIONS = """
-MATCH (:Event {id: $event_id})<-[r:REGISTERED_FOR]-(c:Customer)
-USING INDEX r:REGISTERED_FOR(key)
-WHERE r.key > $low AND r.key < $high AND r.status IN $kept
-RETURN c.id AS id, properties(r) AS registration
-ORDER BY r.key
-LIMIT $limit
-"""
 
 # What becomes of registrations that are still open when an event is completed.
 AT_THE_END: dict[str, dict[str, Any]] = {
@@ -390,10 +401,10 @@ AT_THE_END: dict[str, dict[str, Any]] = {
 }
 
 
-async def end_registrations(graph: GraphClient, event_id: str, *, after: str, limit: int, now: datetime) -> list[str]:
-    """End up to `limit` open registrations of a completed event; returns the customers' ids in order.
+async def end_registrations(graph: GraphClient, event_id: str, *, limit: int, now: datetime) -> list[str]:
+    """End up to `limit` open registrations of a completed event; returns the customers' ids.
 
-    Who had a place did not come, and nobody waits any more.
+    Who had a place did not come, and nobody waits any more. With fewer than the limit none are left.
 
     It locks the event as a check-in does, so that nobody who is checked in at the same moment is marked.
     """
@@ -401,12 +412,16 @@ async def end_registrations(graph: GraphClient, event_id: str, *, after: str, li
     async def work(tx: Transaction) -> list[str]:
         if not await tx.run(LOCK_COMPLETED, event_id=event_id, now=iso(now)):
             return []
-        low, high = keys_after(event_id, after)
-        kept = list(AT_THE_END)
-        rows = await tx.run(OPEN_REGISTRATIONS, event_id=event_id, low=low, high=high, kept=kept, limit=limit)
-        changes = [Change(row["id"], row["registration"], AT_THE_END[row["registration"]["status"]]) for row in rows]
+        found: list[Row] = []
+        for status in AT_THE_END:
+            if len(found) < limit:
+                found += await tx.run(ROLL, **span(roll_of(event_id, status)), limit=limit - len(found))
+        rows = await registrations_listed(tx, found)
+        changes = [
+            Change(row["customer_id"], row["registration"], AT_THE_END[row["registration"]["status"]]) for row in rows
+        ]
         if changes:
             await change_registrations(tx, event_id, changes)
-        return [row["id"] for row in rows]
+        return [row["customer_id"] for row in rows]
 
     return await graph.transact(work, contended=event_id)

@@ -11,13 +11,24 @@ from pydantic import Field as Setting
 from community.access import MemberRole, is_member
 from community.prices import refunds_owed
 from community.roles import rank_of
-from community.seats import Change, RegistrationStatus, channel_of, channels_of, count_changes
-from community.standing import barring, marks_of
+from community.seats import (
+    COUNT_DAYS,
+    Change,
+    RegistrationStatus,
+    channel_of,
+    channels_of,
+    count_changes,
+    count_days,
+    listed,
+)
+from community.standing import LISTED_ROLES, barring, marks_of
+from community.standing import listed as place_of_guest
 from community.waitlist import promote_waitlist
 from core.clock import iso
 from core.ids import derived_id
 from core.importing import Batch, ImportRow, Numbered, Rejection
 from graph.client import GraphClient, Row, Transaction
+from graph.listed import DROP_LISTED, PUT_LISTED
 from graph.owed import owe_effects
 
 Key = Annotated[str, Setting(min_length=1, max_length=200)]
@@ -72,7 +83,7 @@ KNOWN_MEMBERSHIPS = """
 UNWIND $rows AS row
 MATCH (me:Customer {id: row.customer_id}), (c:Community {id: row.community_id})
 OPTIONAL MATCH (me)-[m:MEMBER_OF]->(c)
-RETURN row.key AS key, m.role AS role, m.weight AS weight, m.ticket AS ticket
+RETURN row.key AS key, m.role AS role, m.weight AS weight, m.ticket AS ticket, m.since AS since
 """
 
 CREATE_MEMBERSHIPS = """
@@ -113,9 +124,26 @@ async def put_memberships(tx: Transaction, rows: Mapping[str, Row], *, now: date
         await tx.run(CREATE_MEMBERSHIPS, rows=written[: len(created)])
     if changed:
         await tx.run(UPDATE_MEMBERSHIPS, rows=written[len(created) :])
+    await list_guests(tx, written, known)
     barred = [row for row in changed if row["role"] == MemberRole.BANNED != known[row["key"]]["role"]]
     await owe_effects(tx, [barring(row["community_id"], row["customer_id"]) for row in barred], now=now)
     return set(known)
+
+
+async def list_guests(tx: Transaction, rows: Sequence[Row], known: Mapping[str, Row]) -> None:
+    """Give places in lists to those who ask to join, are invited or banned, and take them from whoever is no more."""
+    places = [
+        {"key": row["key"], "listed": place_of_guest(row["community_id"], row["customer_id"], row["role"], since)}
+        for row in rows
+        if row["role"] in LISTED_ROLES
+        # Who is changed by a file keeps the time that is known.
+        for since in [known[row["key"]]["since"] or row["since"]]
+    ]
+    gone = [row["key"] for row in rows if known[row["key"]]["role"] in LISTED_ROLES and row["role"] not in LISTED_ROLES]
+    if places:
+        await tx.run(PUT_LISTED, rows=places)
+    if gone:
+        await tx.run(DROP_LISTED, keys=gone)
 
 
 def role_after(old: str | None, new: str) -> str:
@@ -208,7 +236,7 @@ CREATE_REGISTRATIONS = """
 UNWIND $rows AS row
 MATCH (me:Customer {id: row.customer_id}), (e:Event {id: row.event_id})
 CREATE (me)-[:REGISTERED_FOR {id: row.id, key: row.key, status: row.status, registered_at: row.registered_at,
-  attended_at: row.attended_at, guests: row.guests, channel: row.channel, order: row.order, settled: true}]->(e)
+  attended_at: row.attended_at, guests: row.guests, channel: row.channel, settled: true}]->(e)
 """
 
 # Whoever waited or was offered a place does neither any more.
@@ -216,7 +244,7 @@ UPDATE_REGISTRATIONS = """
 UNWIND $rows AS row
 MATCH (:Customer {id: row.customer_id})-[r:REGISTERED_FOR]->(:Event {id: row.event_id})
 SET r.status = row.status, r.registered_at = row.registered_at, r.attended_at = row.attended_at,
-    r.guests = row.guests, r.channel = row.channel, r.order = row.order, r.settled = true,
+    r.guests = row.guests, r.channel = row.channel, r.settled = true,
     r.queue = null, r.offer = null, r.offer_expires_at = null, r.overtaken = null
 """
 
@@ -225,7 +253,8 @@ UNWIND $rows AS row
 MATCH (e:Event {id: row.id})
 SET e.registered = coalesce(e.registered, 0) + row.registered,
     e.link_registered = coalesce(e.link_registered, 0) + row.link_registered,
-    e.waiting = coalesce(e.waiting, 0) + row.waiting, e.link_waiting = coalesce(e.link_waiting, 0) + row.link_waiting
+    e.waiting = coalesce(e.waiting, 0) + row.waiting, e.link_waiting = coalesce(e.link_waiting, 0) + row.link_waiting,
+    e.figures = [i IN range(0, size(row.figures) - 1) | coalesce(e.figures[i], 0) + row.figures[i]]
 """
 
 
@@ -247,6 +276,13 @@ async def put_registrations(tx: Transaction, rows: Mapping[str, Row], now: datet
         await tx.run(CREATE_REGISTRATIONS, rows=created)
     if changed:
         await tx.run(UPDATE_REGISTRATIONS, rows=changed)
+    if created or changed:
+        # Whoever waited or was offered a place does neither any more.
+        places = [
+            {"key": row["key"], "listed": listed(row["event_id"], Change(row["customer_id"], None, row))}
+            for row in (*created, *changed)
+        ]
+        await tx.run(PUT_LISTED, rows=places)
     await count_imported(tx, events, created, changed, known, now)
     return set(known)
 
@@ -278,11 +314,12 @@ async def count_imported(
         for effect in refunds_owed(key, change)
     ]
     await owe_effects(tx, refunds, now=now)
-    counts = {key: count_changes(changes) for key, changes in sorted(moved.items())}
-    counts = {key: row for key, row in counts.items() if any(row.values())}
+    counts = [{"id": key, **count_changes(changes)} for key, changes in sorted(moved.items())]
     if counts:
-        await tx.run(COUNT_REGISTERED, rows=[{"id": key, **row} for key, row in counts.items()])
-    for key in counts:
+        await tx.run(COUNT_REGISTERED, rows=counts)
+    if days := count_days(moved):
+        await tx.run(COUNT_DAYS, days=days)
+    for key in sorted(moved):
         if events[key]["waiting"]:
             await promote_waitlist(tx, key, now=now)
 
@@ -293,17 +330,15 @@ async def write_registrations(batch: Batch[RegistrationRow]) -> list[Rejection]:
     for item in batch.rows:
         customer, target = batch.customers[item.row.customer], event_id(batch.source, item.row.event)
         attended = attended_at(item.row)
-        registered_at = iso(item.row.registered_at)
         rows[f"{target}:{customer}"] = {
             "key": f"{target}:{customer}",
             "id": derived_id("registration", target, customer),
             "customer_id": customer,
             "event_id": target,
             "status": item.row.status,
-            "registered_at": registered_at,
+            "registered_at": iso(item.row.registered_at),
             "attended_at": iso(attended) if attended else None,
             "guests": item.row.guests,
-            "order": f"{target}:{registered_at}:{customer}",
         }
     graph: GraphClient = batch.graph
     written = await graph.transact(

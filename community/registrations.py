@@ -312,7 +312,6 @@ def asked(found: Locked, customer_id: str, wish: Wish, way: Channel, now: dateti
         "channel": way,
         "guests": wish.guests,
         "registered_at": iso(now),
-        "order": f"{found.event['id']}:{iso(now)}:{customer_id}",
         "price_points": found.event.get("price_points") or None,
         "paid": None,
         "sequence": (before.get("sequence") or 0) + 1,

@@ -7,11 +7,12 @@ that is moved is due again, and a round that was interrupted starts over; the ke
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
+from community.seats import roll_of
 from core.clock import iso
 from core.notices import NoticeKind
 from graph.client import GraphClient, Row
+from graph.listed import listed_by, span
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,24 +80,16 @@ async def events_to_tell(
     )
 
 
-# The key begins with the event's id, so that on Neo4j a page is a range of the index on it, however many are
-# registered; the embedded engine walks from the event, and not through everybody's registrations.
-PEOPLE_OF_EVENT = """
-MATCH (:Event {id: $event_id})<-[r:REGISTERED_FOR]-(c:Customer)
-USING INDEX r:REGISTERED_FOR(key)
-WHERE r.key > $after AND r.key < $until AND r.status = $status
-RETURN r.key AS key, c.id AS id
-ORDER BY r.key
-LIMIT $limit
-"""
+PEOPLE_OF_EVENT = listed_by("roll")
 
 
 async def people_to_tell(
     graph: GraphClient, event_id: str, *, status: str, after: str = "", limit: int
 ) -> Sequence[Row]:
-    """Customers registered with this status, by the keys of their registrations."""
-    bounds: dict[str, Any] = {"after": after or f"{event_id}:", "until": f"{event_id};"}
-    return await graph.read(PEOPLE_OF_EVENT, event_id=event_id, **bounds, status=status, limit=limit)
+    """Customers registered with this status, in the order in which they registered; `after` is a row's `place`."""
+    bounds = span(roll_of(event_id, status))
+    bounds["low"] = after or bounds["low"]
+    return await graph.read(PEOPLE_OF_EVENT, **bounds, limit=limit)
 
 
 NOTE_TOLD = """

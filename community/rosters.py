@@ -6,9 +6,7 @@ from community.access import MemberRole, may_list_guests, may_read
 from community.standing import TICKETS_A_PAGE, page_of, roster_of
 from core.paging import Page, PageInvalid, cut, cut_each, decode_cursor, page_size
 from graph.client import GraphClient, Row
-
-# More than the rosters of a hundred communities hold; of one community, no more is read than its page.
-EVERYBODY = 1_000_000
+from graph.listed import listed_by, read_spans, span
 
 
 async def members_of(
@@ -93,14 +91,14 @@ async def read_officers(
     return found
 
 
-GUESTS_OF = """
+GUEST_PLACES = listed_by("roll")
+
+GUESTS_AT = """
 MATCH (x)-[m:MEMBER_OF]->(c)
-WHERE m.roster IN $rosters AND (m.since > $since OR (m.since = $since AND x.id > $id))
-RETURN c.id AS community_id, x.id AS id, x.display_name AS display_name, m.role AS role, m.since AS since,
-       m.message AS message, m.reason AS reason, m.banned_by AS banned_by, m.banned_until AS banned_until,
-       m.invited_by AS invited_by
-ORDER BY since, id
-LIMIT $limit
+WHERE m.key IN $keys
+RETURN m.key AS key, c.id AS community_id, x.id AS id, x.display_name AS display_name, m.role AS role,
+       m.since AS since, m.message AS message, m.reason AS reason, m.banned_by AS banned_by,
+       m.banned_until AS banned_until, m.invited_by AS invited_by
 """
 
 
@@ -109,18 +107,19 @@ async def guests_of(
 ) -> dict[str, Page[Row]]:
     """Those who ask to join, are invited or banned, the longest first; empty for whoever may not list them.
 
-    The communities are rows as they were read for the viewer. The cost grows with those of the role, not with the
-    members.
+    The communities are rows as they were read for the viewer. Of each, no more is read than its page.
     """
     size = page_size(first)
-    since, last_id = decode_cursor(after, str, str) or ("", "")
+    position = decode_cursor(after, str, str)
+    passed = f"{position[0]}:{position[1]}" if position else ""
     managed = [row["id"] for row in communities if may_list_guests(row["viewer_role"], role)]
-    limit = size + 1 if len(managed) == 1 else EVERYBODY
-    rosters = [roster_of(key, role) for key in managed]
-    names: Row = {"rosters": rosters, "since": since, "id": last_id, "limit": limit}
-    rows = await graph.read(GUESTS_OF, **names) if rosters else []
+    spans = [span(roster_of(key, role), passed) for key in managed]
+    places = await read_spans(graph, GUEST_PLACES, spans, limit=size + 1)
+    found = await graph.read(GUESTS_AT, keys=[row["key"] for row in places]) if places else []
+    rows = {row["key"]: row for row in found if row["role"] == role}
     ids = [row["id"] for row in communities]
-    return cut_each(ids, rows, "community_id", size, lambda row: (row["since"], row["id"]))
+    listed = [rows[row["key"]] for row in places if row["key"] in rows]
+    return cut_each(ids, listed, "community_id", size, lambda row: (row["since"], row["id"]))
 
 
 INVITATIONS_OF = """

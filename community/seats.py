@@ -4,7 +4,7 @@ Every change of registrations goes through here, in a transaction that has locke
 so that the counts on the node are what the relationships say at every moment.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -49,6 +49,12 @@ WAITING = {Channel.PLACE: "waiting", Channel.LINK: "link_waiting"}
 CAPACITY = {Channel.PLACE: "capacity", Channel.LINK: "link_capacity"}
 
 DEFAULT_OFFER_HOURS = 12
+
+# An event keeps how many registrations each channel has in each status as a list of numbers in this order, which is
+# therefore never changed; a new status goes to its end.
+FIGURES = tuple((channel, status) for channel in Channel for status in RegistrationStatus)
+# And for each day of UTC how many were made in each quarter of an hour, because a time zone's days begin at one.
+QUARTERS = 96
 
 
 def registration_key(event_id: str, customer_id: str) -> str:
@@ -143,8 +149,16 @@ COUNTERS = """
 SET e.registered = coalesce(e.registered, 0) + $registered,
     e.link_registered = coalesce(e.link_registered, 0) + $link_registered,
     e.waiting = coalesce(e.waiting, 0) + $waiting, e.link_waiting = coalesce(e.link_waiting, 0) + $link_waiting,
+    e.figures = [i IN range(0, size($figures) - 1) | coalesce(e.figures[i], 0) + $figures[i]],
     e.next_ticket = coalesce(e.next_ticket, 1) + $tickets, e.promotions = coalesce(e.promotions, 0) + $promotions,
     e.offer_due = CASE WHEN $offer_due IS NULL OR e.offer_due < $offer_due THEN e.offer_due ELSE $offer_due END
+"""
+
+COUNT_DAYS = """
+UNWIND $days AS day
+MERGE (d:RegistrationDay {key: day.event_id + ':' + day.date})
+ON CREATE SET d.event_id = day.event_id, d.date = day.date
+SET d.quarters = [i IN range(0, size(day.quarters) - 1) | coalesce(d.quarters[i], 0) + day.quarters[i]]
 """
 
 CHANGE_REGISTRATIONS = (
@@ -154,15 +168,24 @@ CHANGE_REGISTRATIONS = (
 UNWIND $rows AS row
 MATCH (:Customer {id: row.customer_id})-[r:REGISTERED_FOR {key: row.key}]->(:Event)
 SET r += row.properties
-"""
+MERGE (x:Listed {key: row.key})
+SET x += row.listed
+WITH count(*) AS written"""
+    + COUNT_DAYS
 )
 
-CREATE_REGISTRATION = (
-    "MATCH (me:Customer {id: $customer_id}), (e:Event {id: $event_id})"
+CREATE_REGISTRATIONS = (
+    "MATCH (e:Event {id: $event_id})"
     + COUNTERS
-    + """CREATE (me)-[r:REGISTERED_FOR {id: $id, key: $key}]->(e)
-SET r += $properties
-"""
+    + """WITH e
+UNWIND $rows AS row
+MATCH (me:Customer {id: row.customer_id})
+CREATE (me)-[r:REGISTERED_FOR {id: row.id, key: row.key}]->(e)
+SET r += row.properties
+MERGE (x:Listed {key: row.key})
+SET x += row.listed
+WITH count(*) AS written"""
+    + COUNT_DAYS
 )
 
 
@@ -171,46 +194,106 @@ async def change_registrations(
 ) -> None:
     """Write what becomes of registrations, and the event's counts with it; the event is locked by now.
 
-    A registration without a `before` is new, and then it is the only one.
+    Registrations without a `before` are new; all of these changes are, or none.
     """
     dues = [due for change in changes if (due := change.after.get("offer_expires_at"))]
-    counts = {
-        **count_changes(changes),
-        "event_id": event_id,
-        "tickets": tickets,
-        "promotions": promotions,
-        "offer_due": min(dues, default=None),
-    }
-    if len(changes) == 1 and changes[0].before is None:
-        (new,) = changes
-        key = registration_key(event_id, new.customer_id)
-        names = {"customer_id": new.customer_id, "id": new_id(), "key": key, "properties": new.after}
-        await tx.run(CREATE_REGISTRATION, **names, **counts)
-        return
     rows = [
         {
+            "id": new_id(),
             "customer_id": change.customer_id,
             "key": registration_key(event_id, change.customer_id),
             "properties": change.after,
+            "listed": listed(event_id, change),
         }
         for change in changes
     ]
-    await tx.run(CHANGE_REGISTRATIONS, rows=rows, **counts)
+    await tx.run(
+        CREATE_REGISTRATIONS if changes[0].before is None else CHANGE_REGISTRATIONS,
+        event_id=event_id,
+        rows=rows,
+        **count_changes(changes),
+        days=count_days({event_id: changes}),
+        tickets=tickets,
+        promotions=promotions,
+        offer_due=min(dues, default=None),
+    )
 
 
-def count_changes(changes: Sequence[Change]) -> dict[str, int]:
-    """By how much these changes move the counts of the event."""
+def listed(event_id: str, change: Change) -> Row:
+    """The places of a registration: among all of its event and those of its status, in a waiting list, among offers.
+
+    While it waits, what decides on its promotion stands beside its place.
+    """
+    registration = change.result
+    made = f"{registration.get('registered_at') or ''}:{change.customer_id}"
+    waits = registration.get("queue") is not None
+    return {
+        "customer_id": change.customer_id,
+        "order": f"{event_id}:{made}",
+        "roll": f"{roll_of(event_id, registration['status'])}:{made}",
+        "queue": registration.get("queue"),
+        "offer": registration.get("offer"),
+        "party": party_of(registration) if waits else None,
+        "overtaken": registration.get("overtaken") or 0 if waits else None,
+    }
+
+
+def roll_of(event_id: str, status: str) -> str:
+    """The list of an event's registrations with this status, in the order in which they were made."""
+    return f"{event_id}:{status}"
+
+
+# Registrations by their keys, in a transaction; each end is bound first, so that nobody else's are looked through.
+REGISTRATIONS_AT = """
+UNWIND $rows AS row
+MATCH (:Customer {id: row.customer_id})-[r:REGISTERED_FOR {key: row.key}]->(:Event)
+RETURN row.customer_id AS customer_id, properties(r) AS registration
+"""
+
+
+async def registrations_listed(tx: Transaction, rows: Sequence[Row]) -> list[Row]:
+    """The registrations of rows that were read from a list, in the same order."""
+    if not rows:
+        return []
+    names = [{"customer_id": row["customer_id"], "key": row["key"]} for row in rows]
+    found = {row["customer_id"]: row for row in await tx.run(REGISTRATIONS_AT, rows=names)}
+    return [found[row["customer_id"]] for row in rows if row["customer_id"] in found]
+
+
+def count_changes(changes: Sequence[Change]) -> dict[str, Any]:
+    """By how much these changes move the counts and figures of the event."""
     moved = dict.fromkeys((*SEATS.values(), *WAITING.values()), 0)
+    figures = [0] * len(FIGURES)
     for change in changes:
         for registration, sign in ((change.before, -1), (change.result, 1)):
             if registration is None:
                 continue
-            channel = channel_of(registration)
-            if registration["status"] in HOLDING:
+            channel, status = channel_of(registration), RegistrationStatus(registration["status"])
+            figures[FIGURES.index((channel, status))] += sign
+            if status in HOLDING:
                 moved[SEATS[channel]] += sign * party_of(registration)
-            elif registration["status"] == RegistrationStatus.WAITING:
+            elif status == RegistrationStatus.WAITING:
                 moved[WAITING[channel]] += sign
-    return moved
+    return {**moved, "figures": figures}
+
+
+def count_days(changes: Mapping[str, Sequence[Change]]) -> list[Row]:
+    """By how much the changes of each event move its numbers of registrations by day and quarter of an hour."""
+    moved: dict[tuple[str, str], list[int]] = {}
+    for event_id, of_event in changes.items():
+        for change in of_event:
+            before = (change.before or {}).get("registered_at")
+            after = change.result.get("registered_at")
+            for instant, sign in ((before, -1), (after, 1)):
+                if instant and before != after:
+                    date, quarter = quarter_of(instant)
+                    moved.setdefault((event_id, date), [0] * QUARTERS)[quarter] += sign
+    return [{"event_id": key, "date": date, "quarters": numbers} for (key, date), numbers in sorted(moved.items())]
+
+
+def quarter_of(instant: str) -> tuple[str, int]:
+    """The day of an instant in UTC, and the quarter of an hour in it."""
+    return instant[:10], int(instant[11:13]) * 4 + int(instant[14:16]) // 15
 
 
 # What a registration loses when it neither waits nor is offered a place any more.

@@ -10,6 +10,7 @@ from core.clock import iso
 from core.errors import NotFound, Refusal
 from core.ids import new_id
 from graph.client import Row, Transaction
+from graph.listed import DROP_LISTED, PUT_LISTED
 from graph.owed import Effect
 
 # Owed where somebody may not come to the community's events any more, where it closes, and where it becomes private;
@@ -171,6 +172,15 @@ def marks_of(community_id: str, role: str, ticket: int | None) -> Row:
     }
 
 
+# Of those in other roles there may be any number, so they stand in lists, by the time since when they do.
+LISTED_ROLES = (MemberRole.PENDING, MemberRole.INVITED, MemberRole.BANNED)
+
+
+def listed(community_id: str, customer_id: str, role: str, since: str) -> Row:
+    """The place of somebody who asks to join, is invited or banned."""
+    return {"customer_id": customer_id, "roll": f"{roster_of(community_id, role)}:{since}:{customer_id}"}
+
+
 CREATE_MEMBERSHIP = """
 MATCH (x:Customer {id: $customer_id}), (c:Community {id: $community_id})
 CREATE (x)-[m:MEMBER_OF {key: $key}]->(c)
@@ -203,10 +213,11 @@ async def put_membership(
     """
     was, becomes = is_member(standing.held), role in MEMBERS
     ticket = (standing.ticket if was else standing.next_ticket) if becomes else None
+    since = standing.since if was and becomes and standing.since else iso(now)
     properties = {
         **PASSING,
         **marks_of(standing.community_id, role, ticket),
-        "since": standing.since if was and becomes else iso(now),
+        "since": since,
         **details,
     }
     names = {
@@ -215,11 +226,21 @@ async def put_membership(
         "added": int(becomes) - int(was),
         "next_ticket": standing.next_ticket + int(becomes and not was),
     }
+    await keep_listed(tx, standing, role, since)
     if standing.held is None:
         names |= {"customer_id": standing.customer_id, "community_id": standing.community_id}
         await tx.run(CREATE_MEMBERSHIP, **names)
     else:
         await tx.run(UPDATE_MEMBERSHIP, **names)
+
+
+async def keep_listed(tx: Transaction, standing: Standing, role: MemberRole | None, since: str) -> None:
+    """Give or take the place in a list that goes with the role; None is no role at all."""
+    if role is not None and role in LISTED_ROLES:
+        place = listed(standing.community_id, standing.customer_id, role, since)
+        await tx.run(PUT_LISTED, rows=[{"key": standing.key, "listed": place}])
+    elif standing.held in LISTED_ROLES:
+        await tx.run(DROP_LISTED, keys=[standing.key])
 
 
 DROP_MEMBERSHIP = """
@@ -232,6 +253,7 @@ DELETE m
 
 async def drop_membership(tx: Transaction, standing: Standing) -> None:
     """End what there is between the customer and the community; the lock must be held."""
+    await keep_listed(tx, standing, None, "")
     await tx.run(DROP_MEMBERSHIP, key=standing.key, removed=int(is_member(standing.held)))
 
 

@@ -1,22 +1,23 @@
 """What a manager learns about an event: how many came to register, and how many of them came.
 
-One statement reads all registrations of the event and groups them in the engine: its cost grows with that one event
-(a small row per status, channel and ten minutes of registering comes back), and not with anything else.
+Whoever changes registrations keeps the figures (community/seats.py), so no registration is read here: the event has a
+number for each channel and status, and a small node for each day on which somebody registered.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from community.access import MANAGERS
-from community.event_details import AttendanceMode
 from community.recurrence import wall_of
-from community.seats import CAPACITY, SEATS, Channel
+from community.seats import CAPACITY, FIGURES, QUARTERS, SEATS, Channel
 from community.seats import RegistrationStatus as Status
 from core.clock import iso, parse_instant
 from core.errors import NotFound
 from graph.client import GraphClient, Row
+
+QUARTER = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +63,19 @@ class EventFigures:
         return sum(self.statuses[status] for status in (Status.REGISTERED, Status.ATTENDED, Status.NO_SHOW))
 
 
+# By its key, the membership is found without a walk through the community's or the event's relationships.
 MANAGED_EVENT = """
-MATCH (e:Event {id: $event_id})<-[:HOSTS]-(c:Community)
-MATCH (me:Customer {id: $manager_id})
-MATCH (me)-[m:MEMBER_OF]->(c)
+MATCH (e:Event {id: $event_id})
+MATCH (me:Customer {id: $manager_id})-[m:MEMBER_OF {key: e.community_id + ':' + $manager_id}]->(:Community)
 WHERE m.role IN $managers
 RETURN e.time_zone AS time_zone, e.starts_at AS starts_at, e.status AS status, e.capacity AS capacity,
        e.link_capacity AS link_capacity, e.registered AS registered, coalesce(e.link_registered, 0) AS link_registered,
-       coalesce(e.attendance_mode, 'IN_PERSON') AS attendance_mode
+       coalesce(e.figures, []) AS figures
 """
 
-# Ten minutes, because the days of a zone begin at a multiple of that almost everywhere (three zones lie 5 beside it).
-FIGURES = """
-MATCH (:Event {id: $event_id})<-[r:REGISTERED_FOR]-()
-RETURN r.status AS status, r.channel AS channel, left(r.registered_at, 15) AS tens, count(r) AS registrations
+DAYS = """
+MATCH (d:RegistrationDay {event_id: $event_id})
+RETURN d.date AS date, d.quarters AS quarters
 """
 
 
@@ -85,22 +85,19 @@ async def event_statistics(graph: GraphClient, *, event_id: str, manager_id: str
     if not events:
         raise NotFound(path=("eventId",))
     event = events[0]
-    rows = await graph.read(FIGURES, event_id=event_id)
-    only = Channel.LINK if event["attendance_mode"] == AttendanceMode.ONLINE else Channel.PLACE
+    rows = await graph.read(DAYS, event_id=event_id)
     return EventFigures(
-        channels=[channel_figures(channel, rows, event, only) for channel in Channel],
+        channels=[channel_figures(channel, event) for channel in Channel],
         days=registrations_per_day(rows, event["time_zone"]),
         started=event["starts_at"] <= iso(now),
         completed=event["status"] == "COMPLETED",
     )
 
 
-def channel_figures(channel: Channel, rows: Iterable[Row], event: Row, only: Channel) -> ChannelFigures:
-    """The figures of one channel; an old registration names none, and then it is the event's only one."""
-    statuses: Counter[str] = Counter()
-    for row in rows:
-        if (row["channel"] or only) == channel:
-            statuses[row["status"]] += row["registrations"]
+def channel_figures(channel: Channel, event: Row) -> ChannelFigures:
+    """The figures of one channel, without statuses that nobody has; nobody registered yet where there are none."""
+    numbers = zip(FIGURES, event["figures"], strict=False)
+    statuses = Counter({str(status): number for (way, status), number in numbers if way == channel and number})
     return ChannelFigures(channel, statuses, event[SEATS[channel]], event[CAPACITY[channel]])
 
 
@@ -108,5 +105,19 @@ def registrations_per_day(rows: Iterable[Row], zone: str) -> list[tuple[date, in
     """How many registered on each day of the event's zone, without days on which nobody did."""
     days: Counter[date] = Counter()
     for row in rows:
-        days[wall_of(parse_instant(f"{row['tens']}0:00Z"), zone).date()] += row["registrations"]
-    return sorted(days.items())
+        for day, number in parts_of(row["date"], row["quarters"], zone):
+            days[day] += number
+    return sorted((day, number) for day, number in days.items() if number)
+
+
+def parts_of(day: str, quarters: Sequence[int], zone: str) -> list[tuple[date, int]]:
+    """The numbers of a day of UTC by the zone's days: one or two, whose border is found once.
+
+    On a day on which the zone's clocks change, each quarter is asked for its date.
+    """
+    midnight = parse_instant(f"{day}T00:00:00Z")
+    first, last = (wall_of(midnight + n * QUARTER, zone) for n in (0, QUARTERS - 1))
+    if last - first != (QUARTERS - 1) * QUARTER:
+        return [(wall_of(midnight + n * QUARTER, zone).date(), number) for n, number in enumerate(quarters)]
+    border = QUARTERS - (first.hour * 4 + first.minute // 15)
+    return [(first.date(), sum(quarters[:border])), (first.date() + timedelta(days=1), sum(quarters[border:]))]

@@ -24,12 +24,13 @@ from community.seats import (
     RegistrationStatus,
     change_registrations,
     free_seats,
-    party_of,
+    registrations_listed,
     waiting_parties,
 )
 from core.clock import iso, parse_instant
 from core.notices import NoticeKind
 from graph.client import GraphClient, Row, Transaction
+from graph.listed import listed_by, span
 from graph.owed import Effect, owe_effects
 
 OFFER_EXPIRED = "offer.expired"
@@ -53,9 +54,13 @@ class Promotion:
     status: str
 
 
+def queue_name(event_id: str, channel: str) -> str:
+    return f"{event_id}:{channel}"
+
+
 def queue_of(event_id: str, channel: str, rank: str) -> str:
     """The place in a list as text: `rank` is a ticket padded with zeros, or a text between two others."""
-    return f"{event_id}:{channel}:{rank}"
+    return f"{queue_name(event_id, channel)}:{rank}"
 
 
 def rank_of(ticket: int) -> str:
@@ -107,9 +112,12 @@ async def promote_channel(
     free = free_seats(event, channel)
     while waiting_parties(event, channel) and (free is None or free > 0):
         limit = (BATCH if free is None else min(free, BATCH)) + LOOK_AHEAD
-        queue = {row["customer_id"]: row["registration"] for row in await queue_head(tx, event["id"], channel, limit)}
-        parties = [Party(key, party_of(row), row.get("overtaken") or 0) for key, row in queue.items()]
+        head = await queue_head(tx, event["id"], channel, limit)
+        parties = [Party(row["customer_id"], row["party"], row["overtaken"]) for row in head]
         choice = choose_promotions(free, event.get(CAPACITY[channel]), parties, most=BATCH)
+        concerned = {*(party.customer_id for party in choice.promoted), *choice.overtaken}
+        rows = await registrations_listed(tx, [row for row in head if row["customer_id"] in concerned])
+        queue = {row["customer_id"]: row["registration"] for row in rows}
         barred = await barred_among(tx, event, choice.promoted)
         if barred:
             # Somebody who was banned while waiting makes way, and the rest is decided anew.
@@ -124,20 +132,11 @@ def withdrawn(customer_id: str, registration: Row) -> Change:
     return Change(customer_id, registration, {**NOT_WAITING, "status": RegistrationStatus.CANCELLED})
 
 
-# The hint lets Neo4j read the list in the order of its index; the embedded engine walks from the event and sorts.
-QUEUE_HEAD = """
-MATCH (e:Event {id: $event_id})<-[r:REGISTERED_FOR]-(c:Customer)
-USING INDEX r:REGISTERED_FOR(queue)
-WHERE r.queue > $low AND r.queue < $high
-RETURN c.id AS customer_id, properties(r) AS registration
-ORDER BY r.queue
-LIMIT $limit
-"""
+QUEUE_HEAD = listed_by("queue", ", x.party AS party, x.overtaken AS overtaken")
 
 
 async def queue_head(tx: Transaction, event_id: str, channel: Channel, limit: int) -> list[Row]:
-    low = queue_of(event_id, channel, "")
-    return await tx.run(QUEUE_HEAD, event_id=event_id, low=low, high=low[:-1] + ";", limit=limit)
+    return await tx.run(QUEUE_HEAD, **span(queue_name(event_id, channel)), limit=limit)
 
 
 ROLES = """
@@ -238,14 +237,7 @@ async def promote_now(graph: GraphClient, event_id: str, *, now: datetime) -> li
     return await graph.transact(work, contended=event_id)
 
 
-OFFERS = """
-MATCH (e:Event {id: $event_id})<-[r:REGISTERED_FOR]-(c:Customer)
-USING INDEX r:REGISTERED_FOR(offer)
-WHERE r.offer > $low AND r.offer < $high
-RETURN c.id AS customer_id, properties(r) AS registration
-ORDER BY r.offer
-LIMIT $limit
-"""
+OFFERS = listed_by("offer")
 
 SET_OFFER_DUE = "MATCH (e:Event {id: $event_id}) SET e.offer_due = $due"
 
@@ -258,8 +250,8 @@ async def expire_offers(graph: GraphClient, event_id: str, *, now: datetime) -> 
 
     async def work(tx: Transaction) -> list[Promotion]:
         locked = await tx.run(LOCK, event_id=event_id, now=iso(now))
-        low, until, end = f"{event_id}:", f"{event_id}:{iso(now)};", f"{event_id};"
-        overdue = await tx.run(OFFERS, event_id=event_id, low=low, high=until, limit=BATCH)
+        due = {"low": f"{event_id}:", "high": f"{event_id}:{iso(now)};"}
+        overdue = await registrations_listed(tx, await tx.run(OFFERS, **due, limit=BATCH))
         changes = [Change(row["customer_id"], row["registration"], dict(EXPIRED)) for row in overdue]
         promoted: list[Promotion] = []
         if changes:
@@ -268,9 +260,10 @@ async def expire_offers(graph: GraphClient, event_id: str, *, now: datetime) -> 
                 await owe_effects(tx, [expiry_notice(event_id, change) for change in changes], now=now)
             promoted = await promote_waitlist(tx, event_id, now=now)
         if locked:
-            left = await tx.run(OFFERS, event_id=event_id, low=low, high=end, limit=1)
-            due = left[0]["registration"]["offer_expires_at"] if left else None
-            await tx.run(SET_OFFER_DUE, event_id=event_id, due=due)
+            left = await tx.run(OFFERS, **span(event_id), limit=1)
+            # A place among the offers is `{event}:{expires_at}:{customer}`.
+            first = left[0]["place"].removeprefix(f"{event_id}:").rpartition(":")[0] if left else None
+            await tx.run(SET_OFFER_DUE, event_id=event_id, due=first)
         return promoted
 
     return await graph.transact(work, contended=event_id)

@@ -5,14 +5,23 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from community.events import audited
-from community.registrations import COLUMNS
-from community.seats import Change, Channel, RegistrationStatus, change_registrations, channel_of, registration_key
-from community.waitlist import QUEUE_HEAD, Promotion, promote_waitlist, queue_of, rank_between, rank_of
+from community.registrations import read_registrations
+from community.seats import (
+    Change,
+    Channel,
+    RegistrationStatus,
+    change_registrations,
+    channel_of,
+    registration_key,
+    roll_of,
+)
+from community.waitlist import Promotion, promote_waitlist, queue_name, queue_of, rank_between, rank_of
 from core.clock import iso
 from core.errors import BadUserInput, NotFound, Refusal
 from core.ids import new_id
 from core.paging import Page, cut_each, decode_cursor, page_size
 from graph.client import GraphClient, Row, Transaction
+from graph.listed import listed_by, read_spans, span
 from graph.owed import owe_effects
 
 LONGEST_REASON = 500
@@ -31,40 +40,18 @@ class ReorderInvalid(BadUserInput):
     zh = "顺位或理由无效。"
 
 
-COUNT_BEFORE = """
-UNWIND $rows AS row
-MATCH (e:Event {id: row.event_id})<-[r:REGISTERED_FOR]-()
-USING INDEX r:REGISTERED_FOR(queue)
-WHERE r.queue > row.low AND r.queue < row.queue
-RETURN row.queue AS queue, count(r) AS before
-"""
+COUNT_BEFORE = "MATCH (x:Listed) WHERE x.queue > $low AND x.queue < $high RETURN $high AS queue, count(x) AS before"
 
 
 async def positions(graph: GraphClient, queues: Collection[str]) -> dict[str, int]:
     """The position of each place, 1 for the first, by its text: how many wait before it, and one."""
-    rows = [
-        {"event_id": queue.split(":")[0], "low": queue.rsplit(":", 1)[0] + ":", "queue": queue} for queue in set(queues)
-    ]
-    found = {row["queue"]: row["before"] + 1 for row in await graph.read(COUNT_BEFORE, rows=rows)}
+    spans = [{"low": queue.rsplit(":", 1)[0] + ":", "high": queue} for queue in sorted(set(queues))]
+    found = {row["queue"]: row["before"] + 1 for row in await read_spans(graph, COUNT_BEFORE, spans)}
+    # Before the first there is nothing to count, and so no row.
     return {queue: found.get(queue, 1) for queue in queues}
 
 
-# For each event its page; the hint lets Neo4j read it in the order of its index, and stop where the page ends.
-WAITLISTS = (
-    """
-UNWIND $rows AS row
-CALL (row) {
-  MATCH (e:Event {id: row.event_id})<-[r:REGISTERED_FOR]-(c:Customer)
-  USING INDEX r:REGISTERED_FOR(queue)
-  WHERE r.queue > row.low AND r.queue < row.high
-  RETURN r, c.id AS customer_id
-  ORDER BY r.queue
-  LIMIT $limit
-}
-RETURN row.event_id AS event_id, customer_id, """
-    + COLUMNS
-    + "ORDER BY r.queue"
-)
+WAITLIST = listed_by("queue")
 
 
 async def waitlists_of(
@@ -73,35 +60,31 @@ async def waitlists_of(
     """A page of each event's list in its order, each row with its `position`; for those who run the events."""
     size = page_size(first)
     position = decode_cursor(after, str)
-    bases = {event_id: queue_of(event_id, channel, "") for event_id in event_ids}
     passed = str(position[0]) if position else ""
-    bounds = [{"event_id": key, "low": base + passed, "high": base[:-1] + ";"} for key, base in bases.items()]
-    rows = await graph.read(WAITLISTS, rows=bounds, limit=size + 1)
-    heads = {row["event_id"]: row["queue"] for row in reversed(rows)}
+    spans = [span(queue_name(key, channel), passed) for key in event_ids]
+    listed = await read_spans(graph, WAITLIST, spans, limit=size + 1)
+    heads = {row["key"].split(":")[0]: row["place"] for row in reversed(listed)}
     starts = await positions(graph, heads.values()) if position and heads else {}
+    rows = await shown(graph, listed)
     counted: Counter[str] = Counter()
     for row in rows:
         row["position"] = starts.get(heads[row["event_id"]], 1) + counted[row["event_id"]]
         counted[row["event_id"]] += 1
-    ids = list(event_ids)
-    return cut_each(ids, rows, "event_id", size, lambda row: (row["queue"].removeprefix(bases[row["event_id"]]),))
+    return cut_each(list(event_ids), rows, "event_id", size, lambda row: (row["place"].rpartition(":")[2],))
 
 
-REGISTRATIONS_OF_EVENTS = (
+async def shown(graph: GraphClient, listed: Sequence[Row]) -> list[Row]:
+    """The registrations of rows of a list, in their order, each with its `place` in it.
+
+    Between the two readings one may change; it is shown as it is by then.
     """
-UNWIND $rows AS row
-CALL (row) {
-  MATCH (e:Event {id: row.event_id})<-[r:REGISTERED_FOR]-(c:Customer)
-  USING INDEX r:REGISTERED_FOR(order)
-  WHERE r.order > row.low AND r.order < row.high AND ($any OR r.status IN $statuses)
-  RETURN r, c.id AS customer_id
-  ORDER BY r.order
-  LIMIT $limit
-}
-RETURN row.event_id AS event_id, customer_id, r.order AS place, """
-    + COLUMNS
-    + "ORDER BY r.order"
-)
+    pairs = [(row["key"].split(":")[0], row["customer_id"]) for row in listed]
+    found = await read_registrations(graph, pairs) if pairs else {}
+    return [{**found[row["key"]], "place": row["place"]} for row in listed if row["key"] in found]
+
+
+REGISTRATIONS = listed_by("order")
+ROLL = listed_by("roll")
 
 
 async def registrations_at(
@@ -112,15 +95,26 @@ async def registrations_at(
     first: int | None,
     after: str | None,
 ) -> dict[str, Page[Row]]:
-    """Who registered for each event, the earliest first; with statuses it reads on until the page is full."""
+    """Who registered for each event, the earliest first; of each status asked for, no more is read than a page."""
     size = page_size(first)
     position = decode_cursor(after, str)
     passed = str(position[0]) if position else ""
-    ids = list(event_ids)
-    bounds = [{"event_id": key, "low": f"{key}:{passed}", "high": f"{key};"} for key in ids]
-    chosen: Row = {"any": statuses is None, "statuses": sorted(set(statuses or ()))}
-    rows = await graph.read(REGISTRATIONS_OF_EVENTS, rows=bounds, limit=size + 1, **chosen)
-    return cut_each(ids, rows, "event_id", size, lambda row: (row["place"].removeprefix(row["event_id"] + ":"),))
+    if statuses is None:
+        spans = [span(key, passed) for key in event_ids]
+    else:
+        spans = [span(roll_of(key, status), passed) for key in event_ids for status in sorted(set(statuses))]
+    found = await read_spans(graph, REGISTRATIONS if statuses is None else ROLL, spans, limit=size + 1)
+    parts = 1 if statuses is None else 2
+
+    def place(row: Row) -> str:
+        """The place among all of the event, which is also the one within a status."""
+        return row["place"].split(":", parts)[parts]
+
+    kept: list[Row] = []
+    for event_id in event_ids:
+        of_event = [row for row in found if row["key"].startswith(event_id)]
+        kept += sorted(of_event, key=place)[: size + 1]
+    return cut_each(list(event_ids), await shown(graph, kept), "event_id", size, lambda row: (place(row),))
 
 
 # The event is locked only for those who run it.
@@ -189,9 +183,8 @@ async def ranks_around(
     tx: Transaction, event_id: str, customer_id: str, registration: Row, position: int
 ) -> tuple[list[str], int]:
     """The ranks of the others up to a position, and the position that the customer has now."""
-    base = queue_of(event_id, channel_of(registration), "")
-    names = {"event_id": event_id, "low": base, "high": base[:-1] + ";"}
-    head = await tx.run(QUEUE_HEAD, **names, limit=position + 1)
-    earlier = await tx.run(COUNT_BEFORE, rows=[{**names, "queue": registration["queue"]}])
-    others = [row["registration"]["queue"] for row in head if row["customer_id"] != customer_id]
-    return [queue.removeprefix(base) for queue in others], earlier[0]["before"] + 1 if earlier else 1
+    name = queue_name(event_id, channel_of(registration))
+    head = await tx.run(WAITLIST, **span(name), limit=position + 1)
+    earlier = await tx.run(COUNT_BEFORE, low=f"{name}:", high=registration["queue"])
+    others = [row["place"] for row in head if row["customer_id"] != customer_id]
+    return [queue.removeprefix(f"{name}:") for queue in others], earlier[0]["before"] + 1 if earlier else 1

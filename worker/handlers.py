@@ -40,7 +40,7 @@ from core.clock import parse_instant, utc_now
 from core.db import Database, Session
 from core.facts import OWN_SOURCE, NewFact, record_facts
 from core.notices import NOTICE_OWED, NoticeKind
-from graph.client import GraphClient
+from graph.client import GraphClient, Row
 from loyalty.charges import ChargeOver, charge_event, refund_all, refund_event
 from loyalty.ledger import InsufficientPoints
 from loyalty.lots import POINTS_RELEASE, release
@@ -265,44 +265,48 @@ PAGE = 500
 async def on_event_changed(work: Work) -> None:
     """Tell one page of an event's registered; each of them is told once of a change, however often this runs."""
     event_id, change_id, kind = (work.payload[name] for name in ("event_id", "change_id", "kind"))
-    ids = await concerned(work.graph, event_id, after=work.payload.get("after", ""), limit=PAGE)
+    people = await concerned(work.graph, event_id, after=work.payload.get("after", ""), limit=PAGE)
     data = {"event_id": event_id, **work.payload["data"]}
-    for customer_id in ids:
+    for customer_id in ids_of(people):
         # A change of a whole series has one id for all its events, so that its regulars are told once.
         about = event_id if kind == NoticeKind.EVENT_CANCELLED else change_id
         notice = {"customer_id": customer_id, "kind": kind, "data": data}
         await on_notice_owed(replace(work, key=f"{kind.lower()}:{about}:{customer_id}", payload=notice))
-    await owe_next_page(work, EVENT_CHANGED, f"{event_id}:{change_id}", ids)
+    await owe_next_page(work, EVENT_CHANGED, f"{event_id}:{change_id}", [one["mark"] for one in people])
 
 
 async def on_event_message(work: Work) -> None:
     """Tell one page of an event's registrants what those who run it wrote; each of them is told once."""
     event_id, message_id = work.payload["event_id"], work.payload["message_id"]
-    ids = await concerned(
+    people = await concerned(
         work.graph,
         event_id,
         after=work.payload.get("after", ""),
         limit=PAGE,
         statuses=work.payload["statuses"],
     )
-    for customer_id in ids:
+    for customer_id in ids_of(people):
         notice = {"customer_id": customer_id, "kind": NoticeKind.EVENT_MESSAGE, "data": work.payload["data"]}
         await on_notice_owed(replace(work, key=f"event_message:{message_id}:{customer_id}", payload=notice))
-    await owe_next_page(work, EVENT_MESSAGE, f"{event_id}:{message_id}", ids)
+    await owe_next_page(work, EVENT_MESSAGE, f"{event_id}:{message_id}", [one["mark"] for one in people])
+
+
+def ids_of(people: list[Row]) -> list[str]:
+    return [one["customer_id"] for one in people]
 
 
 async def on_event_completed(work: Work) -> None:
     """End one page of the registrations that are still open: who had a place did not come."""
-    event_id, after = work.payload["event_id"], work.payload.get("after", "")
-    ids = await end_registrations(work.graph, event_id, after=after, limit=PAGE, now=work.now)
+    event_id = work.payload["event_id"]
+    ids = await end_registrations(work.graph, event_id, limit=PAGE, now=work.now)
     await owe_next_page(work, EVENT_COMPLETED, event_id, ids)
 
 
-async def owe_next_page(work: Work, topic: str, key: str, ids: list[str]) -> None:
-    """Owe what comes after a full page, in the transaction of the page."""
-    if len(ids) == PAGE:
-        payload = {**work.payload, "after": ids[-1]}
-        await outbox.owe(work.session, topic=topic, key=f"{key}:{ids[-1]}", payload=payload, now=work.now)
+async def owe_next_page(work: Work, topic: str, key: str, marks: list[str]) -> None:
+    """Owe what comes after a full page, in the transaction of the page; the marks say where each of it stood."""
+    if len(marks) == PAGE:
+        payload = {**work.payload, "after": marks[-1]}
+        await outbox.owe(work.session, topic=topic, key=f"{key}:{marks[-1]}", payload=payload, now=work.now)
 
 
 def one_of(many: ManyHandler) -> Handler:

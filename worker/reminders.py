@@ -44,12 +44,16 @@ async def tell_people(stores: Stores, telling: Round, event: Row, *, now: dateti
     data = {"event_id": event["id"], "community_id": event["community_id"]}
     while people := await people_to_tell(stores.graph, event["id"], status=telling.status, after=after, limit=PEOPLE):
         payloads = {
-            telling.key(event, person["id"]): {"customer_id": person["id"], "kind": telling.kind, "data": data}
+            telling.key(event, person["customer_id"]): {
+                "customer_id": person["customer_id"],
+                "kind": telling.kind,
+                "data": data,
+            }
             for person in people
         }
         async with stores.database.write() as session:
             owed += await owe_all(session, topic=NOTICE_OWED, payloads=payloads, now=now)
-        after = people[-1]["key"]
+        after = people[-1]["place"]
     await note_told(stores.graph, telling, event)
     return owed
 

@@ -21,6 +21,7 @@ from service.notifications import Notification
 from tests.api.conftest import Caller, System
 from tests.api.test_denials import MISSING, state
 from tests.api.test_way_through import local_of
+from tests.community.happenings import backdate_offer
 from tests.community.places import add_member, make_community, make_customers, make_event
 from tests.loyalty.accounts import give
 from worker.handlers import HANDLERS, Stores, Work, settle
@@ -152,16 +153,7 @@ async def test_a_lost_offer_goes_to_the_next_by_the_worker(system: System, uniqu
     for name in ("lin", "wu", "sun"):
         await register(people[name], event)
     await cancel(people["lin"], event)
-    past = iso(utc_now() - timedelta(minutes=1))
-    await system.edge.graph.write(
-        """
-        MATCH (c:Customer {id: $customer})-[r:REGISTERED_FOR]->(e:Event {id: $event})
-        SET r.offer_expires_at = $past, r.offer = $event + ':' + $past + ':' + $customer, e.offer_due = $past
-        """,
-        customer=local_of(f"wu-{unique}"),
-        event=event,
-        past=past,
-    )
+    await backdate_offer(system.edge.graph, event, local_of(f"wu-{unique}"))
     assert (await confirm(people["wu"], event))["code"] == "OFFER_EXPIRED"
     for _ in range(2):
         await system.work()

@@ -117,12 +117,6 @@ SET e.title_zh = event.title, e.title_en = event.title
 ARCHIVE = "UNWIND $ids AS id MATCH (c:Community {id: id}) SET c.archived_at = '2026-01-01'"
 HOST = "MATCH (h:Customer {id: $customer}), (e:Event {id: $event}) CREATE (h)-[:HOSTS_EVENT]->(e)"
 OCCURRENCE = "MATCH (e:Event {series_id: $id}) RETURN e.id AS id"
-# As registering leaves it.
-PLACES = """
-MATCH (:Event {id: $event})<-[r:REGISTERED_FOR]-(c:Customer)
-SET r.order = $event + ':' + r.registered_at + ':' + c.id,
-    r.queue = CASE WHEN r.status = 'WAITING' THEN $event + ':PLACE:' + c.id END
-"""
 
 Ids = Mapping[str, str]
 """Local ids of what is in one community by the names of the model; a registration's is `event:customer`."""
@@ -159,7 +153,6 @@ async def build(system: System, place: Place, viewers: list[str], word: str, num
     await put_registrations(graph, ids["event"], [seated, *holders])
     await put_registrations(graph, ids["event"], [waiting], status="WAITING")
     await put_registrations(graph, ids["cancelled"], holders)
-    await graph.write(PLACES, event=ids["event"])
     for viewer, tie in zip(viewers, place.ties, strict=True):
         if tie.hosts:
             await graph.write(HOST, customer=viewer, event=ids["event"])

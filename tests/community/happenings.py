@@ -9,9 +9,17 @@ from community.event_details import EventDetails
 from community.event_series import SeriesDetails, describe_series
 from community.events import create_event, events_of
 from community.search_documents import SEARCH_INDEX
-from core.clock import utc_now
+from community.seats import (
+    Change,
+    RegistrationStatus,
+    change_registrations,
+    registration_key,
+    registrations_listed,
+)
+from community.waitlist import queue_of
+from core.clock import iso, utc_now
 from core.paging import Page
-from graph.client import GraphClient, Row
+from graph.client import GraphClient, Row, Transaction
 from tests.community.places import add_member, make_community, make_customers
 
 TITLES = {"title_zh": "外拍", "title_en": "Photo walk"}
@@ -60,17 +68,6 @@ async def name_host(graph: GraphClient, event_id: str, customer_id: str) -> None
     await graph.write(HOST, event_id=event_id, customer_id=customer_id)
 
 
-PUT_REGISTRATIONS = """
-MATCH (e:Event {id: $event_id})
-UNWIND $ids AS id
-MATCH (c:Customer {id: id})
-CREATE (c)-[:REGISTERED_FOR {id: id, key: $event_id + ':' + id, status: $status, channel: $channel, guests: 0,
-  registered_at: $at, settled: true}]->(e)
-SET e.registered = e.registered + CASE WHEN $channel = 'PLACE' AND $holds THEN 1 ELSE 0 END,
-    e.link_registered = coalesce(e.link_registered, 0) + CASE WHEN $channel = 'LINK' AND $holds THEN 1 ELSE 0 END
-"""
-
-
 async def put_registrations(
     graph: GraphClient,
     event_id: str,
@@ -81,10 +78,35 @@ async def put_registrations(
     at: str = "2026-11-01T09:00:00.000000Z",
 ) -> None:
     """Registrations as they would be after registering."""
-    holds = status in ("REGISTERED", "OFFERED", "ATTENDED", "NO_SHOW")
-    await graph.write(
-        PUT_REGISTRATIONS, event_id=event_id, ids=ids, status=status, channel=channel, holds=holds, at=at, timeout=60
-    )
+    after = {"status": status, "channel": channel, "guests": 0, "registered_at": at, "settled": True}
+    waits = status == RegistrationStatus.WAITING
+    queues = {id: {"queue": queue_of(event_id, channel, id)} if waits else {} for id in ids}
+    changes = [Change(id, None, {**after, **queues[id]}) for id in ids]
+    if not changes:
+        return
+    await graph.transact(lambda tx: change_registrations(tx, event_id, changes), contended=event_id, timeout=60)
+
+
+async def put_status(graph: GraphClient, event_id: str, customer_id: str, status: str) -> None:
+    """Another status of a registration, whatever led to it."""
+    await put_change(graph, event_id, customer_id, status=status)
+
+
+async def backdate_offer(graph: GraphClient, event_id: str, customer_id: str) -> None:
+    """The offer of this customer has been over for a minute, and nobody has ended it."""
+    past = iso(utc_now() - timedelta(minutes=1))
+    await put_change(graph, event_id, customer_id, offer_expires_at=past, offer=f"{event_id}:{past}:{customer_id}")
+
+
+async def put_change(graph: GraphClient, event_id: str, customer_id: str, **after: Any) -> None:
+    """Something else about a registration, with the counts and places that follow from it."""
+    key = registration_key(event_id, customer_id)
+
+    async def work(tx: Transaction) -> None:
+        (row,) = await registrations_listed(tx, [{"customer_id": customer_id, "key": key}])
+        await change_registrations(tx, event_id, [Change(customer_id, row["registration"], after)])
+
+    await graph.transact(work, contended=event_id)
 
 
 EVENT = "MATCH (e:Event {id: $id}) RETURN properties(e) AS event"

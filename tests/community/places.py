@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 from community.access import MemberRole, is_member
+from community.standing import LISTED_ROLES, listed
 from core.clock import iso, utc_now
 from core.ids import new_id
 from graph.client import GraphClient, Row
@@ -19,6 +20,10 @@ WITH c, m, CASE WHEN $added = 1 THEN c.next_ticket - 1 ELSE null END AS ticket
 CREATE (m)-[:MEMBER_OF {key: $community_id + ':' + $customer_id, role: $role, since: $now, ticket: ticket,
   page: $community_id + ':' + toString(ticket / 16),
   roster: CASE WHEN $role = 'MEMBER' THEN null ELSE $community_id + ':' + $role END}]->(c)
+WITH count(*) AS written
+UNWIND $listed AS row
+CREATE (x:Listed {key: $community_id + ':' + $customer_id})
+SET x += row
 """
 PUT_EVENT = """
 MATCH (c:Community {id: $community_id})
@@ -55,7 +60,8 @@ async def make_community(
 
 async def add_member(graph: GraphClient, community_id: str, customer_id: str, role: MemberRole) -> None:
     names: Row = {"community_id": community_id, "customer_id": customer_id, "role": role, "now": iso(utc_now())}
-    await graph.write(PUT_MEMBER, added=int(is_member(role)), **names)
+    places = [listed(community_id, customer_id, role, names["now"])] if role in LISTED_ROLES else []
+    await graph.write(PUT_MEMBER, added=int(is_member(role)), listed=places, **names)
 
 
 def soon() -> datetime:

@@ -50,24 +50,30 @@ LOCK = "MATCH (c:Community {id: $id}) SET c.touched_at = $now"
 CENSUS = """
 MATCH (c:Community {id: $id})
 OPTIONAL MATCH (x:Customer)-[m:MEMBER_OF]->(c)
-RETURN c.member_count AS counter, x.id AS id, m.role AS role, m.ticket AS ticket, m.page AS page, m.roster AS roster
+RETURN c.member_count AS counter, x.id AS id, m.role AS role, m.ticket AS ticket, m.page AS page, m.roster AS roster,
+       m.since AS since
 """
+PLACES = "MATCH (x:Listed) WHERE x.roll > $id + ':' AND x.roll < $id + ';' RETURN x.roll AS roll"
 OWED = "MATCH (o:Owed) WHERE o.payload CONTAINS $id RETURN o.topic AS topic, o.payload AS payload, o.due_at AS due_at"
 
 
 async def roles_in(graph: GraphClient, community_id: str) -> dict[str, str]:
-    """Everybody's role; asserts that counter, tickets, pages and rosters say the same."""
+    """Everybody's role; asserts that counter, tickets, pages, rosters and places in lists say the same."""
 
-    async def work(tx: Transaction) -> list[Row]:
+    async def work(tx: Transaction) -> tuple[list[Row], list[Row]]:
         # Under the community's lock, because a reader beside writers sees a half of what they do.
         await tx.run(LOCK, id=community_id, now=iso(utc_now()))
-        return await tx.run(CENSUS, id=community_id)
+        return await tx.run(CENSUS, id=community_id), await tx.run(PLACES, id=community_id)
 
-    rows = await graph.transact(work, contended=community_id)
+    rows, places = await graph.transact(work, contended=community_id)
     counter, people = rows[0]["counter"], [row for row in rows if row["id"]]
     members = [row for row in people if is_member(row["role"])]
     assert counter == len(members)
     assert len({row["ticket"] for row in members}) == len(members)
+    guests = [row for row in people if not is_member(row["role"])]
+    assert sorted(row["roll"] for row in places) == sorted(
+        f"{community_id}:{row['role']}:{row['since']}:{row['id']}" for row in guests
+    )
     for row in people:
         ticket = row["ticket"]
         assert (ticket is not None) == is_member(row["role"])

@@ -1,12 +1,14 @@
 """Figures of an event: exact counts by status and channel, rates where something can be said, days of the zone."""
 
-from datetime import date, timedelta
+from collections import Counter
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from community.access import MemberRole
 from community.events import create_event
-from community.statistics import event_statistics
+from community.statistics import event_statistics, registrations_per_day
 from core.clock import utc_now
 from core.errors import NotFound
 from graph.client import GraphClient
@@ -63,6 +65,19 @@ async def test_an_event_in_figures(graph: GraphClient) -> None:
     for intruder in (member, moderator, people[0], ""):
         with pytest.raises(NotFound):
             await event_statistics(graph, event_id=event, manager_id=intruder, now=later)
+
+
+ZONES = ["Asia/Shanghai", "Asia/Kathmandu", "Pacific/Chatham", "America/New_York", "Atlantic/Azores", "Pacific/Apia"]
+
+
+@pytest.mark.parametrize("zone", ZONES)
+@pytest.mark.parametrize("day", ["2026-03-08", "2026-03-28", "2026-03-29", "2026-07-01", "2026-10-25", "2026-11-01"])
+def test_a_day_of_utc_is_cut_where_the_days_of_the_zone_begin(zone: str, day: str) -> None:
+    """Given one registration in each quarter, then each counts on the date that the zone's clocks show."""
+    start = datetime.fromisoformat(f"{day}T00:00:00+00:00")
+    dates = [(start + timedelta(minutes=15 * n)).astimezone(ZoneInfo(zone)).date() for n in range(96)]
+    found = registrations_per_day([{"date": day, "quarters": [1] * 96}], zone)
+    assert found == sorted(Counter(dates).items())
 
 
 async def test_an_event_without_anybody(graph: GraphClient) -> None:

@@ -1,5 +1,6 @@
 """Events with waiting lists for tests, and what must hold of them at every moment and over a whole history."""
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from community.cancellations import cancel_registration
 from community.promotion import MOST_OVERTAKES
 from community.registrations import Standing, confirm_registration, register_for_event
+from community.seats import FIGURES
 from community.waitlist import Promotion
 from core.clock import iso, utc_now
 from graph.client import GraphClient, Row, Transaction
@@ -20,6 +22,14 @@ EVERYBODY = """
 MATCH (e:Event {id: $id})<-[r:REGISTERED_FOR]-(c:Customer)
 RETURN c.id AS customer_id, properties(r) AS registration
 """
+
+
+PLACES = """
+MATCH (x:Listed)
+WHERE x.order > $id + ':' AND x.order < $id + ';'
+RETURN x.customer_id AS customer_id, properties(x) AS place
+"""
+DAYS = "MATCH (d:RegistrationDay {event_id: $id}) RETURN d.date AS date, d.quarters AS quarters"
 
 
 async def make_list(graph: GraphClient, *, capacity: int = CAPACITY, community: str | None = None, **more: Any) -> str:
@@ -47,10 +57,12 @@ async def confirm(graph: GraphClient, event_id: str, customer_id: str) -> Standi
 
 
 async def snapshot(graph: GraphClient, event_id: str) -> tuple[Row, list[Row]]:
-    """The event and everybody's registrations at one moment, under the lock that all writers take."""
+    """The event with `days` and `places`, and everybody's registrations, under the lock that all writers take."""
 
     async def work(tx: Transaction) -> tuple[Row, list[Row]]:
         event = (await tx.run(LOCK, id=event_id, now=iso(utc_now())))[0]["event"]
+        event["days"] = {row["date"]: row["quarters"] for row in await tx.run(DAYS, id=event_id)}
+        event["places"] = {row["customer_id"]: row["place"] for row in await tx.run(PLACES, id=event_id)}
         rows = await tx.run(EVERYBODY, id=event_id)
         return event, [{**row["registration"], "customer_id": row["customer_id"]} for row in rows]
 
@@ -62,9 +74,36 @@ async def statuses(graph: GraphClient, event_id: str, customers: Sequence[str]) 
     return [found.get(customer, "-") for customer in customers]
 
 
+def check_figures(event: Row, rows: list[Row]) -> None:
+    """The figures and places that are kept of an event are what one finds by looking at its registrations."""
+    kept = zip(FIGURES, event.get("figures", []), strict=False)
+    found = Counter((row["channel"], row["status"]) for row in rows)
+    assert {key: number for key, number in kept if number} == found
+    times = Counter(row["registered_at"][:16] for row in rows)
+    quarters: Counter[tuple[str, int]] = Counter()
+    for time, number in times.items():
+        quarters[time[:10], (int(time[11:13]) * 60 + int(time[14:])) // 15] += number
+    check_places(event, rows)
+    days = {(date, i): number for date, numbers in event["days"].items() for i, number in enumerate(numbers)}
+    assert {key: number for key, number in days.items() if number} == quarters
+
+
+def check_places(event: Row, rows: list[Row]) -> None:
+    """Each registration stands in the lists where it belongs, and nobody else does."""
+    assert set(event["places"]) == {row["customer_id"] for row in rows}
+    for row in rows:
+        place, made = event["places"][row["customer_id"]], f"{row['registered_at']}:{row['customer_id']}"
+        assert place["key"] == row["key"]
+        assert (place["order"], place["roll"]) == (f"{event['id']}:{made}", f"{event['id']}:{row['status']}:{made}")
+        assert (place.get("queue"), place.get("offer")) == (row.get("queue"), row.get("offer"))
+        if "queue" in row:
+            assert (place["party"], place["overtaken"]) == (1 + row["guests"], row.get("overtaken", 0))
+
+
 def check_moment(event: Row, rows: list[Row]) -> None:
     """What must hold at every moment; it knows the rule in words and nothing of how it is kept."""
     assert len({row["customer_id"] for row in rows}) == len(rows)
+    check_figures(event, rows)
     holding = [row for row in rows if row["status"] in ("REGISTERED", "OFFERED", "ATTENDED", "NO_SHOW")]
     seats = sum(1 + row["guests"] for row in holding)
     assert seats == event["registered"] <= event["capacity"]

@@ -14,7 +14,7 @@ from core.clock import utc_now
 from core.db import Database
 from graph.client import GraphClient, Row
 from service.notifications import Notification
-from tests.community.happenings import put_registrations
+from tests.community.happenings import put_registrations, put_status
 from tests.community.places import add_member, make_community, make_customers, make_event
 from tests.community.waiting import make_list, register, snapshot, statuses
 from worker import handlers
@@ -158,13 +158,9 @@ async def test_nobody_waits_for_what_is_over(graph: GraphClient, database: Datab
     event = await make_list(graph, capacity=2, community=community, offer_hours=12)
     for person in people:
         await register(graph, event, person)
-    await graph.write(
-        "MATCH (c:Customer {id: $c})-[r:REGISTERED_FOR]->(e:Event {id: $e}) "
-        "SET r.status = 'ATTENDED', e.starts_at = $past",
-        c=people[0],
-        e=event,
-        past="2026-01-01T00:00:00.000000Z",
-    )
+    await put_status(graph, event, people[0], "ATTENDED")
+    past = "2026-01-01T00:00:00.000000Z"
+    await graph.write("MATCH (e:Event {id: $id}) SET e.starts_at = $past", id=event, past=past)
     await complete_event(graph, event_id=event, manager_id=owner, now=utc_now())
     await settle_all(Stores(database, graph))
     assert await statuses(graph, event, people) == ["ATTENDED", "NO_SHOW", "CANCELLED", "CANCELLED"]

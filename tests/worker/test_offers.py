@@ -11,11 +11,12 @@ from sqlmodel import col, select
 from community.cancellations import cancel_registration
 from community.registrations import register_for_event
 from community.waitlist import OFFER_EXPIRED
-from core.clock import iso, utc_now
+from core.clock import utc_now
 from core.db import Database
 from core.outbox import Outbox
 from graph.client import GraphClient
 from service.notifications import Notification
+from tests.community.happenings import backdate_offer
 from tests.community.places import make_community, make_customers, make_event
 from tests.conftest import Addresses
 from worker.handlers import Stores, settle
@@ -23,10 +24,6 @@ from worker.sweeps import relay_owed, sweep_graph, sweep_outbox
 
 pytestmark = pytest.mark.anyio
 
-BACKDATE = """
-MATCH (c:Customer)-[r:REGISTERED_FOR {status: 'OFFERED'}]->(e:Event {id: $event})
-SET r.offer_expires_at = $past, r.offer = $event + ':' + $past + ':' + c.id, e.offer_due = $past
-"""
 STATUSES = """
 MATCH (c:Customer)-[r:REGISTERED_FOR]->(:Event {id: $event})
 RETURN c.id AS id, r.status AS status
@@ -66,7 +63,7 @@ async def test_eight_workers_end_an_offer_once(stores: Addresses, graph: GraphCl
     await relay_owed(Stores(database, graph))
     (owed,) = await owed_ends(database, event)
     assert timedelta(hours=11.9) < owed.available_at - utc_now() < timedelta(hours=12.1)
-    await graph.write(BACKDATE, event=event, past=iso(utc_now() - timedelta(minutes=1)))
+    await backdate_offer(graph, event, customers[0])
     workers = [Stores(stores.database(), stores.graph()) for _ in range(8)]
     try:
         await asyncio.gather(*(settle(worker, owed.id) for worker in workers))
@@ -84,7 +81,7 @@ async def test_eight_workers_end_an_offer_once(stores: Addresses, graph: GraphCl
 async def test_an_offer_whose_effect_is_lost_is_found_by_the_sweep(graph: GraphClient, database: Database) -> None:
     event, customers = await offer_one(graph)
     await graph.write("MATCH (o:Owed) WHERE o.key STARTS WITH $key DELETE o", key=f"{OFFER_EXPIRED}:{event}")
-    await graph.write(BACKDATE, event=event, past=iso(utc_now() - timedelta(minutes=1)))
+    await backdate_offer(graph, event, customers[0])
     for _ in range(2):
         await sweep_graph(Stores(database, graph))
     assert await statuses(graph, event, customers) == ["OFFER_EXPIRED", "OFFERED", "WAITING"]
@@ -97,6 +94,6 @@ async def test_an_end_that_is_settled_too_early_changes_nothing(graph: GraphClie
     (owed,) = await owed_ends(database, event)
     assert await settle(stores, owed.id)
     assert await statuses(graph, event, customers) == ["OFFERED", "WAITING", "WAITING"]
-    await graph.write(BACKDATE, event=event, past=iso(utc_now() - timedelta(minutes=1)))
+    await backdate_offer(graph, event, customers[0])
     await sweep_graph(stores)
     assert await statuses(graph, event, customers) == ["OFFER_EXPIRED", "OFFERED", "WAITING"]

@@ -19,6 +19,7 @@ from core.outbox import Outbox
 from graph.client import GraphClient
 from service.digests import week_to_tell
 from service.notifications import Notification, set_preference
+from tests.community.happenings import put_registrations, put_status
 from tests.community.places import add_member, make_community, make_customers, make_event
 from tests.conftest import Addresses
 from tests.worker.test_owed import run_killed
@@ -29,17 +30,11 @@ from worker.sweeps import sweep_outbox
 
 pytestmark = pytest.mark.anyio
 
-PUT_REGISTRATIONS = """
-UNWIND $rows AS row
-MATCH (c:Customer {id: row.customer_id}), (e:Event {id: $event_id})
-CREATE (c)-[:REGISTERED_FOR {id: row.id, key: $event_id + ':' + row.customer_id, status: row.status}]->(e)
-"""
 MOVE = "MATCH (e:Event {id: $id}) SET e.starts_at = $starts_at, e.ends_at = $ends_at"
 
 
 async def register(graph: GraphClient, event_id: str, people: list[str], status: str = "REGISTERED") -> None:
-    rows = [{"customer_id": one, "id": new_id(), "status": status} for one in people]
-    await graph.write(PUT_REGISTRATIONS, rows=rows, event_id=event_id)
+    await put_registrations(graph, event_id, people, status=status)
 
 
 async def move(graph: GraphClient, event_id: str, starts_at: datetime) -> None:
@@ -208,8 +203,7 @@ async def test_feedback_is_asked_once_of_those_who_came_even_if_their_check_in_c
     stores = Stores(database, graph)
     await work(stores, now)
     assert await told(database, [came, late, absent]) == [(came, "FEEDBACK_ASKED")]
-    status = "MATCH ()-[r:REGISTERED_FOR {key: $key}]->() SET r.status = 'ATTENDED'"
-    await graph.write(status, key=f"{event}:{late}")
+    await put_status(graph, event, late, "ATTENDED")
     await work(stores, now + timedelta(hours=24))
     await work(stores, now + timedelta(days=3))
     assert await told(database, [came, late, absent]) == sorted((one, "FEEDBACK_ASKED") for one in (came, late))
