@@ -35,6 +35,8 @@ from loyalty.catalogue import Reward
 from loyalty.lots import LedgerLot
 from loyalty.redemption import Redemption
 from referrals.attribution import Referral
+from referrals.channels import MOST_OWNERS, Owner, Sharing, sharing_of
+from referrals.codes import ReferralCode
 from referrals.fraud_cases import FraudCase, FraudCaseMember, members_of_cases, rewards_of_cases
 from referrals.programs import ReferralProgram
 from referrals.rewards import ReferralReward, rewards_of_referrals
@@ -392,6 +394,21 @@ class Loaders:
             return [groups[key] for key in ids]
 
         return DataLoader(load_fn=load)
+
+    @cached_property
+    def referral_codes(self) -> DataLoader[str, ReferralCode | None]:
+        return by_key(self._rows(ReferralCode))
+
+    @cached_property
+    def referral_channels(self) -> DataLoader[Owner, list[Sharing]]:
+        """What came of sharing, by programme and owner."""
+
+        async def load(owners: list[Owner]) -> list[list[Sharing]]:
+            async with self._database.read() as session:
+                found = await sharing_of(session, owners)
+            return [found[owner] for owner in owners]
+
+        return DataLoader(load_fn=load, max_batch_size=MOST_OWNERS)
 
     @cached_property
     def referral_rewards(self) -> DataLoader[str, list[ReferralReward]]:

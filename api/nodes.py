@@ -14,6 +14,7 @@ from api.context import Info
 from api.customers.profiles import load_customer, may_see
 from api.loyalty.redemption import reward_of
 from api.referrals.attribution import load_referral
+from api.referrals.codes import load_code
 from api.referrals.fraud import load_case
 from api.referrals.programs import load_program
 from api.relay import Node, split_id
@@ -57,6 +58,7 @@ LOADERS: dict[str, Callable[[Info, str], Awaitable[Node | None]]] = {
     "Reward": load_reward,
     "ReferralProgram": load_program,
     "Referral": load_referral,
+    "ReferralCode": load_code,
     "Notification": load_own_notification,
     "FraudCase": load_case,
 }

@@ -43,13 +43,17 @@ from api.loyalty.ledger import LedgerQueries
 from api.loyalty.provenance import ProvenanceQueries
 from api.loyalty.redemption import RedemptionMutations, RedemptionQueries
 from api.nodes import NodeQueries
+from api.referrals.analytics import ReferralAnalyticsQueries
 from api.referrals.attribution import ReferralMutations, ReferralQueries
 from api.referrals.clawback import ClawbackMutations
+from api.referrals.codes import ReferralCodeMutations, ReferralCodeQueries
 from api.referrals.facts import FactMutations
 from api.referrals.fraud import FraudMutations, FraudQueries
 from api.referrals.households import HouseholdMutations
+from api.referrals.leaderboard import ReferralLeaderboardMutations, ReferralLeaderboardQueries
 from api.referrals.programs import ReferralProgramMutations, ReferralProgramQueries
 from api.referrals.simulation import SimulationMutations
+from api.referrals.tree import ReferralTreeQueries
 from api.scalars import INSTANT, SAFE_INT, SafeInt
 from api.service.notifications import NotificationMutations
 from api.subscriptions import Subscription
@@ -74,6 +78,10 @@ class Query(
     ReferralProgramQueries,
     FraudQueries,
     ReferralQueries,
+    ReferralCodeQueries,
+    ReferralTreeQueries,
+    ReferralAnalyticsQueries,
+    ReferralLeaderboardQueries,
     RedemptionQueries,
     LedgerQueries,
     ProvenanceQueries,
@@ -104,6 +112,8 @@ class Mutation(
     ReferralMutations,
     ReferralProgramMutations,
     SimulationMutations,
+    ReferralCodeMutations,
+    ReferralLeaderboardMutations,
     FactMutations,
     HouseholdMutations,
     FraudMutations,

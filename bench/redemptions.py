@@ -13,7 +13,7 @@ from core.db import Database
 from core.ids import new_id
 from loyalty.catalogue import NewReward, create_reward
 from loyalty.ledger import AccountKind, Cause, balances
-from loyalty.lots import earn
+from loyalty.lots import Earned, earn
 from loyalty.redemption import redeem
 
 REDEMPTIONS = 160
@@ -68,8 +68,7 @@ async def put_customer(database: Database) -> str:
     """A customer with points, who needs to be known to the ledger only."""
     customer_id, now = new_id(), utc_now()
     async with database.write() as session:
-        await earn(
-            session,
+        earned = Earned(
             key=f"bench:{customer_id}",
             customer_id=customer_id,
             points=POINTS,
@@ -77,6 +76,6 @@ async def put_customer(database: Database) -> str:
             occurred_at=now,
             available_at=now,
             expires_at=now + timedelta(days=365),
-            now=now,
         )
+        await earn(session, earned, now=now)
     return customer_id

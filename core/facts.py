@@ -133,3 +133,12 @@ async def facts_of(session: Session, customer_id: str) -> Sequence[Fact]:
     """All facts of a customer in the order in which they happened; ties by id, so that it is always the same."""
     statement = select(Fact).where(Fact.customer_id == customer_id)
     return (await session.exec(statement.order_by(col(Fact.occurred_at), col(Fact.id)))).all()
+
+
+async def facts_by_customer(session: Session, customer_ids: Sequence[str]) -> dict[str, list[Fact]]:
+    """All facts of several customers, each one's in the order in which they happened."""
+    found: dict[str, list[Fact]] = {customer_id: [] for customer_id in customer_ids}
+    statement = select(Fact).where(col(Fact.customer_id).in_(list(customer_ids)))
+    for fact in (await session.exec(statement.order_by(col(Fact.occurred_at), col(Fact.id)))).all():
+        found[fact.customer_id].append(fact)
+    return found

@@ -62,16 +62,22 @@ async def owe(
         session.info.setdefault(OWED, []).append(row_id)
 
 
-async def owed(session: Session, *, now: datetime, limit: int) -> Sequence[str]:
-    """Ids of effects that are due, the longest waiting first; settled rows have no `available_at`."""
-    statement = select(Outbox.id).where(col(Outbox.available_at) <= now).order_by(col(Outbox.available_at))
-    return (await session.exec(statement.limit(limit))).all()
+async def owed(session: Session, *, now: datetime, limit: int) -> Sequence[tuple[str, str]]:
+    """Topics and ids of effects that are due, the longest waiting first; settled rows have no `available_at`."""
+    statement = select(Outbox.topic, Outbox.id).where(col(Outbox.available_at) <= now)
+    return (await session.exec(statement.order_by(col(Outbox.available_at)).limit(limit))).all()
 
 
 async def take(session: Session, row_id: str) -> Outbox | None:
     """Lock an owed row for this transaction; None when it is settled or another worker has it."""
     statement = select(Outbox).where(Outbox.id == row_id, col(Outbox.settled_at).is_(None))
     return (await session.exec(statement.with_for_update(skip_locked=True))).first()
+
+
+async def take_all(session: Session, row_ids: Sequence[str]) -> Sequence[Outbox]:
+    """Lock those of several owed rows that are not settled and that no other worker has."""
+    statement = select(Outbox).where(col(Outbox.id).in_(list(row_ids)), col(Outbox.settled_at).is_(None))
+    return (await session.exec(statement.order_by(col(Outbox.id)).with_for_update(skip_locked=True))).all()
 
 
 def settle(row: Outbox, *, now: datetime) -> None:
@@ -94,10 +100,17 @@ async def postpone(session: Session, row_id: str, *, failure: str, now: datetime
     )
 
 
-async def owe_all(session: Session, *, topic: str, payloads: Mapping[str, dict[str, Any]], now: datetime) -> int:
+async def owe_all(
+    session: Session,
+    *,
+    topic: str,
+    payloads: Mapping[str, dict[str, Any]],
+    now: datetime,
+    not_before: Mapping[str, datetime] | None = None,
+) -> int:
     """Owe many effects by their keys, each once; the sweep finds them, so nobody is woken for each.
 
-    Returns how many are new.
+    Those in `not_before` may be settled from then on. Returns how many are new.
     """
     rows = [
         {
@@ -106,7 +119,7 @@ async def owe_all(session: Session, *, topic: str, payloads: Mapping[str, dict[s
             "key": key,
             "payload": payload,
             "created_at": now,
-            "available_at": now,
+            "available_at": (not_before or {}).get(key, now),
             "attempts": 0,
         }
         # In one order everywhere: two workers with the same rows wait for each other and never in a circle.

@@ -11,7 +11,7 @@ from core.db import Record, Session, changed_rows, insert_once, instant
 from core.facts import Fact
 from core.ids import derived_id
 from loyalty.ledger import Cause
-from loyalty.lots import earn
+from loyalty.lots import Earned, earn_all
 
 EARNING_RULE = "EARNING_RULE"
 
@@ -64,31 +64,39 @@ async def activate_earning_rule(
     return rule.id
 
 
-async def earn_for_fact(session: Session, fact: Fact, *, now: datetime) -> None:
-    """Post what the active rule gives for the fact, once however often it is asked."""
-    statement = select(EarningRule).where(EarningRule.fact_kind == fact.kind, col(EarningRule.active).is_(True))
-    rule = (await session.exec(statement)).first()
-    if rule is None:
+async def earn_for_facts(session: Session, facts: Sequence[Fact], *, now: datetime) -> None:
+    """Post what the active rules give for the facts, each once however often it is asked."""
+    statement = select(EarningRule).where(
+        col(EarningRule.fact_kind).in_({fact.kind for fact in facts}), col(EarningRule.active).is_(True)
+    )
+    rules = {rule.fact_kind: rule for rule in (await session.exec(statement)).all()}
+    earning = [fact for fact in facts if fact.kind in rules]
+    if not earning:
         return
-    earning: dict[str, Any] = {
-        "id": derived_id("earning", fact.id),
-        "rule_id": rule.id,
-        "fact_id": fact.id,
-        "customer_id": fact.customer_id,
-        "points": rule.points,
-    }
-    if not await insert_once(session, Earning, earning):
-        return
-    await earn(
-        session,
+    rows: list[dict[str, Any]] = [
+        {
+            "id": derived_id("earning", fact.id),
+            "rule_id": rules[fact.kind].id,
+            "fact_id": fact.id,
+            "customer_id": fact.customer_id,
+            "points": rules[fact.kind].points,
+        }
+        for fact in earning
+    ]
+    # Where a fact has earned before, its earning and its posting stay as they are.
+    await insert_once(session, Earning, rows)
+    await earn_all(session, [earned_by(fact, rules[fact.kind]) for fact in earning], now=now)
+
+
+def earned_by(fact: Fact, rule: EarningRule) -> Earned:
+    return Earned(
         key=f"earning:{fact.id}",
         customer_id=fact.customer_id,
         points=rule.points,
-        cause=Cause(EARNING_RULE, str(earning["id"])),
+        cause=Cause(EARNING_RULE, derived_id("earning", fact.id)),
         occurred_at=fact.occurred_at,
         available_at=fact.occurred_at + timedelta(days=rule.hold_days),
         expires_at=fact.occurred_at + timedelta(days=rule.expires_days),
-        now=now,
     )
 
 

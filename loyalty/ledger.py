@@ -12,10 +12,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, func, update
+from sqlalchemy import BigInteger, CheckConstraint, Index, bindparam, func, update
 from sqlmodel import Field, col, select
 
-from core.db import Record, Session, changed_rows, insert_once, instant
+from core.db import Record, Session, changed_rows, insert_once, instant, table_of
 from core.errors import Refusal
 from core.ids import new_id
 from core.paging import Page, cut, decode_cursor, page_size
@@ -150,6 +150,79 @@ async def post(
     for leg in sorted(netted(legs), key=lambda leg: leg.account_id):
         await enter(session, posting_id, leg)
     return posting_id
+
+
+@dataclass(frozen=True, slots=True)
+class Booking:
+    """A posting to be booked once by its key."""
+
+    key: str
+    kind: PostingKind
+    cause: Cause
+    legs: Sequence[Leg]
+    occurred_at: datetime
+
+
+async def post_all(session: Session, bookings: Sequence[Booking], *, now: datetime) -> dict[str, str]:
+    """Book what is not booked yet, in a number of statements that does not grow with it; posting ids by key.
+
+    The caller holds all customers of the legs, and only puts points into their accounts. Raises ValueError when legs
+    do not sum to zero.
+    """
+    if any(len(one.legs) < 2 or sum(leg.points for leg in one.legs) != 0 for one in bookings):
+        raise ValueError("the legs of a posting sum to zero")
+    statement = select(LedgerPosting.key).where(col(LedgerPosting.key).in_([one.key for one in bookings]))
+    known = set((await session.exec(statement)).all())
+    fresh = [one for one in bookings if one.key not in known]
+    if not fresh:
+        return {}
+    ids = {one.key: new_id() for one in fresh}
+    rows: list[dict[str, Any]] = [
+        {
+            "id": ids[one.key],
+            "key": one.key,
+            "kind": one.kind,
+            "cause_kind": one.cause.kind,
+            "cause_id": one.cause.id,
+            "occurred_at": one.occurred_at,
+            "booked_at": now,
+        }
+        for one in fresh
+    ]
+    if await insert_once(session, LedgerPosting, rows, "key") != len(rows):
+        raise RuntimeError("one of these was booked meanwhile by somebody who does not hold its customer")
+    await enter_all(session, [(ids[one.key], leg) for one in fresh for leg in netted(one.legs)])
+    return ids
+
+
+async def enter_all(session: Session, legs: Sequence[tuple[str, Leg]]) -> None:
+    """Write the legs of postings, each with its posting's id, and move the kept balances."""
+    accounts: dict[str, dict[str, Any]] = {
+        leg.account_id: {
+            "id": leg.account_id,
+            "kind": leg.kind,
+            "customer_id": leg.customer_id,
+            "balance": 0 if leg.customer_id else None,
+        }
+        for _, leg in sorted(legs, key=lambda one: one[1].account_id)
+    }
+    await insert_once(session, LedgerAccount, list(accounts.values()), "id")
+    moved: Counter[str] = Counter()
+    for _, leg in legs:
+        if leg.customer_id:
+            moved[leg.account_id] += leg.points
+    table = table_of(LedgerAccount)
+    statement = update(table).where(table.c.id == bindparam("account"))
+    connection = await session.connection()
+    await connection.execute(
+        statement.values(balance=table.c.balance + bindparam("points")),
+        [{"account": key, "points": points} for key, points in sorted(moved.items())],
+    )
+    entries = [
+        {"id": new_id(), "posting_id": posting_id, "account_id": leg.account_id, "points": leg.points}
+        for posting_id, leg in legs
+    ]
+    await insert_once(session, LedgerEntry, entries, "id")
 
 
 def netted(legs: Sequence[Leg]) -> list[Leg]:

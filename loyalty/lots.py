@@ -5,16 +5,29 @@ owes can spend, and it makes no difference whether a clawback came before or aft
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import BigInteger, CheckConstraint, Index, func, update
 from sqlmodel import Field, col, select
 
 from core.db import Record, Session, changed_rows, instant
 from core.ids import derived_id, new_id
-from core.outbox import owe
-from loyalty.ledger import AccountKind, Cause, InsufficientPoints, LedgerPosting, Leg, PostingKind, hold, post
-from loyalty.shortfall import Shortfall, debts, repay, written_off
+from core.outbox import owe_all
+from loyalty.ledger import (
+    AccountKind,
+    Booking,
+    Cause,
+    InsufficientPoints,
+    LedgerPosting,
+    Leg,
+    PostingKind,
+    hold,
+    post,
+    post_all,
+)
+from loyalty.shortfall import Shortfall, debtors, debts, repay, written_off
 
 POINTS_RELEASE = "points.release"
 LOT = "LOT"
@@ -53,48 +66,74 @@ class LotDebit(Record, table=True):
     points: int = Field(sa_type=BigInteger)
 
 
-async def earn(
-    session: Session,
-    *,
-    key: str,
-    customer_id: str,
-    points: int,
-    cause: Cause,
-    occurred_at: datetime,
-    available_at: datetime,
-    expires_at: datetime,
-    now: datetime,
-) -> str | None:
-    """Issue points into a new lot, once by `key`; returns the posting's id, None where it was done before.
+@dataclass(frozen=True, slots=True)
+class Earned:
+    """Points to be issued into a lot of their own, once by `key`."""
 
-    Points whose `available_at` lies ahead go to the pending account, and their release is owed.
+    key: str
+    customer_id: str
+    points: int
+    cause: Cause
+    occurred_at: datetime
+    available_at: datetime
+    expires_at: datetime
+
+
+async def earn(session: Session, earned: Earned, *, now: datetime) -> str | None:
+    """Issue points into a new lot, once by their key; the posting's id, None where it was done before."""
+    return (await earn_all(session, [earned], now=now)).get(earned.key)
+
+
+async def earn_all(session: Session, earned: Sequence[Earned], *, now: datetime) -> dict[str, str]:
+    """Issue points into new lots, each once by its key, in a number of statements that does not grow with them.
+
+    Returns the postings by the keys of what was not done before. Points whose `available_at` lies ahead go to the
+    pending account, and their release is owed; others first repay what the customer owes.
     """
-    released = available_at <= now
-    account = AccountKind.AVAILABLE if released else AccountKind.PENDING
-    legs = [Leg(AccountKind.ISSUANCE, -points), Leg(account, points, customer_id)]
-    posting_id = await post(
-        session, key=key, kind=PostingKind.EARN, cause=cause, legs=legs, occurred_at=occurred_at, now=now
-    )
-    if posting_id is None:
-        return None
-    lot = LedgerLot(
-        id=lot_id(key),
-        customer_id=customer_id,
-        posting_id=posting_id,
-        points=points,
-        remaining=points,
-        earned_at=occurred_at,
-        available_at=available_at,
-        expires_at=expires_at,
-        released=released,
-    )
-    session.add(lot)
-    if released:
-        await collect_debt(session, lot, now=now)
-    else:
-        payload = {"lot_id": lot.id}
-        await owe(session, topic=POINTS_RELEASE, key=lot.id, payload=payload, now=now, not_before=available_at)
-    return posting_id
+    await hold(session, {one.customer_id for one in earned})
+    bookings = [
+        Booking(
+            one.key,
+            PostingKind.EARN,
+            one.cause,
+            [
+                Leg(AccountKind.ISSUANCE, -one.points),
+                Leg(
+                    AccountKind.AVAILABLE if one.available_at <= now else AccountKind.PENDING,
+                    one.points,
+                    one.customer_id,
+                ),
+            ],
+            one.occurred_at,
+        )
+        for one in earned
+    ]
+    postings = await post_all(session, bookings, now=now)
+    fresh = [one for one in earned if one.key in postings]
+    lots = [
+        LedgerLot(
+            id=lot_id(one.key),
+            customer_id=one.customer_id,
+            posting_id=postings[one.key],
+            points=one.points,
+            remaining=one.points,
+            earned_at=one.occurred_at,
+            available_at=one.available_at,
+            expires_at=one.expires_at,
+            released=one.available_at <= now,
+        )
+        for one in fresh
+    ]
+    session.add_all(lots)
+    await session.flush()
+    pending = {lot.id: lot.available_at for lot in lots if not lot.released}
+    payloads: dict[str, dict[str, Any]] = {key: {"lot_id": key} for key in pending}
+    await owe_all(session, topic=POINTS_RELEASE, payloads=payloads, now=now, not_before=pending)
+    in_debt = await debtors(session, {lot.customer_id for lot in lots if lot.released})
+    for lot in lots:
+        if lot.released and lot.customer_id in in_debt:
+            await collect_debt(session, lot, now=now)
+    return postings
 
 
 async def release(session: Session, lot_id: str, *, now: datetime) -> None:

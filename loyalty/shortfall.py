@@ -13,7 +13,17 @@ from sqlalchemy import func
 from sqlmodel import col, select
 
 from core.db import Session
-from loyalty.ledger import AccountKind, Cause, LedgerEntry, LedgerPosting, Leg, PostingKind, account_id, post
+from loyalty.ledger import (
+    AccountKind,
+    Cause,
+    LedgerAccount,
+    LedgerEntry,
+    LedgerPosting,
+    Leg,
+    PostingKind,
+    account_id,
+    post,
+)
 
 
 class ShortfallPolicy(StrEnum):
@@ -41,6 +51,15 @@ def shortfall_legs(policy: ShortfallPolicy, customer_id: str, points: int) -> li
     if policy == ShortfallPolicy.DEBT:
         return [Leg(AccountKind.DEBT, points, customer_id), Leg(AccountKind.RECEIVABLE, -points)]
     return [Leg(AccountKind.ISSUANCE, points), Leg(AccountKind.WRITE_OFF, -points)]
+
+
+async def debtors(session: Session, customer_ids: Collection[str]) -> set[str]:
+    """Who of these customers owes something."""
+    accounts = [account_id(AccountKind.DEBT, customer_id) for customer_id in customer_ids]
+    statement = select(LedgerAccount.customer_id).where(
+        col(LedgerAccount.id).in_(accounts), col(LedgerAccount.balance) > 0
+    )
+    return {one for one in (await session.exec(statement)).all() if one}
 
 
 async def debts(session: Session, customer_id: str) -> Sequence[Shortfall]:

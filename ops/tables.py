@@ -6,7 +6,22 @@ from community import feedback, reports, search_sql
 from core import audit, facts, outbox
 from customers import imports, profiles
 from loyalty import catalogue, charges, earning, ledger, lots, redemption
-from referrals import attribution, codes, fraud_cases, households, limits, links, programs, rewards, settlement
+from referrals import (
+    attribution,
+    codes,
+    fraud_cases,
+    funnel,
+    households,
+    influence,
+    k_factor,
+    leaderboard,
+    limits,
+    links,
+    programs,
+    rewards,
+    settlement,
+    standings,
+)
 from service import calendar_feeds, digests, notifications
 
 MODULES = (
@@ -31,6 +46,11 @@ MODULES = (
     rewards,
     limits,
     settlement,
+    standings,
+    leaderboard,
+    influence,
+    funnel,
+    k_factor,
     notifications,
     digests,
     calendar_feeds,

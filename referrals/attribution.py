@@ -4,7 +4,7 @@ The REFERRED relationship is the truth of who refers whom; it carries `settled: 
 row of the conversion exists, so that a crash between the two is found by the sweep.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -17,12 +17,14 @@ from core.clock import iso, parse_instant
 from core.db import Record, Session, insert_once, instant
 from core.errors import Refusal
 from core.ids import derived_id
-from core.outbox import owe
+from core.outbox import owe, owe_all
 from core.paging import Page, cut, decode_cursor, instant_in_cursor, page_size
 from graph.client import GraphClient, Row, Transaction
+from referrals.ancestry import branching, lock_roots
 from referrals.codes import ReferralCode
 from referrals.definition import ProgramDefinition
 from referrals.links import ReferralClick
+from referrals.standings import move_standings
 
 REFERRAL_CLAIMED = "referral.claimed"
 REFERRAL_CHANGED = "referral.changed"
@@ -76,6 +78,9 @@ class Referral(Record, table=True):
         UniqueConstraint("program_id", "referee_id"),
         Index("ix_referral_referrer_claimed", "referrer_id", "claimed_at", "id"),
         Index("ix_referral_program_claimed", "program_id", "claimed_at", "id"),
+        Index("ix_referral_channel", "program_id", "referrer_id", "channel", "status"),
+        Index("ix_referral_tree", "program_id", "referrer_id", "claimed_at", "id"),
+        Index("ix_referral_counted", "program_id", "referrer_id", "status", "qualified_at"),
     )
 
     id: str = Field(primary_key=True)
@@ -85,6 +90,8 @@ class Referral(Record, table=True):
     referee_id: str = Field(index=True)
     code_id: str = Field(foreign_key="referral_code.id")
     click_id: str | None = Field(default=None, foreign_key="referral_click.id")
+    # That of the click; none where a code was typed.
+    channel: str | None = None
     status: str
     reason: str | None = None
     attributed_from: datetime = instant()
@@ -125,29 +132,28 @@ def is_same_person(one: Person, other: Person) -> bool:
 
 def attribution_start(definition: ProgramDefinition, click: ReferralClick | None, now: datetime) -> datetime:
     """From when on the referee's facts count: the click within its window, else the span for late claims."""
-    if click is not None and now - timedelta(days=definition.click_window_days) <= click.clicked_at:
+    if click is not None and is_open(definition, click.clicked_at, now):
         return click.clicked_at
     return now - timedelta(days=definition.late_claim_days)
 
 
-# A claim joins the referee's tree below the referrer. Both trees' roots are locked by a first write;
-# then the path is read again, because a root may have got a referrer while we waited for its lock.
-ROOT = """
-MATCH (start:Customer {id: $customer_id})
-OPTIONAL MATCH path = (root:Customer)-[:REFERRED* {program_id: $program_id}]->(start)
-WHERE NOT EXISTS { (:Customer)-[:REFERRED {program_id: $program_id}]->(root) }
-RETURN coalesce(root.id, start.id) AS root_id
-LIMIT 1
-"""
+def is_open(definition: ProgramDefinition, clicked_at: datetime, now: datetime) -> bool:
+    """Whether a click counts at `now`: its window includes its start and not its end."""
+    return clicked_at <= now < clicked_at + timedelta(days=definition.click_window_days)
 
+
+# A claim joins the referee's tree below the referrer; both are locked by a first write. It can close a circle only
+# where the referee has referees already, so anybody else is joined without a walk, however deep or broad the tree.
 LOCK_CUSTOMER = """
 MATCH (c:Customer {id: $customer_id})
 SET c.referrals_touched_at = $now
 RETURN c.id AS id
 """
 
+# The customer whose id is given comes first in each pattern: the embedded engine starts where the text does.
 REFERRER = """
-MATCH (c:Customer)-[r:REFERRED {program_id: $program_id}]->(:Customer {id: $customer_id})
+MATCH (b:Customer {id: $customer_id})
+MATCH (b)<-[r:REFERRED {program_id: $program_id}]-(c:Customer)
 RETURN c.id AS id
 """
 
@@ -176,14 +182,17 @@ async def refer(
     referrer_id, program_id = code.customer_id, code.program_id
 
     async def work(tx: Transaction) -> bool:
-        root = await lock_roots(tx, program_id, referrer_id, referee_id, iso(now))
+        for customer_id in sorted({referrer_id, referee_id}):
+            await tx.run(LOCK_CUSTOMER, customer_id=customer_id, now=iso(now))
         known = await tx.run(REFERRER, program_id=program_id, customer_id=referee_id)
         if known:
             if known[0]["id"] == referrer_id:
                 return False
             raise AlreadyReferred
-        if root == referee_id:
-            raise ReferralCycle(path=("code",))
+        if await branching(tx, program_id, [referee_id]):
+            roots = await lock_roots(tx, program_id, [referrer_id], iso(now))
+            if roots[referrer_id] == referee_id:
+                raise ReferralCycle(path=("code",))
         await tx.run(
             REFER,
             referrer_id=referrer_id,
@@ -201,25 +210,9 @@ async def refer(
     return await graph.transact(work, contended=program_id)
 
 
-async def lock_roots(tx: Transaction, program_id: str, referrer_id: str, referee_id: str, now: str) -> str:
-    """Lock the referee and the root above the referrer, in order of their ids; returns that root."""
-    root = await root_of(tx, program_id, referrer_id)
-    while True:
-        for customer_id in sorted({root, referee_id}):
-            await tx.run(LOCK_CUSTOMER, customer_id=customer_id, now=now)
-        again = await root_of(tx, program_id, referrer_id)
-        if again == root:
-            return root
-        root = again
-
-
-async def root_of(tx: Transaction, program_id: str, customer_id: str) -> str:
-    rows = await tx.run(ROOT, program_id=program_id, customer_id=customer_id)
-    return str(rows[0]["root_id"]) if rows else customer_id
-
-
 async def record_referral(session: Session, edge: Row, *, now: datetime) -> str:
     """Write the conversion of a REFERRED relationship, once; returns its id and owes its evaluation."""
+    click = await session.get(ReferralClick, edge["click_id"]) if edge["click_id"] else None
     row: dict[str, Any] = {
         "id": referral_id(edge["program_id"], edge["referee_id"]),
         "program_id": edge["program_id"],
@@ -228,6 +221,7 @@ async def record_referral(session: Session, edge: Row, *, now: datetime) -> str:
         "referee_id": edge["referee_id"],
         "code_id": edge["code_id"],
         "click_id": edge["click_id"],
+        "channel": click.channel if click else None,
         "status": ReferralStatus.OPEN,
         "attributed_from": edge["attributed_from"],
         "claimed_at": edge["at"],
@@ -239,14 +233,15 @@ async def record_referral(session: Session, edge: Row, *, now: datetime) -> str:
 
 
 EDGE = """
-MATCH (a:Customer)-[r:REFERRED {key: $key}]->(b:Customer)
+MATCH (a)-[r:REFERRED]->(b)
+WHERE r.key = $key
 RETURN r.key AS key, a.id AS referrer_id, b.id AS referee_id, r.program_id AS program_id, r.version AS version,
        r.code_id AS code_id, r.click_id AS click_id, r.attributed_from AS attributed_from, r.at AS at
 """
 
 UNSETTLED_EDGES = """
-MATCH (a:Customer)-[r:REFERRED {settled: false}]->(b:Customer)
-WHERE r.key > $after
+MATCH (a)-[r:REFERRED]->(b)
+WHERE r.settled = false AND r.key > $after
 RETURN r.key AS key, a.id AS referrer_id, b.id AS referee_id, r.program_id AS program_id, r.version AS version,
        r.code_id AS code_id, r.click_id AS click_id, r.attributed_from AS attributed_from, r.at AS at
 ORDER BY r.key
@@ -254,7 +249,8 @@ LIMIT $limit
 """
 
 SETTLE_EDGE = """
-MATCH ()-[r:REFERRED {key: $key}]->()
+MATCH ()-[r:REFERRED]->()
+WHERE r.key = $key
 SET r.settled = true
 """
 
@@ -279,10 +275,11 @@ async def settle_referral(graph: GraphClient, key: str) -> None:
     await graph.write(SETTLE_EDGE, key=key)
 
 
-async def referrals_of_referee(session: Session, customer_id: str) -> Sequence[Referral]:
-    """The conversions of a referee, locked for this transaction; by programme, the order in which those are locked."""
-    statement = select(Referral).where(Referral.referee_id == customer_id).order_by(col(Referral.program_id))
-    return (await session.exec(statement.with_for_update().execution_options(populate_existing=True))).all()
+async def referrals_of_referees(session: Session, customer_ids: Sequence[str]) -> Sequence[Referral]:
+    """The conversions of referees, locked for this transaction; by programme, the order in which those are locked."""
+    statement = select(Referral).where(col(Referral.referee_id).in_(list(customer_ids)))
+    ordered = statement.order_by(col(Referral.program_id), col(Referral.id)).with_for_update()
+    return (await session.exec(ordered.execution_options(populate_existing=True))).all()
 
 
 async def take_referral(session: Session, referral_id: str) -> Referral | None:
@@ -291,43 +288,86 @@ async def take_referral(session: Session, referral_id: str) -> Referral | None:
     return (await session.exec(statement.execution_options(populate_existing=True))).first()
 
 
-async def change_status(
-    session: Session,
-    referral: Referral,
-    status: ReferralStatus,
-    *,
-    now: datetime,
-    reason: str | None = None,
-    qualified_at: datetime | None = None,
-) -> None:
-    """Set where a conversion stands; a change is owed to its relationship in the graph."""
-    before = (referral.status, referral.reason, referral.qualified_at)
-    referral.status, referral.reason, referral.qualified_at = status, reason, qualified_at
-    if before == (status, reason, qualified_at):
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a conversion stands, why it was rejected, and when its last step was reached."""
+
+    status: ReferralStatus
+    reason: str | None = None
+    qualified_at: datetime | None = None
+
+
+async def change_status(session: Session, referral: Referral, to: Standing, *, now: datetime) -> None:
+    """Set where a conversion stands; a change moves standings, and is owed to its relationship in the graph."""
+    await change_statuses(session, [(referral, to)], now=now)
+
+
+async def change_statuses(session: Session, changes: Sequence[tuple[Referral, Standing]], *, now: datetime) -> None:
+    """Set where several conversions stand, as change_status does with one."""
+    moved: list[tuple[Referral, datetime | None]] = []
+    for referral, to in changes:
+        if Standing(ReferralStatus(referral.status), referral.reason, referral.qualified_at) == to:
+            continue
+        moved.append((referral, counted_since(referral)))
+        referral.status, referral.reason, referral.qualified_at = to.status, to.reason, to.qualified_at
+        referral.rejected_at = now if to.status == ReferralStatus.REJECTED else None
+    if not moved:
         return
-    referral.rejected_at = now if status == ReferralStatus.REJECTED else None
     await session.flush()
-    key = f"{referral.id}:{status.lower()}:{now.isoformat()}"
-    await owe(session, topic=REFERRAL_CHANGED, key=key, payload={"referral_id": referral.id}, now=now)
+    # In one order everywhere, because each referrer's standings are locked.
+    for referral, was in sorted(moved, key=lambda one: (one[0].program_id, one[0].referrer_id)):
+        await count_referral(session, referral, was=was)
+    payloads: dict[str, dict[str, Any]] = {
+        f"{referral.id}:{referral.status.lower()}:{now.isoformat()}": {"referral_id": referral.id}
+        for referral, _ in moved
+    }
+    await owe_all(session, topic=REFERRAL_CHANGED, payloads=payloads, now=now)
 
 
-MARK_EDGE = """
-MATCH (b:Customer {id: $referee_id})
-MATCH (b)<-[r:REFERRED {program_id: $program_id}]-(:Customer)
-SET r.status = $status, r.qualified_at = $qualified_at, r.rejected_at = $rejected_at
+def counted_since(referral: Referral) -> datetime | None:
+    """Since when a conversion counts for its referrer; None while it does not."""
+    return referral.qualified_at if referral.status == ReferralStatus.QUALIFIED else None
+
+
+async def count_referral(session: Session, referral: Referral, *, was: datetime | None) -> None:
+    """Move the referrer's standings to what this conversion is by now; `was` is since when it counted before."""
+    now = counted_since(referral)
+    if now == was:
+        return
+    counted = select(Referral.qualified_at).where(
+        Referral.program_id == referral.program_id,
+        Referral.referrer_id == referral.referrer_id,
+        Referral.status == ReferralStatus.QUALIFIED,
+    )
+
+    async def find_last(start: datetime, end: datetime) -> datetime | None:
+        within = counted.where(col(Referral.qualified_at) >= start, col(Referral.qualified_at) < end)
+        return (await session.exec(within.order_by(col(Referral.qualified_at).desc()).limit(1))).first()
+
+    await move_standings(session, referral.program_id, referral.referrer_id, left=was, entered=now, find_last=find_last)
+
+
+MARK_EDGES = """
+UNWIND $rows AS row
+MATCH (b:Customer {id: row.referee_id})
+MATCH (b)<-[r:REFERRED {program_id: row.program_id}]-(:Customer)
+SET r.status = row.status, r.qualified_at = row.qualified_at, r.rejected_at = row.rejected_at
 """
 
 
-async def mark_edge(graph: GraphClient, referral: Referral) -> None:
-    """Write where a conversion stands to its relationship; done twice or late, it says what is true by then."""
-    await graph.write(
-        MARK_EDGE,
-        referee_id=referral.referee_id,
-        program_id=referral.program_id,
-        status=referral.status,
-        qualified_at=iso(referral.qualified_at) if referral.qualified_at else None,
-        rejected_at=iso(referral.rejected_at) if referral.rejected_at else None,
-    )
+async def mark_edges(graph: GraphClient, referrals: Collection[Referral]) -> None:
+    """Write where conversions stand to their relationships; done twice or late, it says what is true by then."""
+    rows: list[Row] = [
+        {
+            "referee_id": referral.referee_id,
+            "program_id": referral.program_id,
+            "status": referral.status,
+            "qualified_at": iso(referral.qualified_at) if referral.qualified_at else None,
+            "rejected_at": iso(referral.rejected_at) if referral.rejected_at else None,
+        }
+        for referral in referrals
+    ]
+    await graph.write(MARK_EDGES, rows=rows)
 
 
 async def referees_since(session: Session, referrer_id: str, *, program_id: str, since: datetime) -> Sequence[str]:

@@ -7,6 +7,7 @@ from datetime import datetime
 from core.clock import iso
 from core.importing import Rejection
 from graph.client import GraphClient, Row, Transaction
+from referrals.ancestry import branching, lock_customers, lock_roots
 from referrals.attribution import edge_with_instants
 
 TIMEOUT_SECONDS = 60.0
@@ -38,12 +39,6 @@ async def edges_of(graph: GraphClient, program_id: str, referee_ids: Sequence[st
     return [edge_with_instants(row) for row in rows]
 
 
-LOCK_CUSTOMERS = """
-UNWIND $ids AS id
-MATCH (c:Customer {id: id})
-SET c.referrals_touched_at = $now
-"""
-
 REFER_ALL = """
 UNWIND $rows AS row
 MATCH (a:Customer {id: row.referrer_id}), (b:Customer {id: row.referee_id})
@@ -65,8 +60,12 @@ async def refer_all(
     async def work(tx: Transaction) -> list[Rejection]:
         known = await referrers_of(tx, program_id, wanted)
         fresh = [one for one in wanted if one.referee_id not in known]
-        roots = await lock_all(tx, program_id, fresh, iso(now)) if fresh else {}
-        known |= await referrers_of(tx, program_id, fresh) if fresh else {}
+        roots: dict[str, str] = {}
+        if fresh:
+            await lock_customers(tx, {id for one in fresh for id in (one.referrer_id, one.referee_id)}, iso(now))
+            known |= await referrers_of(tx, program_id, fresh)
+            if await branching(tx, program_id, {one.referee_id for one in fresh}):
+                roots = await lock_roots(tx, program_id, sorted({one.referrer_id for one in fresh}), iso(now))
         drawn, refused = arrange(wanted, known, roots)
         rows = [
             {
@@ -91,41 +90,14 @@ async def referrers_of(tx: Transaction, program_id: str, wanted: Sequence[Wanted
     return {row["referee_id"]: row["referrer_id"] for row in rows}
 
 
-async def lock_all(tx: Transaction, program_id: str, fresh: Sequence[Wanted], now: str) -> dict[str, str]:
-    """Lock the referees and the roots above the referrers, in order of their ids; returns the roots by referrer."""
-    referrers = sorted({one.referrer_id for one in fresh})
-    roots = await roots_of(tx, program_id, referrers)
-    while True:
-        locked = sorted({*roots.values(), *(one.referee_id for one in fresh)})
-        await tx.run(LOCK_CUSTOMERS, ids=locked, now=now)
-        again = await roots_of(tx, program_id, referrers)
-        if again == roots:
-            return roots
-        roots = again
-
-
-ROOTS = """
-UNWIND $ids AS id
-MATCH (start:Customer {id: id})
-OPTIONAL MATCH (start)<-[:REFERRED* {program_id: $program_id}]-(root:Customer)
-WHERE NOT EXISTS { (root)<-[:REFERRED {program_id: $program_id}]-(:Customer) }
-RETURN id, coalesce(root.id, id) AS root_id
-"""
-
-
-async def roots_of(tx: Transaction, program_id: str, ids: Sequence[str]) -> dict[str, str]:
-    """The root of the tree in which each customer stands; nobody's referee is its own root."""
-    rows = await tx.run(ROOTS, ids=list(ids), program_id=program_id)
-    return {row["id"]: row["root_id"] for row in rows}
-
-
 def arrange(
     wanted: Sequence[Wanted], known: Mapping[str, str], roots: Mapping[str, str]
 ) -> tuple[list[Wanted], list[Rejection]]:
     """Split rows into those to draw and those to refuse, in their order; what is drawn already is neither.
 
     `known` maps referees to their referrers and `roots` referrers to the roots of their trees, as they stand
-    in the graph. A referee without referrer is a root, so a circle closes where it is the referrer's own.
+    in the graph; where no referee has referees there, a circle lies in the rows alone and no roots are needed.
+    A referee without referrer is a root, so a circle closes where it is the referrer's own.
     """
     referrers = dict(known)
     drawn: list[Wanted] = []

@@ -4,13 +4,14 @@ The programme's row is locked first. That holds off every other reward of the pr
 counters afterwards is true until the commit.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import BigInteger, func, update
 from sqlmodel import Field, col, select
 
-from core.db import Record, Session, changed_rows, insert_once, instant
+from core.db import Record, Session, changed_rows, instant
 from referrals.definition import CapScope, ProgramDefinition, Side
 from referrals.entitlement import CounterKey, Entitlement, Grant, counters_of, grant, room_of
 from referrals.households import households_of, members_of_household
@@ -28,52 +29,77 @@ class ReferralCounter(Record, table=True):
     points: int = Field(sa_type=BigInteger)
 
 
-async def reserve(
-    session: Session, program_id: str, definition: ProgramDefinition, reward: Entitlement
-) -> tuple[Grant, list[str], int]:
-    """Reserve a reward in the budget and in every cap; returns what it gets, its counters, and its worth.
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """What a reward gets, the counters that hold it, and its worth in thousandths of the budget's minor unit."""
 
-    The worth is in thousandths of the minor unit of the budget's currency. Nothing is reserved for a grant of zero.
+    grant: Grant
+    counters: list[str]
+    worth: int
+
+
+async def reserve_all(
+    session: Session, asked: Sequence[tuple[str, ProgramDefinition, Entitlement]]
+) -> list[Reservation]:
+    """Reserve rewards (programme, its definition, what is wanted) in budget and caps, one after the other.
+
+    Nothing is reserved for a grant of zero.
     """
-    program = await lock_program(session, program_id)
-    household = await household_of(session, definition, reward.customer_id)
-    asked = counters_of(definition, program_id, reward, household)
-    counters = {key: await counter_of(session, key) for key in sorted(asked, key=lambda key: key.id)}
-    rooms = [
-        room_of(cap, points=counter.points, rewards=counter.rewards)
-        for key, counter in counters.items()
-        for cap in asked[key]
+    programs = {key: await lock_program(session, key) for key in sorted({program_id for program_id, _, _ in asked})}
+    households = await households_in_use(session, asked)
+    caps = [
+        counters_of(definition, program_id, wanted, households.get(wanted.customer_id))
+        for program_id, definition, wanted in asked
     ]
-    given = grant(reward.points, [program.budget.room(), *rooms], definition.on_limit)
-    worth = given.points * program.amount_per_thousand
-    ids = [counter.id for counter in counters.values()]
-    if given.points:
-        await count(session, program_id, ids, points=given.points, worth=worth, rewards=1)
-    return given, ids, worth
+    counters = await counters_by_key(session, {key for one in caps for key in one})
+    made: list[Reservation] = []
+    for (program_id, definition, wanted), mine in zip(asked, caps, strict=True):
+        program, kept = programs[program_id], [counters[key.id] for key in mine]
+        rooms = [
+            room_of(cap, points=counters[key.id].points, rewards=counters[key.id].rewards)
+            for key, limits in mine.items()
+            for cap in limits
+        ]
+        given = grant(wanted.points, [program.budget.room(), *rooms], definition.on_limit)
+        worth = given.points * program.amount_per_thousand
+        if given.points:
+            program.reserved_points += given.points
+            program.reserved_worth += worth
+            for counter in kept:
+                counter.points += given.points
+                counter.rewards += 1
+        made.append(Reservation(given, [counter.id for counter in kept], worth))
+    await session.flush()
+    return made
 
 
-async def household_of(session: Session, definition: ProgramDefinition, customer_id: str) -> str | None:
-    """The customer's household, asked for only where a cap counts by it."""
-    if all(cap.scope != CapScope.HOUSEHOLD for cap in definition.caps):
-        return None
-    return (await households_of(session, [customer_id])).get(customer_id)
-
-
-async def counter_of(session: Session, key: CounterKey) -> ReferralCounter:
-    """The counter, made at its first use from the rewards that there are already."""
-    found = await session.get(ReferralCounter, key.id, populate_existing=True)
-    if found is not None:
-        return found
-    rewards, points = await fold(session, key)
-    row = {
-        "id": key.id,
-        "program_id": key.program_id,
-        "period_start": key.start,
-        "rewards": rewards,
-        "points": points,
+async def households_in_use(
+    session: Session, asked: Sequence[tuple[str, ProgramDefinition, Entitlement]]
+) -> dict[str, str]:
+    """The households of those whose rewards a cap counts by it."""
+    people = {
+        wanted.customer_id
+        for _, definition, wanted in asked
+        if any(cap.scope == CapScope.HOUSEHOLD for cap in definition.caps)
     }
-    await insert_once(session, ReferralCounter, row)
-    return await session.get_one(ReferralCounter, key.id)
+    return await households_of(session, sorted(people))
+
+
+async def counters_by_key(session: Session, keys: Collection[CounterKey]) -> dict[str, ReferralCounter]:
+    """The counters by their ids, each made at its first use from the rewards that there are already."""
+    if not keys:
+        return {}
+    statement = select(ReferralCounter).where(col(ReferralCounter.id).in_([key.id for key in keys]))
+    rows = (await session.exec(statement.execution_options(populate_existing=True))).all()
+    found = {row.id: row for row in rows}
+    for key in keys:
+        if key.id not in found:
+            rewards, points = await fold(session, key)
+            found[key.id] = ReferralCounter(
+                id=key.id, program_id=key.program_id, period_start=key.start, rewards=rewards, points=points
+            )
+            session.add(found[key.id])
+    return found
 
 
 async def fold(session: Session, key: CounterKey) -> tuple[int, int]:

@@ -108,13 +108,20 @@ async def take_reward(session: Session, reward_id: str, *statuses: RewardStatus)
     return (await session.exec(statement.with_for_update().execution_options(populate_existing=True))).first()
 
 
+async def take_rewards(session: Session, ids: Sequence[str], status: RewardStatus) -> Sequence[ReferralReward]:
+    """Lock those of several rewards that are in this status, by their keys."""
+    statement = select(ReferralReward).where(col(ReferralReward.id).in_(list(ids)), ReferralReward.status == status)
+    ordered = statement.order_by(col(ReferralReward.key)).with_for_update()
+    return (await session.exec(ordered.execution_options(populate_existing=True))).all()
+
+
 async def rewards_of_referrals(session: Session, ids: Sequence[str]) -> Sequence[ReferralReward]:
     statement = select(ReferralReward).where(col(ReferralReward.referral_id).in_(list(ids)))
     return (await session.exec(statement.order_by(col(ReferralReward.key)))).all()
 
 
-async def lock_rewards(session: Session, referral_id: str) -> Sequence[ReferralReward]:
-    """The rewards of a referral by their keys, locked for this transaction and read anew."""
-    statement = select(ReferralReward).where(ReferralReward.referral_id == referral_id)
+async def lock_rewards(session: Session, referral_ids: Sequence[str]) -> Sequence[ReferralReward]:
+    """The rewards of referrals by their keys, locked for this transaction and read anew."""
+    statement = select(ReferralReward).where(col(ReferralReward.referral_id).in_(list(referral_ids)))
     ordered = statement.order_by(col(ReferralReward.key)).with_for_update()
     return (await session.exec(ordered.execution_options(populate_existing=True))).all()

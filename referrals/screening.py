@@ -1,6 +1,6 @@
 """Screening: a new reward is approved where little speaks against its referral, and else held by a case."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from sqlmodel import col, select
@@ -23,37 +23,38 @@ from referrals.fraud_signals import (
 from referrals.fraud_velocity import identifier_velocity, referrer_velocity
 from referrals.households import households_of
 from referrals.rewards import ReferralReward, RewardStatus
-from referrals.settlement import approve_reward
 
 # Of one referrer so many claims around an instant are looked at; more say nothing more.
 MOST_CLAIMS = 200
 
 
-async def screen_reward(
+async def screen_rewards(
     session: Session,
     graph: GraphClient,
-    reward: ReferralReward,
+    referral: Referral,
+    rewards: Sequence[ReferralReward],
     *,
     emails: Mapping[str, str | None],
     policy: FraudPolicy,
     now: datetime,
-) -> None:
-    """Approve a pending reward that is locked, or hold it; one that a case holds already is left to the reviewer.
+) -> list[ReferralReward]:
+    """Which of a referral's new rewards, which are locked, are to be approved; the others a case holds from now on.
 
-    `emails` are those of referrer and referee by their ids.
+    One that a case holds already is left to the reviewer. `emails` are those of referrer and referee by their ids.
     """
-    if reward.status != RewardStatus.PENDING or reward.case_id is not None:
-        return
-    referral = await session.get_one(Referral, reward.referral_id)
+    fresh = [one for one in rewards if one.status == RewardStatus.PENDING and one.case_id is None]
+    if not fresh:
+        return []
     members, found = await assess_referral(session, graph, referral, emails=emails, policy=policy)
     pair = (referral.referrer_id, referral.referee_id)
     if found.score < policy.threshold or await is_decided(session, pair, found.signals, CaseStatus.CLEARED):
-        await approve_reward(session, reward, now=now)
-        return
+        return fresh
     kind = CaseKind.RING if len(members) >= policy.ring_size else CaseKind.PAIR
     case = await suspect(session, kind, members, found, first=pair, now=now)
-    reward.case_id = case.id
+    for reward in fresh:
+        reward.case_id = case.id
     await session.flush()
+    return []
 
 
 async def assess_referral(

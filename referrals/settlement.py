@@ -1,25 +1,28 @@
 """Settlement: makes, undoes and moves rewards until they are what the referee's facts entitle to."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlmodel import Field, col, select
 
-from core.db import Record, Session, insert_once, instant
-from core.facts import facts_of
-from core.outbox import owe
+from core.db import Record, Session, insert_once, instant, rows_by_id
+from core.facts import facts_by_customer
+from core.outbox import owe, owe_all
 from referrals.attribution import (
     Referral,
     ReferralStatus,
+    Standing,
     change_status,
+    change_statuses,
     referral_id,
-    referrals_of_referee,
+    referrals_of_referees,
 )
 from referrals.definition import DEEPEST_REWARD, ProgramDefinition, Side
 from referrals.entitlement import Entitlement, entitlements, reconcile
-from referrals.limits import free, reserve
-from referrals.programs import definition_of
+from referrals.limits import Reservation, free, reserve_all
+from referrals.programs import definition_of, lock_program
 from referrals.qualification import Qualification, qualify
 from referrals.rewards import (
     COUNTED,
@@ -47,49 +50,102 @@ class ReferralStep(Record, table=True):
     reached_at: datetime = instant()
 
 
-async def settle_referee(session: Session, customer_id: str, *, customer_since: datetime | None, now: datetime) -> None:
-    """Make the rewards what the referee's facts say by now, and owe what follows for the ledger."""
-    referrals = await referrals_of_referee(session, customer_id)
-    if not referrals:
-        return
-    facts = await facts_of(session, customer_id)
-    for referral in referrals:
-        # Who was taken for an existing customer may turn out not to be: facts decide that, and a reviewer fraud.
-        if referral.status == ReferralStatus.REJECTED and referral.reason != EXISTING_CUSTOMER:
-            continue
-        definition = await definition_of(session, referral.program_id, referral.version)
-        outcome = qualify(definition, facts, attributed_from=referral.attributed_from, customer_since=customer_since)
-        await settle_referral(session, referral, definition, outcome, now=now)
+@dataclass(slots=True)
+class Settling:
+    """One referral under settlement: what its facts amount to, and what is kept of it so far."""
+
+    referral: Referral
+    definition: ProgramDefinition
+    outcome: Qualification
+    parties: dict[Side, str]
+    made: list[ReferralReward] = field(default_factory=list[ReferralReward])
+    steps: list[ReferralStep] = field(default_factory=list[ReferralStep])
+
+    @property
+    def standing(self) -> Standing:
+        """Where the referral stands by its facts."""
+        if self.outcome.is_existing_customer:
+            return Standing(ReferralStatus.REJECTED, reason=EXISTING_CUSTOMER)
+        if self.outcome.is_complete:
+            return Standing(ReferralStatus.QUALIFIED, qualified_at=self.outcome.steps[-1].reached_at)
+        return Standing(ReferralStatus.OPEN)
 
 
-async def settle_referral(
-    session: Session, referral: Referral, definition: ProgramDefinition, outcome: Qualification, *, now: datetime
-) -> None:
-    """Bring one referral's steps, rewards and status to what its qualification says."""
-    parties = await parties_of(session, referral, definition)
-    made = await lock_rewards(session, referral.id)
-    undo, make = reconcile(entitlements(definition, outcome, parties), made, outcome.undone)
-    reason = EXISTING_CUSTOMER if outcome.is_existing_customer else REVERSED
-    for reward in undo:
+async def settle_referees(session: Session, since: Mapping[str, datetime | None], *, now: datetime) -> None:
+    """Make the rewards what the facts of these referees say by now, and owe what follows for the ledger.
+
+    `since` says since when each has been a customer. The number of statements does not grow with the referees, but
+    for what is undone and for standings that move.
+    """
+    todo = await read_settlings(session, since)
+    undo: list[tuple[ReferralReward, str]] = []
+    make: list[tuple[Settling, Entitlement, int]] = []
+    for one in todo:
+        gone, missing = reconcile(entitlements(one.definition, one.outcome, one.parties), one.made, one.outcome.undone)
+        reason = EXISTING_CUSTOMER if one.outcome.is_existing_customer else REVERSED
+        undo += [(reward, reason) for reward in gone]
+        make += [(one, entitlement, attempt) for entitlement, attempt in missing]
+        await put_steps(session, one)
+    # All programmes in one order before the first of them is changed, so that no two workers wait in a circle.
+    for program_id in sorted({reward.program_id for reward, _ in undo} | {one.referral.program_id for one, *_ in make}):
+        await lock_program(session, program_id)
+    for reward, reason in undo:
         await undo_reward(session, reward, reason=reason, now=now)
-    for wanted, attempt in make:
-        await make_reward(session, referral, definition, wanted, attempt, now=now)
-    await put_steps(session, referral, outcome)
-    status = ReferralStatus.QUALIFIED if outcome.is_complete else ReferralStatus.OPEN
-    if outcome.is_existing_customer:
-        await change_status(session, referral, ReferralStatus.REJECTED, reason=EXISTING_CUSTOMER, now=now)
-    else:
-        qualified_at = outcome.steps[-1].reached_at if outcome.is_complete else None
-        await change_status(session, referral, status, qualified_at=qualified_at, now=now)
+    await make_rewards(session, make, now=now)
+    await change_statuses(session, [(one.referral, one.standing) for one in todo], now=now)
 
 
-async def parties_of(session: Session, referral: Referral, definition: ProgramDefinition) -> dict[Side, str]:
+async def read_settlings(session: Session, since: Mapping[str, datetime | None]) -> list[Settling]:
+    """The referrals of these referees that facts decide, locked with their rewards, and what the facts amount to."""
+    # Who was taken for an existing customer may turn out not to be: facts decide that, and a reviewer fraud.
+    referrals = [
+        referral
+        for referral in await referrals_of_referees(session, list(since))
+        if referral.status != ReferralStatus.REJECTED or referral.reason == EXISTING_CUSTOMER
+    ]
+    if not referrals:
+        return []
+    facts = await facts_by_customer(session, sorted({referral.referee_id for referral in referrals}))
+    definitions = {
+        key: await definition_of(session, *key) for key in {(one.program_id, one.version) for one in referrals}
+    }
+    above = await referrals_above(session, referrals, definitions)
+    todo: dict[str, Settling] = {}
+    for referral in referrals:
+        definition = definitions[(referral.program_id, referral.version)]
+        outcome = qualify(
+            definition,
+            facts[referral.referee_id],
+            attributed_from=referral.attributed_from,
+            customer_since=since[referral.referee_id],
+        )
+        todo[referral.id] = Settling(referral, definition, outcome, parties_of(referral, definition, above))
+    for reward in await lock_rewards(session, list(todo)):
+        todo[reward.referral_id].made.append(reward)
+    for step in await steps_of(session, list(todo)):
+        todo[step.referral_id].steps.append(step)
+    return list(todo.values())
+
+
+async def referrals_above(
+    session: Session, referrals: Sequence[Referral], definitions: Mapping[tuple[str, int], ProgramDefinition]
+) -> dict[str, Referral]:
+    """How the referrers came themselves, by the ids of those referrals; asked for only where it pays somebody."""
+    ids = {
+        referral_id(referral.program_id, referral.referrer_id)
+        for referral in referrals
+        if definitions[(referral.program_id, referral.version)].reward_depth == DEEPEST_REWARD
+    }
+    return await rows_by_id(session, Referral, ids)
+
+
+def parties_of(referral: Referral, definition: ProgramDefinition, above: Mapping[str, Referral]) -> dict[Side, str]:
     """Who can be rewarded; the second level only where the programme pays it, and if it was there before."""
     parties = {Side.REFERRER: referral.referrer_id, Side.REFEREE: referral.referee_id}
-    if definition.reward_depth == DEEPEST_REWARD:
-        above = await session.get(Referral, referral_id(referral.program_id, referral.referrer_id))
-        if above is not None and above.claimed_at < referral.claimed_at and above.status != ReferralStatus.REJECTED:
-            parties[Side.SECOND_LEVEL] = above.referrer_id
+    upper = above.get(referral_id(referral.program_id, referral.referrer_id))
+    pays = definition.reward_depth == DEEPEST_REWARD
+    if pays and upper and upper.claimed_at < referral.claimed_at and upper.status != ReferralStatus.REJECTED:
+        parties[Side.SECOND_LEVEL] = upper.referrer_id
     return parties
 
 
@@ -113,19 +169,31 @@ async def cancel_reward(session: Session, reward: ReferralReward, *, reason: str
     await session.flush()
 
 
-async def make_reward(
-    session: Session,
-    referral: Referral,
-    definition: ProgramDefinition,
-    wanted: Entitlement,
-    attempt: int,
-    *,
-    now: datetime,
-) -> None:
-    """Make the reward with its caps and budget reserved in the same transaction; over a limit it is cancelled."""
-    given, counters, worth = await reserve(session, referral.program_id, definition, wanted)
+async def make_rewards(session: Session, make: Sequence[tuple[Settling, Entitlement, int]], *, now: datetime) -> None:
+    """Make rewards with caps and budget reserved in the same transaction; what a limit refuses is cancelled.
+
+    Each comes with the number of those of its step and side before it.
+    """
+    if not make:
+        return
+    asked = [(one.referral.program_id, one.definition, wanted) for one, wanted, _ in make]
+    reserved = await reserve_all(session, asked)
+    rows = [
+        reward_row(one, wanted, attempt, got, now=now)
+        for (one, wanted, attempt), got in zip(make, reserved, strict=True)
+    ]
+    # The referrals are locked, so nobody else can have made one of them meanwhile.
+    await insert_once(session, ReferralReward, rows)
+    payloads: dict[str, dict[str, Any]] = {row["key"]: {"reward_id": row["id"]} for row in rows if row["points"]}
+    await owe_all(session, topic=REWARD_MADE, payloads=payloads, now=now)
+
+
+def reward_row(
+    one: Settling, wanted: Entitlement, attempt: int, reserved: Reservation, *, now: datetime
+) -> dict[str, Any]:
+    referral, points = one.referral, reserved.grant.points
     key = reward_key(referral.id, wanted.step, wanted.side, attempt)
-    row: dict[str, Any] = {
+    return {
         "id": reward_id(key),
         "key": key,
         "referral_id": referral.id,
@@ -136,33 +204,32 @@ async def make_reward(
         "customer_id": wanted.customer_id,
         "fact_id": wanted.fact_id,
         "wanted_points": wanted.points,
-        "points": given.points,
+        "points": points,
         "lost_points": 0,
-        "worth": worth,
-        "counters": counters,
-        "status": RewardStatus.PENDING if given.points else RewardStatus.CANCELLED,
-        "reason": given.reason,
+        "worth": reserved.worth,
+        "counters": reserved.counters,
+        "status": RewardStatus.PENDING if points else RewardStatus.CANCELLED,
+        "reason": reserved.grant.reason,
         "reached_at": wanted.reached_at,
-        "available_at": wanted.reached_at + timedelta(days=definition.hold_days),
-        "expires_at": wanted.reached_at + timedelta(days=definition.expires_days),
+        "available_at": wanted.reached_at + timedelta(days=one.definition.hold_days),
+        "expires_at": wanted.reached_at + timedelta(days=one.definition.expires_days),
         "created_at": now,
     }
-    # The referral is locked, so nobody else can have made it meanwhile.
-    await insert_once(session, ReferralReward, row)
-    if given.points:
-        payload = {"reward_id": row["id"]}
-        await owe(session, topic=REWARD_MADE, key=key, payload=payload, now=now)
 
 
 async def approve_reward(session: Session, reward: ReferralReward, *, now: datetime) -> None:
     """Let a pending reward go to the ledger, and owe that."""
-    if reward.status != RewardStatus.PENDING:
-        return
-    reward.status = RewardStatus.APPROVED
+    await approve_rewards(session, [reward], now=now)
+
+
+async def approve_rewards(session: Session, rewards: Sequence[ReferralReward], *, now: datetime) -> None:
+    """Let those of the rewards that are pending go to the ledger, and owe that."""
+    pending = [reward for reward in rewards if reward.status == RewardStatus.PENDING]
+    for reward in pending:
+        reward.status = RewardStatus.APPROVED
     await session.flush()
-    # One that a case took back after it was approved is owed anew: what was owed first has come to nothing.
-    key = f"{reward.key}:{reward.case_id}" if reward.case_id else reward.key
-    await owe(session, topic=REWARD_APPROVED, key=key, payload={"reward_id": reward.id}, now=now)
+    payloads: dict[str, dict[str, Any]] = {reward.key: {"reward_id": reward.id} for reward in pending}
+    await owe_all(session, topic=REWARD_APPROVED, payloads=payloads, now=now)
 
 
 async def mark_clawed_back(session: Session, reward: ReferralReward, *, reason: str, lost_points: int) -> None:
@@ -174,33 +241,32 @@ async def mark_clawed_back(session: Session, reward: ReferralReward, *, reason: 
 
 async def reject_referral(session: Session, referral: Referral, *, reason: str, now: datetime) -> None:
     """End a referral that should not have been; its rewards are cancelled, and those in the ledger clawed back."""
-    for reward in await lock_rewards(session, referral.id):
+    for reward in await lock_rewards(session, [referral.id]):
         if reward.stands and reward.status in COUNTED:
             await undo_reward(session, reward, reason=reason, now=now)
-    await change_status(session, referral, ReferralStatus.REJECTED, reason=reason, now=now)
+    await change_status(session, referral, Standing(ReferralStatus.REJECTED, reason=reason), now=now)
 
 
-async def put_steps(session: Session, referral: Referral, outcome: Qualification) -> None:
+async def put_steps(session: Session, one: Settling) -> None:
     """Keep the steps reached beside the referral, for funnels and for whoever asks how far it is."""
-    known = {row.step: row for row in await steps_of(session, [referral.id])}
-    for position, reached in enumerate(outcome.steps):
+    known = {row.step: row for row in one.steps}
+    for position, reached in enumerate(one.outcome.steps):
         row = known.pop(reached.step.name, None)
         if row is None:
             session.add(
                 ReferralStep(
-                    referral_id=referral.id,
+                    referral_id=one.referral.id,
                     step=reached.step.name,
-                    program_id=referral.program_id,
+                    program_id=one.referral.program_id,
                     position=position,
                     fact_id=reached.fact_id,
                     reached_at=reached.reached_at,
                 )
             )
-        elif (row.fact_id, row.reached_at) != (reached.fact_id, reached.reached_at):
+        else:
             row.fact_id, row.reached_at = reached.fact_id, reached.reached_at
     for row in known.values():
         await session.delete(row)
-    await session.flush()
 
 
 async def steps_of(session: Session, referral_ids: Sequence[str]) -> Sequence[ReferralStep]:

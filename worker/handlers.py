@@ -1,6 +1,6 @@
 """One table from what is owed to what settles it; each effect commits together with its settlement."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -38,35 +38,17 @@ from core import outbox
 from core.audit import ACT_AUDITED, record_act
 from core.clock import parse_instant, utc_now
 from core.db import Database, Session
-from core.facts import FACT_RECORDED, OWN_SOURCE, Fact, NewFact, record_facts
-from core.identifiers import IDENTIFYING_FACTS
+from core.facts import OWN_SOURCE, NewFact, record_facts
 from core.notices import NOTICE_OWED, NoticeKind
-from customers.identifiers import Sighting, put_uses
-from customers.profiles import profile
 from graph.client import GraphClient
 from loyalty.charges import ChargeOver, charge_event, refund_all, refund_event
-from loyalty.earning import earn_for_fact
-from loyalty.ledger import Cause, InsufficientPoints
-from loyalty.lots import POINTS_RELEASE, earn, release
-from referrals.attribution import (
-    REFERRAL_CHANGED,
-    REFERRAL_CLAIMED,
-    Referral,
-    mark_edge,
-    referees_since,
-)
-from referrals.rewards import (
-    REFERRAL_REWARD,
-    REWARD_APPROVED,
-    REWARD_MADE,
-    REWARD_REVERSED,
-    RewardStatus,
-    take_reward,
-)
-from referrals.settlement import settle_referee
+from loyalty.ledger import InsufficientPoints
+from loyalty.lots import POINTS_RELEASE, release
+from referrals.attribution import REFERRAL_CLAIMED, Referral, referees_since
+from referrals.rewards import REWARD_REVERSED
 from service.notifications import notify
 from worker.clawback import take_back
-from worker.screening import screen
+from worker.settlement import MANY, ManyHandler, settle_customers
 
 REFERRAL_RESETTLED = "referral.resettled"
 
@@ -101,24 +83,9 @@ class Work:
 Handler = Callable[[Work], Awaitable[None]]
 
 
-async def on_fact_recorded(work: Work) -> None:
-    """A fact may tell of a device, qualify a referral, and earn points by itself."""
-    fact = await work.session.get_one(Fact, work.payload["fact_id"])
-    await draw_identifier(work.graph, fact)
-    await settle_customer(work.session, work.payload["customer_id"], work.now)
-    await earn_for_fact(work.session, fact, now=work.now)
-
-
-async def draw_identifier(graph: GraphClient, fact: Fact) -> None:
-    """Draw who uses what a fact tells of, before rewards are made that it speaks against."""
-    kind, key = IDENTIFYING_FACTS.get(fact.kind), fact.payload.get("identifier")
-    if kind is not None and key is not None:
-        await put_uses(graph, [Sighting(fact.customer_id, kind, key, fact.occurred_at)])
-
-
 async def on_referral_claimed(work: Work) -> None:
     """Facts may have come before the claim; and whom the referee has brought since may have a second level now."""
-    await settle_customer(work.session, work.payload["customer_id"], work.now)
+    await settle_customers(work.session, [work.payload["customer_id"]], now=work.now)
     referral = await work.session.get(Referral, work.key)
     if referral is None:
         return
@@ -132,44 +99,7 @@ async def on_referral_claimed(work: Work) -> None:
 
 
 async def on_referral_resettled(work: Work) -> None:
-    await settle_customer(work.session, work.payload["customer_id"], work.now)
-
-
-async def on_referral_changed(work: Work) -> None:
-    """Write to the graph where a referral stands by now."""
-    await mark_edge(work.graph, await work.session.get_one(Referral, work.payload["referral_id"]))
-
-
-async def settle_customer(session: Session, customer_id: str, now: datetime) -> None:
-    customer = await profile(session, customer_id)
-    since = customer.customer_since if customer else None
-    await settle_referee(session, customer_id, customer_since=since, now=now)
-
-
-async def on_reward_made(work: Work) -> None:
-    """Let a new reward go to the ledger, or hold it where its referral looks like fraud."""
-    reward = await take_reward(work.session, work.payload["reward_id"], RewardStatus.PENDING)
-    if reward is not None:
-        await screen(work.session, work.graph, reward)
-
-
-async def on_reward_approved(work: Work) -> None:
-    """Put the points of an approved referral reward into the ledger."""
-    reward = await take_reward(work.session, work.payload["reward_id"], RewardStatus.APPROVED)
-    if reward is None:
-        return
-    await earn(
-        work.session,
-        key=reward.key,
-        customer_id=reward.customer_id,
-        points=reward.points,
-        cause=Cause(REFERRAL_REWARD, reward.id),
-        occurred_at=reward.reached_at,
-        available_at=reward.available_at,
-        expires_at=reward.expires_at,
-        now=work.now,
-    )
-    reward.status = RewardStatus.ISSUED
+    await settle_customers(work.session, [work.payload["customer_id"]], now=work.now)
 
 
 async def on_reward_reversed(work: Work) -> None:
@@ -375,13 +305,19 @@ async def owe_next_page(work: Work, topic: str, key: str, ids: list[str]) -> Non
         await outbox.owe(work.session, topic=topic, key=f"{key}:{ids[-1]}", payload=payload, now=work.now)
 
 
+def one_of(many: ManyHandler) -> Handler:
+    """The handler of a single effect that is settled by what settles many."""
+
+    async def handle(work: Work) -> None:
+        await many(work.session, work.graph, [work.payload], work.now)
+
+    return handle
+
+
 HANDLERS: dict[str, Handler] = {
-    FACT_RECORDED: on_fact_recorded,
+    **{topic: one_of(many) for topic, many in MANY.items()},
     REFERRAL_CLAIMED: on_referral_claimed,
-    REFERRAL_CHANGED: on_referral_changed,
     REFERRAL_RESETTLED: on_referral_resettled,
-    REWARD_MADE: on_reward_made,
-    REWARD_APPROVED: on_reward_approved,
     REWARD_REVERSED: on_reward_reversed,
     POINTS_RELEASE: on_points_release,
     ACT_AUDITED: on_act_audited,
@@ -404,6 +340,27 @@ HANDLERS: dict[str, Handler] = {
     EVENT_COMPLETED: on_event_completed,
     EVENT_MESSAGE: on_event_message,
 }
+
+
+async def settle_many(stores: Stores, topic: str, row_ids: Sequence[str]) -> int:
+    """Settle several effects of one topic in one transaction; returns how many were settled.
+
+    Where one of them fails, each is settled by itself, so that it holds up no other.
+    """
+    if topic not in MANY or len(row_ids) == 1:
+        return sum([await settle(stores, row_id) for row_id in row_ids])
+    now = utc_now()
+    try:
+        async with stores.database.write() as session:
+            rows = await outbox.take_all(session, row_ids)
+            if rows:
+                await MANY[topic](session, stores.graph, [row.payload for row in rows], now)
+            for row in rows:
+                outbox.settle(row, now=now)
+        return len(rows)
+    except Exception:
+        log.exception("effects_failed_together", topic=topic, effects=len(row_ids))
+        return sum([await settle(stores, row_id) for row_id in row_ids])
 
 
 async def settle(stores: Stores, row_id: str) -> bool:

@@ -11,18 +11,23 @@ from referrals.fraud_rings import RingSearch, export_ties, find_rings
 from referrals.fraud_signals import FraudPolicy
 from referrals.households import households_of
 from referrals.rewards import ReferralReward
-from referrals.screening import hold_ring, screen_reward
+from referrals.screening import hold_ring, screen_rewards
+from referrals.settlement import approve_rewards
 
 POLICY = FraudPolicy()
 GROUPS_AT_ONCE = 50
 
 
-async def screen(session: Session, graph: GraphClient, reward: ReferralReward) -> None:
-    """Approve or hold a pending reward that is locked."""
-    referral = await session.get_one(Referral, reward.referral_id)
-    profiles = await rows_by_id(session, Customer, {referral.referrer_id, referral.referee_id})
-    emails = {customer_id: profile.email for customer_id, profile in profiles.items()}
-    await screen_reward(session, graph, reward, emails=emails, policy=POLICY, now=utc_now())
+async def screen(session: Session, graph: GraphClient, rewards: Sequence[ReferralReward]) -> None:
+    """Approve or hold pending rewards that are locked; those of one referral together."""
+    referrals = await rows_by_id(session, Referral, {reward.referral_id for reward in rewards})
+    people = {person for one in referrals.values() for person in (one.referrer_id, one.referee_id)}
+    emails = {key: profile.email for key, profile in (await rows_by_id(session, Customer, people)).items()}
+    approved: list[ReferralReward] = []
+    for referral in referrals.values():
+        mine = [reward for reward in rewards if reward.referral_id == referral.id]
+        approved += await screen_rewards(session, graph, referral, mine, emails=emails, policy=POLICY, now=utc_now())
+    await approve_rewards(session, approved, now=utc_now())
 
 
 async def search_rings(database: Database, graph: GraphClient) -> dict[str, int]:

@@ -124,13 +124,18 @@ async def search_for_rings(ctx: Context) -> None:
     await run_apart("worker.rings")
 
 
+async def recompute_influence(ctx: Context) -> None:
+    """Rank anew who stands behind the most referrals; cut off, the old ranking stays valid."""
+    await run_apart("worker.influence")
+
+
 async def run_apart(module: str) -> None:
     """Run a bulk computation in a process of its own, so that its memory goes and the sweeps go on."""
     process = start_leashed([sys.executable, "-m", module], log=None)
     try:
         await asyncio.to_thread(process.wait)
     finally:
-        # A worker that is asked to stop takes the computation with it.
+        # A worker that is asked to stop takes the computation with it; what was computed before stays valid.
         await asyncio.shield(asyncio.to_thread(stop, process))
     if process.returncode != 0:
         log.error("computation_failed", module=module, exit_code=process.returncode)
@@ -165,6 +170,7 @@ class WorkerSettings:
         cron(extend_series, minute={23}, timeout=300, keep_result=0, max_tries=1),
         cron(recompute_recommendations, minute={7}, timeout=3600, keep_result=0, max_tries=1),
         cron(search_for_rings, minute={37}, timeout=3600, keep_result=0, max_tries=1),
+        cron(recompute_influence, minute={52}, timeout=1800, keep_result=0, max_tries=1),
     ]
     on_startup = start
     on_shutdown = finish

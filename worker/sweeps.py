@@ -1,6 +1,6 @@
 """Sweeps: find everything that is owed and unsettled, whatever became of the message about it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Protocol
 
@@ -14,7 +14,7 @@ from core.facts import OWN_SOURCE, NewFact, record_facts
 from graph.client import GraphClient, Row
 from graph.owed import owed_effects, settle_effects
 from referrals.attribution import record_referral, settle_referral, unsettled_referrals
-from worker.handlers import Stores, settle
+from worker.handlers import Stores, settle_many
 
 log = structlog.get_logger(__name__)
 
@@ -40,11 +40,19 @@ async def sweep_outbox(stores: Stores) -> int:
     while utc_now() - started < LONGEST_SWEEP:
         async with stores.database.read() as session:
             due = await outbox.owed(session, now=utc_now(), limit=BATCH)
-        done = sum([await settle(stores, row_id) for row_id in due])
+        done = sum([await settle_many(stores, topic, ids) for topic, ids in by_topic(due).items()])
         settled += done
         if not done:
             break
     return settled
+
+
+def by_topic(due: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
+    """The ids of effects by their topics, in the order in which they have waited."""
+    groups: dict[str, list[str]] = {}
+    for topic, row_id in due:
+        groups.setdefault(topic, []).append(row_id)
+    return groups
 
 
 async def sweep_graph(stores: Stores) -> int:

@@ -7,6 +7,7 @@ import strawberry
 
 from api.context import Info
 from api.customers.profiles import Customer, load_customer
+from api.referrals.codes import guess_code
 from api.referrals.programs import ReferralProgram, load_program
 from api.referrals.rewards import ReferralReward, referral_reward_of
 from api.refusals import Refusal, refusals
@@ -150,6 +151,7 @@ class ReferralMutations:
     async def claim_referral(self, info: Info, input: ClaimReferralInput) -> ClaimReferralResult:
         context = info.context
         customer_id = await context.customer_id()
+        await guess_code(info, customer_id, input.code)
         async with context.database.write() as session:
             referee = await find_person(session, customer_id)
             if referee is None:

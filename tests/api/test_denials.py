@@ -59,6 +59,8 @@ mutation($id: ID!, $from: DateTime!, $to: DateTime!) {
 """
 LEAVE = "mutation($id: ID!) { leaveCommunity(input: {communityId: $id}) { __typename } }"
 CANCEL = "mutation($id: ID!) { cancelRegistration(input: {eventId: $id}) { __typename } }"
+ROTATE = "mutation($program: ID!) { rotateReferralCode(input: {programId: $program}) { __typename } }"
+REVOKE = 'mutation($id: ID!) { revokeReferralCode(input: {codeId: $id, reason: "lost"}) { __typename } }'
 CREATE_EVENT = """
 mutation($community: ID!, $starts: DateTime!, $ends: DateTime!) {
   createEvent(input: {communityId: $community, titleZh: "外拍", titleEn: "Walk", startsAt: $starts, endsAt: $ends}) {
@@ -144,6 +146,8 @@ async def test_what_is_not_for_customers_is_forbidden_to_them(
         ),
         (LEAVE, {"id": global_id("Community", MISSING)}),
         (CANCEL, {"id": global_id("Event", MISSING)}),
+        (ROTATE, {"program": global_id("ReferralProgram", MISSING)}),
+        (REVOKE, {"id": global_id("ReferralCode", MISSING)}),
     ],
 )
 async def test_a_customers_actions_need_a_sign_in_and_a_profile(

@@ -12,7 +12,7 @@ from core.ids import new_id
 from loyalty.catalogue import NewReward, create_reward
 from loyalty.clawback import Clawback, Demand, claw_back
 from loyalty.ledger import AccountKind, Cause, Leg, PostingKind, balances, post, trial_balance
-from loyalty.lots import LedgerLot, burn, earn, lot_id, refund
+from loyalty.lots import Earned, LedgerLot, burn, earn, lot_id, refund
 from loyalty.shortfall import ShortfallPolicy, debts
 
 
@@ -29,8 +29,7 @@ async def give(
     """Issue points as an earning would; returns the posting's id."""
     now, key = now or utc_now(), key or f"{customer_id}:{new_id()}"
     async with database.write() as session:
-        return await earn(
-            session,
+        earned = Earned(
             key=key,
             customer_id=customer_id,
             points=points,
@@ -38,8 +37,8 @@ async def give(
             occurred_at=now,
             available_at=now + available_in,
             expires_at=now + expires_in,
-            now=now,
         )
+        return await earn(session, earned, now=now)
 
 
 async def make_reward(database: Database, **more: Any) -> str:

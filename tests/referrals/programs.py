@@ -16,7 +16,7 @@ from referrals.claiming import claim_referral
 from referrals.codes import ReferralCode, referral_code
 from referrals.programs import MoneyBudget, activate_program, create_program
 from referrals.rewards import ReferralReward
-from referrals.settlement import settle_referee
+from referrals.settlement import settle_referees
 
 STEPS = [
     {"name": "verified", "fact_kind": "IDENTITY_VERIFIED", "referrer_points": 300, "referee_points": 100},
@@ -116,7 +116,7 @@ async def tell(database: Database, customer_id: str, kind: str, *, at: datetime 
 async def settle(database: Database, customer_id: str) -> None:
     """Settle a referee's facts, as the worker does."""
     async with database.write() as session:
-        await settle_referee(session, customer_id, customer_since=None, now=utc_now())
+        await settle_referees(session, {customer_id: None}, now=utc_now())
 
 
 async def rewards_of(database: Database, program: str, **only: str) -> list[ReferralReward]:

@@ -11,11 +11,13 @@ from core.ids import new_id
 from core.principal import Principal, Role
 from customers.identifiers import Sighting, put_uses
 from graph.client import GraphClient
+from referrals.attribution import Referral
 from referrals.fraud_cases import FraudCase, FraudCaseMember
 from referrals.fraud_signals import FraudPolicy
 from referrals.reviews import ReviewDecision, review_reward
 from referrals.rewards import ReferralReward
-from referrals.screening import screen_reward
+from referrals.screening import screen_rewards
+from referrals.settlement import approve_rewards
 from tests.referrals.programs import claim, code_of, make_people, make_program, rewards_of, settle, tell
 
 DEVICE, CARD, ADDRESS = IdentifierKind.DEVICE, IdentifierKind.CARD, IdentifierKind.ADDRESS
@@ -50,10 +52,21 @@ async def screen_all(
 ) -> list[ReferralReward]:
     """Screen every reward of a programme; returns how they stand then."""
     for reward in await rewards_of(database, program):
-        async with database.write() as session:
-            row = await session.get_one(ReferralReward, reward.id)
-            await screen_reward(session, graph, row, emails=emails or {}, policy=FraudPolicy(), now=utc_now())
+        await screen_one(graph, database, reward.id, emails=emails)
     return await rewards_of(database, program)
+
+
+async def screen_one(
+    graph: GraphClient, database: Database, reward_id: str, *, emails: dict[str, str | None] | None = None
+) -> None:
+    """Approve or hold a reward, as the worker does."""
+    async with database.write() as session:
+        row = await session.get_one(ReferralReward, reward_id)
+        referral = await session.get_one(Referral, row.referral_id)
+        found = await screen_rewards(
+            session, graph, referral, [row], emails=emails or {}, policy=FraudPolicy(), now=utc_now()
+        )
+        await approve_rewards(session, found, now=utc_now())
 
 
 async def held(graph: GraphClient, database: Database) -> tuple[str, str, list[ReferralReward]]:

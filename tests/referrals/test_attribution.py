@@ -241,7 +241,7 @@ async def test_a_storm_of_random_claims_leaves_a_forest(stores: Addresses, graph
     program = new_id()
     people = await make_people(graph, 25)
     dice = random.Random(7)
-    pairs = [tuple(dice.sample(people, 2)) for _ in range(120)]
+    pairs = [random_pair(dice, people) for _ in range(120)]
     drawn = await draw_all([stores.graph() for _ in range(4)], program, pairs)
     edges = await edges_of(graph, program)
     drawing = nx.DiGraph(edges)
@@ -251,28 +251,29 @@ async def test_a_storm_of_random_claims_leaves_a_forest(stores: Addresses, graph
     assert set(drawn) <= {"DRAWN", "AGAIN", AlreadyReferred.code, ReferralCycle.code}
 
 
-async def draw_all(clients: list[GraphClient], program: str, pairs: Sequence[tuple[str, ...]]) -> list[str]:
+def random_pair(dice: random.Random, people: Sequence[str]) -> tuple[str, str]:
+    one, other = dice.sample(people, 2)
+    return one, other
+
+
+async def draw_one(client: GraphClient, program: str, referrer: str, referee: str) -> str:
+    """Draw a pair as a claim does; returns DRAWN, AGAIN, or the code of what was refused."""
+    code = ReferralCode(id=new_id(), code="X", program_id=program, customer_id=referrer, status="ACTIVE")
+    now = utc_now()
+    try:
+        done = await refer(
+            client, code=code, version=1, referee_id=referee, click_id=None, attributed_from=now, now=now
+        )
+    except KinshipError as error:
+        return error.code
+    return "DRAWN" if done else "AGAIN"
+
+
+async def draw_all(clients: list[GraphClient], program: str, pairs: Sequence[tuple[str, str]]) -> list[str]:
     """Draw all pairs at once over several clients, as several API processes would."""
-
-    async def draw(client: GraphClient, referrer: str, referee: str) -> str:
-        code = ReferralCode(id=new_id(), code="X", program_id=program, customer_id=referrer, status="ACTIVE")
-        try:
-            done = await refer(
-                client,
-                code=code,
-                version=1,
-                referee_id=referee,
-                click_id=None,
-                attributed_from=utc_now(),
-                now=utc_now(),
-            )
-        except KinshipError as error:
-            return error.code
-        return "DRAWN" if done else "AGAIN"
-
     try:
         return list(
-            await asyncio.gather(*(draw(clients[n % len(clients)], pair[0], pair[1]) for n, pair in enumerate(pairs)))
+            await asyncio.gather(*(draw_one(clients[n % len(clients)], program, *pair) for n, pair in enumerate(pairs)))
         )
     finally:
         # What these tests draw has no conversion on purpose; no sweep of another test shall find it.

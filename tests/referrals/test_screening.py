@@ -9,13 +9,12 @@ from core.db import Database
 from graph.client import GraphClient
 from referrals.fraud_cases import members_of_cases
 from referrals.fraud_rings import Ring
-from referrals.fraud_signals import Assessment, FraudPolicy, PathStep, Signal
+from referrals.fraud_signals import Assessment, PathStep, Signal
 from referrals.households import declare_household
 from referrals.reviews import ReviewDecision
-from referrals.rewards import ReferralReward
-from referrals.screening import hold_ring, screen_reward
+from referrals.screening import hold_ring
 from tests.referrals.programs import claim, code_of, make_people, rewards_of, settle, tell
-from tests.referrals.suspects import DEVICE, cases_of, held, refer, review, screen_all, share
+from tests.referrals.suspects import DEVICE, cases_of, held, refer, review, screen_all, screen_one, share
 
 pytestmark = pytest.mark.anyio
 
@@ -79,12 +78,7 @@ async def test_a_farm_grows_in_one_case_as_it_is_screened(graph: GraphClient, da
 async def test_screenings_at_once_make_one_case(graph: GraphClient, database: Database) -> None:
     program, lin, people = await refer(graph, database, referees=4)
 
-    async def screen(reward: ReferralReward) -> None:
-        async with database.write() as session:
-            row = await session.get_one(ReferralReward, reward.id)
-            await screen_reward(session, graph, row, emails={}, policy=FraudPolicy(), now=utc_now())
-
-    await asyncio.gather(*(screen(reward) for reward in await rewards_of(database, program)))
+    await asyncio.gather(*(screen_one(graph, database, reward.id) for reward in await rewards_of(database, program)))
     (case,) = await cases_of(database, [lin, *people])
     assert {reward.case_id for reward in await rewards_of(database, program)} == {case.id}
 

@@ -1,0 +1,167 @@
+"""The tree of referrals below a customer."""
+
+from datetime import datetime
+from typing import Annotated
+
+import strawberry
+
+from api.context import Info
+from api.customers.profiles import Customer, load_customer, may_see
+from api.referrals.programs import ReferralProgram, program_of
+from api.relay import First, local_id
+from core.db import Session
+from core.errors import NotFound
+from core.principal import Principal, Role
+from referrals.analytics import known_program
+from referrals.attribution import ReferralStatus
+from referrals.programs import ReferralProgram as ProgramRow
+from referrals.tree import DECAY, TreeLevel, TreeNode, referral_tree
+
+
+@strawberry.type(description="Somebody in a tree of referrals, as of its date.")
+class ReferralTreeNode:
+    depth: int = strawberry.field(description="How far below the customer of the tree; 1 for their own referees.")
+    referred_at: datetime = strawberry.field(description="When the referrer was named.")
+    status: ReferralStatus = strawberry.field(
+        description="Where it stood, by what is known today; one that was rejected stays where it is."
+    )
+    credit: float = strawberry.field(
+        description="`decay` to the power of (depth - 1) for a qualified referral, else 0. Shown, and never paid."
+    )
+    referees: int = strawberry.field(
+        description="How many they had brought themselves, counted up to one more than `first`."
+    )
+    cursor: str = strawberry.field(
+        description="Pass it as `after`, with the parent as `customerId`, to go on behind this node."
+    )
+    local: strawberry.Private[str]
+    parent_local: strawberry.Private[str]
+
+    @strawberry.field(description="Who was brought.")
+    async def customer(self, info: Info) -> Customer | None:
+        return await load_customer(info, self.local)
+
+    @strawberry.field(description="Who brought them.")
+    async def parent(self, info: Info) -> Customer | None:
+        return await load_customer(info, self.parent_local)
+
+
+@strawberry.type(description="One page of a level of a tree: referees of those who are shown on the level above.")
+class ReferralTreeLevel:
+    depth: int = strawberry.field(description="How far below the customer of the tree.")
+    count: int = strawberry.field(description="How many this page holds.")
+    has_more: bool = strawberry.field(
+        description="Whether those on the level above have brought more; go on from each of them."
+    )
+    credit: float = strawberry.field(description="The sum of this page's credits.")
+    nodes: list[ReferralTreeNode] = strawberry.field(
+        description="Who they are; to customers, below the first level of their own tree, nobody is named."
+    )
+
+
+@strawberry.type(description="Whom a customer has brought, directly and through others, as of a date.")
+class ReferralTree:
+    as_of: datetime = strawberry.field(description="The date.")
+    decay: float = strawberry.field(description="By how much a credit is multiplied with each level.")
+    levels: list[ReferralTreeLevel] = strawberry.field(
+        description="The levels that have anybody, the customer's own referees first."
+    )
+    local: strawberry.Private[str]
+    program_row: strawberry.Private[ProgramRow]
+
+    @strawberry.field(description="The programme.")
+    async def program(self, info: Info) -> ReferralProgram:
+        return program_of(self.program_row, info)
+
+    @strawberry.field(description="Whose tree it is.")
+    async def customer(self, info: Info) -> Customer | None:
+        return await load_customer(info, self.local)
+
+
+def node_of(node: TreeNode) -> ReferralTreeNode:
+    return ReferralTreeNode(
+        depth=node.depth,
+        referred_at=node.referred_at,
+        status=node.status,
+        credit=node.credit,
+        referees=node.referees,
+        cursor=node.cursor,
+        local=node.customer_id,
+        parent_local=node.parent_id,
+    )
+
+
+def level_of(level: TreeLevel, *, is_named: bool) -> ReferralTreeLevel:
+    return ReferralTreeLevel(
+        depth=level.depth,
+        count=len(level.nodes),
+        has_more=level.has_more,
+        credit=sum(node.credit for node in level.nodes),
+        nodes=[node_of(node) for node in level.nodes] if is_named else [],
+    )
+
+
+def sees_names(principal: Principal, customer_id: str) -> bool:
+    """Whether somebody who may see the tree sees who stands below its first level: the bank's staff, not its owner."""
+    return principal.is_administrator or (
+        principal.has(Role.RELATIONSHIP_MANAGER) and principal.customer_id != customer_id
+    )
+
+
+MaxDepth = Annotated[int | None, strawberry.argument(description="How many levels, 1 to 10; 3 by default.")]
+AsOf = Annotated[datetime | None, strawberry.argument(description="The date; now by default, and at the latest.")]
+AfterNode = Annotated[
+    str | None, strawberry.argument(description="Cursor of a referee of the customer, after whom level 1 goes on.")
+]
+
+
+@strawberry.type
+class ReferralTreeQueries:
+    @strawberry.field(
+        description="Whom a customer has brought: for themselves, for their own relationship manager, and for "
+        "administrators; null for anybody else. Every level is one page."
+    )
+    async def referral_tree(
+        self,
+        info: Info,
+        program_id: strawberry.ID,
+        customer_id: strawberry.ID,
+        as_of: AsOf = None,
+        max_depth: MaxDepth = None,
+        first: First = None,
+        after: AfterNode = None,
+    ) -> ReferralTree | None:
+        context = info.context
+        principal = await context.principal()
+        program, customer = local_id("ReferralProgram", program_id, "programId"), local_id("Customer", customer_id)
+        if not await may_see(info, customer) or await load_customer(info, customer) is None:
+            return None
+        date = min(as_of or context.now, context.now)
+        async with context.database.read() as session:
+            row = await program_or_none(session, program)
+            if row is None:
+                return None
+            levels = await referral_tree(
+                session,
+                program_id=program,
+                customer_id=customer,
+                as_of=date,
+                max_depth=max_depth,
+                first=first,
+                after=after,
+            )
+        named = sees_names(principal, customer)
+        return ReferralTree(
+            as_of=date,
+            decay=DECAY,
+            levels=[level_of(level, is_named=named or level.depth == 1) for level in levels],
+            local=customer,
+            program_row=row,
+        )
+
+
+async def program_or_none(session: Session, program_id: str) -> ProgramRow | None:
+    try:
+        return await known_program(session, program_id)
+    except NotFound:
+        return None

@@ -1,0 +1,189 @@
+"""The tree below a referrer as of any date, one page of each level, from the conversions in SQL (see ADR 14).
+
+Each level holds referees of those who are shown on the level above, in the order of their referrers, and of those
+by when they were claimed; where a page is full, one goes on from any node of the level above.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, func, union_all
+from sqlalchemy.orm import aliased
+from sqlmodel import col, select
+
+from core.db import Session
+from core.errors import BadUserInput
+from core.paging import decode_cursor, encode_cursor, instant_in_cursor, page_size
+from referrals.attribution import Referral, ReferralStatus
+
+DEEPEST = 10
+USUAL_DEPTH = 3
+# A qualified referral counts 1 for whoever made it, and half as much for each who stands one level higher.
+DECAY = 0.5
+
+
+class DepthInvalid(BadUserInput):
+    code = "DEPTH_INVALID"
+    en = "The depth asked for is not valid."
+    zh = "层级深度无效。"
+
+
+@dataclass(frozen=True, slots=True)
+class TreeNode:
+    """A referee as of a date; `referees` are those that they brought by then, counted up to one more than a page."""
+
+    customer_id: str
+    parent_id: str
+    depth: int
+    referred_at: datetime
+    status: ReferralStatus
+    referees: int
+    cursor: str
+
+    @property
+    def credit(self) -> float:
+        """DECAY^(depth - 1) for a qualified referral, else 0; it is shown and never paid."""
+        return DECAY ** (self.depth - 1) if self.status == ReferralStatus.QUALIFIED else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class TreeLevel:
+    """One page of a level; `has_more` says that those shown above have more referees than are here."""
+
+    depth: int
+    nodes: list[TreeNode]
+    has_more: bool
+
+
+def checked_depth(depth: int | None) -> int:
+    """The depth asked for, or the usual one; raises DepthInvalid outside 1 to 10."""
+    if depth is None:
+        return USUAL_DEPTH
+    if not 1 <= depth <= DEEPEST:
+        raise DepthInvalid(path=("maxDepth",), detail=f"1 to {DEEPEST}")
+    return depth
+
+
+async def referral_tree(
+    session: Session,
+    *,
+    program_id: str,
+    customer_id: str,
+    as_of: datetime,
+    max_depth: int | None,
+    first: int | None,
+    after: str | None,
+) -> list[TreeLevel]:
+    """The levels below a customer down to `max_depth` or the last that has anybody; `after` is of the first level."""
+    deepest, size = checked_depth(max_depth), page_size(first)
+    reader = Reader(session, program_id, as_of, size)
+    rows = await reader.referees([Wish(customer_id, size + 1, after)])
+    levels = [level_of(rows, 1, size)]
+    for depth in range(2, deepest + 1):
+        wishes = share(levels[-1].nodes, size + 1)
+        if not wishes:
+            break
+        levels.append(level_of(await reader.referees(wishes), depth, size))
+    return [level for level in levels if level.nodes]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """How many referees of one referrer are wanted, behind a cursor."""
+
+    referrer_id: str
+    count: int
+    after: str | None = None
+
+
+def share(parents: Sequence[TreeNode], room: int) -> list[Wish]:
+    """Share a page among the parents in their order; the one who finds no room for all of theirs gets the rest."""
+    wishes: list[Wish] = []
+    for parent in parents:
+        count = min(parent.referees, room)
+        if count:
+            wishes.append(Wish(parent.customer_id, count))
+            room -= count
+    return wishes
+
+
+def level_of(nodes: list[TreeNode], depth: int, size: int) -> TreeLevel:
+    kept = [
+        TreeNode(
+            node.customer_id,
+            node.parent_id,
+            depth,
+            node.referred_at,
+            node.status,
+            node.referees,
+            node.cursor,
+        )
+        for node in nodes[:size]
+    ]
+    return TreeLevel(depth, kept, len(nodes) > size)
+
+
+class Reader:
+    """Reads referees as of a date: no more of them than were wished for."""
+
+    def __init__(self, session: Session, program_id: str, as_of: datetime, size: int) -> None:
+        self._session = session
+        self._program_id = program_id
+        self._as_of = as_of
+        self._size = size
+
+    async def referees(self, wishes: Sequence[Wish]) -> list[TreeNode]:
+        """The referees of these referrers in order; all but the last wish are for all whom the referrer has."""
+        *whole, last = wishes
+        parts: list[Any] = [self._some(last).subquery()]
+        if whole:
+            ids = [wish.referrer_id for wish in whole]
+            parts.append(select(col(Referral.id).label("id")).where(*self._below(Referral), in_(ids)).subquery())
+        ids = union_all(*(select(part.c.id) for part in parts)).subquery()
+        below = aliased(Referral)
+        page = select(below.id).where(*self._below(below), below.referrer_id == Referral.referee_id)
+        counted = select(func.count()).select_from(page.limit(self._size + 1).correlate(Referral).subquery())
+        statement = select(Referral, counted.scalar_subquery()).join(ids, ids.c.id == col(Referral.id))
+        rows = (await self._session.exec(statement)).all()
+        places = {wish.referrer_id: place for place, wish in enumerate(wishes)}
+        ordered = sorted(rows, key=lambda row: (places[row[0].referrer_id], row[0].claimed_at, row[0].id))
+        return [self._node(referral, count) for referral, count in ordered]
+
+    def _some(self, wish: Wish) -> Any:
+        statement = select(col(Referral.id).label("id")).where(*self._below(Referral), in_([wish.referrer_id]))
+        position = decode_cursor(wish.after, str, str)
+        if position:
+            at, last = instant_in_cursor(position[0]), str(position[1])
+            later = (col(Referral.claimed_at) == at) & (col(Referral.id) > last)
+            # The first of these two bounds is what an index takes.
+            statement = statement.where(col(Referral.claimed_at) >= at, (col(Referral.claimed_at) > at) | later)
+        return statement.order_by(col(Referral.claimed_at), col(Referral.id)).limit(wish.count)
+
+    def _below(self, referral: type[Referral]) -> tuple[ColumnElement[bool], ...]:
+        return (col(referral.program_id) == self._program_id, col(referral.claimed_at) <= self._as_of)
+
+    def _node(self, referral: Referral, referees: int) -> TreeNode:
+        return TreeNode(
+            customer_id=referral.referee_id,
+            parent_id=referral.referrer_id,
+            depth=0,
+            referred_at=referral.claimed_at,
+            status=status_at(referral, self._as_of),
+            referees=referees,
+            cursor=encode_cursor((referral.claimed_at.isoformat(), referral.id)),
+        )
+
+
+def in_(referrer_ids: Sequence[str]) -> ColumnElement[bool]:
+    return col(Referral.referrer_id).in_(list(referrer_ids))
+
+
+def status_at(referral: Referral, as_of: datetime) -> ReferralStatus:
+    """Where a conversion stood at a date, by what is known of it today: what was undone since never was."""
+    if referral.rejected_at is not None and referral.rejected_at <= as_of:
+        return ReferralStatus.REJECTED
+    if referral.qualified_at is not None and referral.qualified_at <= as_of:
+        return ReferralStatus.QUALIFIED
+    return ReferralStatus.OPEN
