@@ -9,7 +9,8 @@ import random
 import statistics
 import sys
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, LiteralString
 
@@ -20,7 +21,7 @@ from rich.table import Table
 from scipy.sparse import coo_array, csr_array
 
 from bench.children import run_child
-from bench.fraud_town import Town, build_town
+from bench.fraud_town import RINGS, Town, build_town
 from bench.recommendations_job import latencies
 from bench.stores import Stores, embedded_stores, real_stores
 from core.clock import iso, utc_now
@@ -33,8 +34,12 @@ from referrals.fraud_signals import FraudPolicy, assess
 
 POLICY = FraudPolicy()
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+# Noise and togetherness of the towns.
+HABITS = ((1, 0), (0.5, 1), (1, 1), (2, 1))
 SCREENINGS = 300
 AT_ONCE = 2_000
+# Groups with their scores.
+Candidates = list[tuple[float, set[int]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,7 @@ def ties_of(town: Town) -> Ties:
     return Ties(names, Uses(users, keys, kinds), referrers)
 
 
-def rings_of(town: Town) -> list[tuple[float, set[int]]]:
+def rings_of(town: Town) -> Candidates:
     """Every candidate with its score, however low."""
     search = RingSearch(ties_of(town), FraudPolicy(threshold=0.0))
     households = {f"{member:07d}": str(home) for member, home in town.households.items()}
@@ -65,7 +70,7 @@ def rings_of(town: Town) -> list[tuple[float, set[int]]]:
     return [(ring.assessment.score, {int(member) for member in ring.members}) for ring in found]
 
 
-def outcome(town: Town, candidates: Sequence[tuple[float, set[int]]], threshold: float) -> Outcome:
+def outcome(town: Town, candidates: Candidates, threshold: float) -> Outcome:
     """A ring is found where half of it stands in one group; a group is right where half of it is of one ring."""
     planted = [set(members) for _, members in town.rings]
     found = [members for score, members in candidates if score >= threshold]
@@ -83,39 +88,63 @@ def spread(values: Sequence[float]) -> str:
     return f"{statistics.mean(values):.3f} ± {statistics.stdev(values) if len(values) > 1 else 0:.3f}"
 
 
-def measure_detection(customers: int, seeds: int, noises: Sequence[float]) -> None:
-    """Print precision and recall by noise and threshold, and which shapes were missed."""
-    columns = ("Noise", "Threshold", "Rings: precision", "recall", "Members: precision", "recall", "Candidates")
-    table = Table(*columns, title=f"{customers} customers, 50 rings, {seeds} seeds", title_justify="left")
+def measure_detection(customers: int, seeds: int) -> None:
+    """Print precision and recall by noise and threshold, which shapes were missed, and who was suspected wrongly."""
+    columns = ("Noise", "Together", "Threshold", "Rings: precision", "recall", "Members: precision", "recall", "Found")
+    table = Table(*columns, title=f"{customers} customers, {RINGS} rings, {seeds} seeds", title_justify="left")
     shapes: dict[str, list[bool]] = {}
+    wrong: Counter[str] = Counter()
     seconds: list[float] = []
-    for noise in noises:
-        towns = [build_town(customers, 1_000 * int(100 * noise) + seed, noise) for seed in range(seeds)]
-        found: list[list[tuple[float, set[int]]]] = []
-        for town in towns:
+    for number, (noise, together) in enumerate(HABITS):
+        runs: list[tuple[Town, Candidates]] = []
+        for seed in range(seeds):
+            town = build_town(customers, 1_000 * number + seed, noise=noise, together=together)
             began = time.perf_counter()
-            found.append(rings_of(town))
+            runs.append((town, rings_of(town)))
             seconds.append(time.perf_counter() - began)
-            for shape, members in town.rings:
-                hit = any(
-                    2 * len(group & set(members)) >= len(members)
-                    for score, group in found[-1]
-                    if score >= POLICY.threshold
-                )
-                shapes.setdefault(shape, []).append(hit)
-        for threshold in THRESHOLDS if noise == 1 else (POLICY.threshold,):
-            all_of = [outcome(town, rings, threshold) for town, rings in zip(towns, found, strict=True)]
-            table.add_row(
-                f"{noise:g}",
-                f"{threshold:g}",
-                *(spread([pair[side] for pair in pairs]) for pairs in ([o.rings for o in all_of],) for side in (0, 1)),
-                *(spread([o.members[side] for o in all_of]) for side in (0, 1)),
-                f"{statistics.mean(len(rings) for rings in found):.0f}",
-            )
+        for threshold in THRESHOLDS if (noise, together) == (1, 1) else (POLICY.threshold,):
+            table.add_row(f"{noise:g}", f"{together:g}", f"{threshold:g}", *cells(runs, threshold))
+        if (noise, together) == (1, 1):
+            for town, candidates in runs:
+                note_shapes(town, candidates, shapes)
+                wrong += wrongly_suspected(town, candidates)
     Console(width=160).print(table)
     for shape, hits in shapes.items():
         print(f"{shape}: {sum(hits)} of {len(hits)} found")
-    print(f"search in memory: {spread(seconds)} s")
+    print(f"wrong groups: {dict(wrong)}")
+    print(f"search of a town in memory: {spread(seconds)} s")
+
+
+def cells(runs: Sequence[tuple[Town, Candidates]], threshold: float) -> Iterator[str]:
+    """Precision and recall of rings and of members, and how many groups were found."""
+    found = [outcome(town, candidates, threshold) for town, candidates in runs]
+    for pairs in ([one.rings for one in found], [one.members for one in found]):
+        for side in (0, 1):
+            yield spread([pair[side] for pair in pairs])
+    yield f"{statistics.mean(sum(score >= threshold for score, _ in candidates) for _, candidates in runs):.0f}"
+
+
+def note_shapes(town: Town, candidates: Candidates, shapes: dict[str, list[bool]]) -> None:
+    """Which rings are found at the default threshold, by their shape."""
+    found = [group for score, group in candidates if score >= POLICY.threshold]
+    for shape, members in town.rings:
+        hit = any(2 * len(group & set(members)) >= len(members) for group in found)
+        shapes.setdefault(shape, []).append(hit)
+
+
+def wrongly_suspected(town: Town, candidates: Candidates) -> Counter[str]:
+    """What the groups are that are found at the default threshold and are no rings."""
+    planted = [set(members) for _, members in town.rings]
+    counted: Counter[str] = Counter()
+    for score, group in candidates:
+        if score < POLICY.threshold or any(2 * len(group & ring) >= len(group) for ring in planted):
+            continue
+        kinds = (("brought by one of the shop", town.shops), ("brought by one at home", town.homes))
+        name = next(
+            (name for name, wholes in kinds if any(2 * len(group & one) > len(group) for one in wholes)), "other"
+        )
+        counted[name] += 1
+    return counted
 
 
 PUT_CUSTOMERS = "UNWIND $ids AS id CREATE (:Customer {id: id, display_name: id})"
@@ -177,7 +206,7 @@ async def measure_screenings(graph: GraphClient, town: Town) -> None:
 
 def measure_job(stores: Stores, customers: int) -> None:
     """Load one town, run the job as the worker does, and time screenings."""
-    town = build_town(customers, 0, 1.0)
+    town = build_town(customers, 0)
 
     async def prepare() -> None:
         async with stores.graph() as graph:
@@ -197,12 +226,13 @@ def measure_job(stores: Stores, customers: int) -> None:
 
 def main(
     customers: Annotated[int, typer.Option(min=1_000)] = 200_000,
-    seeds: Annotated[int, typer.Option(min=1)] = 5,
+    seeds: Annotated[int, typer.Option(min=0, help="Towns for each level of noise; 0: only the graph.")] = 5,
     neo4j: Annotated[bool, typer.Option(help="The job on Neo4j and PostgreSQL instead.")] = False,
     graph: Annotated[bool, typer.Option(help="Also run the job on a graph.")] = True,
 ) -> None:
     """Measure detection in memory, then the job and single screenings on a graph."""
-    measure_detection(customers, seeds, (0.5, 1.0, 2.0))
+    if seeds:
+        measure_detection(customers, seeds)
     if graph:
         with real_stores() if neo4j else embedded_stores(heap="1g") as stores:
             measure_job(stores, customers)

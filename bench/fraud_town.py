@@ -2,7 +2,8 @@
 
 It knows nothing of the detector: how people share follows from homes, shops and branches, how rings share from how
 such rings are told of. `noise` multiplies what makes honest people look alike: second-hand telephones, shared work
-telephones, branch tablets, and addresses that name a building only.
+telephones, branch tablets, and addresses that name a building only; `together` multiplies the homes and shops of
+which one has honestly brought all others, who look like a ring to whoever sees no more than the graph.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,14 +30,17 @@ class Town:
     referrers: dict[int, int] = field(default_factory=dict[int, int])
     households: dict[int, int] = field(default_factory=dict[int, int])
     rings: list[tuple[str, list[int]]] = field(default_factory=list[tuple[str, list[int]]])
+    # Homes and shops of which one has honestly brought all others.
+    homes: list[set[int]] = field(default_factory=list[set[int]])
+    shops: list[set[int]] = field(default_factory=list[set[int]])
 
 
 class Builder:
     """Builds one town from a seed."""
 
-    def __init__(self, customers: int, seed: int, noise: float) -> None:
+    def __init__(self, customers: int, seed: int, noise: float, together: float) -> None:
         self.rng = np.random.default_rng(seed)
-        self.noise, self.town, self.fresh = noise, Town(), count()
+        self.noise, self.together, self.town, self.fresh = noise, together, Town(), count()
         self.wanted = customers
         self.homes: list[list[int]] = []
         self.blocks: list[int] = []
@@ -99,7 +103,9 @@ class Builder:
             self.use(self.some(members, 2), CARD)
 
     def some(self, people: Sequence[int], number: int) -> list[int]:
-        return [int(one) for one in self.rng.choice(people, size=min(number, len(people)), replace=False)]
+        """So many of these, each once."""
+        places = self.rng.choice(len(people), size=min(number, len(people)), replace=False)
+        return [people[int(place)] for place in places]
 
     def work(self) -> None:
         """Shops whose staff share one telephone, sometimes a card."""
@@ -139,10 +145,12 @@ class Builder:
             # Who came first brings: so there is no circle.
             if referrer != referee:
                 self.town.referrers.setdefault(max(referrer, referee), min(referrer, referee))
-        for members, share in ((self.homes, 0.06), (self.shops, 0.1)):
-            for group in members:
-                if self.chance(share):
+        wholes = ((self.homes, 0.06, self.town.homes), (self.shops, 0.1, self.town.shops))
+        for groups, share, brought in wholes:
+            for group in groups:
+                if self.chance(share * self.together):
                     self.bring(group)
+                    brought.append(set(group))
         for number, members in enumerate(self.homes):
             if self.chance(0.05):
                 self.town.households |= dict.fromkeys(members, number)
@@ -216,5 +224,5 @@ SHAPES: dict[str, Callable[[Builder, list[int]], None]] = {
 }
 
 
-def build_town(customers: int, seed: int, noise: float) -> Town:
-    return Builder(customers, seed, noise).build()
+def build_town(customers: int, seed: int, *, noise: float = 1.0, together: float = 1.0) -> Town:
+    return Builder(customers, seed, noise, together).build()
