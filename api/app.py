@@ -38,6 +38,7 @@ from core.errors import KinshipError, Unauthenticated, Unavailable
 from core.ids import new_id
 from core.live import Bell
 from core.log import configure_logging
+from core.rate import Guesses
 from core.settings import Settings, SettingsError, load_settings
 from graph.client import GraphClient
 from migrations.graph_migrations import pending_migrations
@@ -58,6 +59,8 @@ def create_app(settings: Settings | None = None) -> Starlette:
         raise SettingsError("NEO4J_URI, DATABASE_URL and REDIS_URL: set them, or start the system with make run")
     redis: Redis = Redis.from_url(chosen.redis_url)
     app = Starlette(routes=routes(chosen, redis), lifespan=lifespan)
+    # It would send whoever adds a slash to an address on the host that they name themselves.
+    app.router.redirect_slashes = False
     app.state.settings = chosen
     app.state.redis = redis
     app.state.schema = build_schema(introspection=chosen.environment != "production")
@@ -95,7 +98,8 @@ async def lifespan(app: Starlette) -> AsyncGenerator[None, None]:
     try:
         if not await is_sql_current(database) or await pending_migrations(graph):
             raise SettingsError("the stores are not migrated: run python -m ops.migrate")
-        app.state.edge = Edge(settings, database, graph, queue.enqueue, bell.ring, bell.listen)
+        guesses = Guesses(app.state.redis)
+        app.state.edge = Edge(settings, database, graph, queue.enqueue, bell.ring, bell.listen, guesses)
         app.state.bell = bell
         app.state.seats = Seats()
         app.state.verifier = TokenVerifier(settings, http)

@@ -16,6 +16,7 @@ from core.db import Database
 from core.errors import Forbidden, Refusal, Unauthenticated
 from core.live import Listener
 from core.principal import Principal
+from core.rate import Guesses
 from core.settings import Settings
 from customers.profiles import identify
 from graph.client import GraphClient
@@ -39,6 +40,7 @@ class Edge:
     enqueue: Callable[[str, str], Awaitable[None]]
     ring: Callable[[str, dict[str, Any]], Awaitable[None]]
     listen: Callable[[str], AbstractAsyncContextManager[Listener]]
+    guesses: Guesses
 
 
 @dataclass

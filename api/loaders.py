@@ -32,9 +32,15 @@ from customers.profiles import read_customers
 from customers.tags import tags_of_customers
 from graph.client import GraphClient, Row
 from loyalty.catalogue import Reward
+from loyalty.lots import LedgerLot
 from loyalty.redemption import Redemption
+from referrals.attribution import Referral
+from referrals.channels import MOST_OWNERS, Owner, Sharing, sharing_of
+from referrals.codes import ReferralCode
+from referrals.fraud_cases import FraudCase, FraudCaseMember, members_of_cases, rewards_of_cases
 from referrals.programs import ReferralProgram
 from referrals.rewards import ReferralReward, rewards_of_referrals
+from referrals.settlement import ReferralStep, steps_of
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -336,12 +342,73 @@ class Loaders:
         return by_key(self._rows(Reward))
 
     @cached_property
+    def lots(self) -> DataLoader[str, LedgerLot | None]:
+        return by_key(self._rows(LedgerLot))
+
+    @cached_property
     def redemptions(self) -> DataLoader[str, Redemption | None]:
         return by_key(self._rows(Redemption))
 
     @cached_property
     def programs(self) -> DataLoader[str, ReferralProgram | None]:
         return by_key(self._rows(ReferralProgram))
+
+    @cached_property
+    def referrals(self) -> DataLoader[str, Referral | None]:
+        return by_key(self._rows(Referral))
+
+    @cached_property
+    def fraud_cases(self) -> DataLoader[str, FraudCase | None]:
+        return by_key(self._rows(FraudCase))
+
+    @cached_property
+    def fraud_members(self) -> DataLoader[str, list[FraudCaseMember]]:
+        """The members of fraud cases; who may see them has asked before."""
+
+        async def load(ids: list[str]) -> list[list[FraudCaseMember]]:
+            async with self._database.read() as session:
+                rows = await members_of_cases(session, ids)
+            return [[row for row in rows if row.case_id == key] for key in ids]
+
+        return DataLoader(load_fn=load)
+
+    @cached_property
+    def fraud_rewards(self) -> DataLoader[str, list[ReferralReward]]:
+        """What fraud cases hold, likewise."""
+
+        async def load(ids: list[str]) -> list[list[ReferralReward]]:
+            async with self._database.read() as session:
+                rows = await rewards_of_cases(session, ids)
+            return [[row for row in rows if row.case_id == key] for key in ids]
+
+        return DataLoader(load_fn=load)
+
+    @cached_property
+    def referral_steps(self) -> DataLoader[str, list[ReferralStep]]:
+        async def load(ids: list[str]) -> list[list[ReferralStep]]:
+            async with self._database.read() as session:
+                rows = await steps_of(session, ids)
+            groups: dict[str, list[ReferralStep]] = defaultdict(list)
+            for row in rows:
+                groups[row.referral_id].append(row)
+            return [groups[key] for key in ids]
+
+        return DataLoader(load_fn=load)
+
+    @cached_property
+    def referral_codes(self) -> DataLoader[str, ReferralCode | None]:
+        return by_key(self._rows(ReferralCode))
+
+    @cached_property
+    def referral_channels(self) -> DataLoader[Owner, list[Sharing]]:
+        """What came of sharing, by programme and owner."""
+
+        async def load(owners: list[Owner]) -> list[list[Sharing]]:
+            async with self._database.read() as session:
+                found = await sharing_of(session, owners)
+            return [found[owner] for owner in owners]
+
+        return DataLoader(load_fn=load, max_batch_size=MOST_OWNERS)
 
     @cached_property
     def referral_rewards(self) -> DataLoader[str, list[ReferralReward]]:

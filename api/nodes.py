@@ -13,10 +13,12 @@ from api.community.registrations import load_registration
 from api.context import Info
 from api.customers.profiles import load_customer, may_see
 from api.loyalty.redemption import reward_of
-from api.referrals.programs import program_of
+from api.referrals.attribution import load_referral
+from api.referrals.codes import load_code
+from api.referrals.fraud import load_case
+from api.referrals.programs import load_program
 from api.relay import Node, split_id
 from core.ids import is_id
-from referrals.programs import ProgramStatus
 
 
 @strawberry.type
@@ -38,11 +40,6 @@ async def load_reward(info: Info, local: str) -> Node | None:
     return reward_of(row, info) if row else None
 
 
-async def load_program(info: Info, local: str) -> Node | None:
-    row = await info.context.loaders.programs.load(local)
-    return program_of(row, info) if row and row.status != ProgramStatus.DRAFT else None
-
-
 async def load_own_notification(info: Info, local: str) -> Node | None:
     # Notices name nodes as their subjects, so that module needs this one.
     from api.service.notifications import load_notification
@@ -60,7 +57,10 @@ LOADERS: dict[str, Callable[[Info, str], Awaitable[Node | None]]] = {
     "Registration": load_registration,
     "Reward": load_reward,
     "ReferralProgram": load_program,
+    "Referral": load_referral,
+    "ReferralCode": load_code,
     "Notification": load_own_notification,
+    "FraudCase": load_case,
 }
 
 

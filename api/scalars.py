@@ -1,7 +1,7 @@
 """Scalars: instants need a zone on the way in and are UTC on the way out."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, NewType
 
 import strawberry
 from graphql import GraphQLError
@@ -32,4 +32,22 @@ INSTANT: ScalarDefinition = strawberry.scalar(
     specified_by_url=SPECIFIED_BY,
     serialize=serialize_instant,
     parse_value=parse_client_instant,
+)
+
+
+SafeInt = NewType("SafeInt", int)
+LARGEST_SAFE = 2**53 - 1
+
+
+def parse_safe_int(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or abs(value) > LARGEST_SAFE:
+        raise GraphQLError(f"A whole number from {-LARGEST_SAFE} to {LARGEST_SAFE} is expected.")
+    return value
+
+
+SAFE_INT: ScalarDefinition = strawberry.scalar(
+    name="SafeInt",
+    description="A whole number that JavaScript holds exactly, up to 2^53 - 1; Int of GraphQL ends at 2^31 - 1.",
+    serialize=int,
+    parse_value=parse_safe_int,
 )

@@ -44,12 +44,17 @@ from api.loyalty.provenance import ProvenanceQueries
 from api.loyalty.redemption import RedemptionMutations, RedemptionQueries
 from api.nodes import NodeQueries
 from api.referrals.analytics import ReferralAnalyticsQueries
-from api.referrals.attribution import ReferralMutations
+from api.referrals.attribution import ReferralMutations, ReferralQueries
+from api.referrals.clawback import ClawbackMutations
+from api.referrals.codes import ReferralCodeMutations, ReferralCodeQueries
 from api.referrals.facts import FactMutations
+from api.referrals.fraud import FraudMutations, FraudQueries
+from api.referrals.households import HouseholdMutations
 from api.referrals.leaderboard import ReferralLeaderboardMutations, ReferralLeaderboardQueries
 from api.referrals.programs import ReferralProgramMutations, ReferralProgramQueries
+from api.referrals.simulation import SimulationMutations
 from api.referrals.tree import ReferralTreeQueries
-from api.scalars import INSTANT
+from api.scalars import INSTANT, SAFE_INT, SafeInt
 from api.service.notifications import NotificationMutations
 from api.subscriptions import Subscription
 from api.viewer import ViewerQueries
@@ -71,6 +76,9 @@ class Query(
     DiscoveryQueries,
     StatisticsQueries,
     ReferralProgramQueries,
+    FraudQueries,
+    ReferralQueries,
+    ReferralCodeQueries,
     ReferralTreeQueries,
     ReferralAnalyticsQueries,
     ReferralLeaderboardQueries,
@@ -103,8 +111,13 @@ class Mutation(
     CheckInMutations,
     ReferralMutations,
     ReferralProgramMutations,
+    SimulationMutations,
+    ReferralCodeMutations,
     ReferralLeaderboardMutations,
     FactMutations,
+    HouseholdMutations,
+    FraudMutations,
+    ClawbackMutations,
     RedemptionMutations,
     NotificationMutations,
     CalendarMutations,
@@ -134,7 +147,9 @@ def build_schema(*, introspection: bool) -> strawberry.Schema:
             lambda: ParserCache(maxsize=CACHED_DOCUMENTS),
             lambda: ValidationCache(maxsize=CACHED_DOCUMENTS),
         ],
-        config=StrawberryConfig(scalar_map={datetime: INSTANT}, disable_field_suggestions=not introspection),
+        config=StrawberryConfig(
+            scalar_map={datetime: INSTANT, SafeInt: SAFE_INT}, disable_field_suggestions=not introspection
+        ),
     )
 
 

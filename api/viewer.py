@@ -14,7 +14,7 @@ from api.customers.profiles import Customer, load_customer
 from api.loyalty.ledger import LedgerEntry, Points, ledger_page, points_of
 from api.loyalty.redemption import Redemption, redemption_page
 from api.referrals.attribution import Referral, viewer_referrals
-from api.referrals.codes import ReferralCode, viewer_code
+from api.referrals.codes import ReferralCode, viewer_code, viewer_codes
 from api.referrals.prompting import ReferralPrompt, viewer_prompt
 from api.relay import After, Connection, First, local_id
 from api.service.notifications import (
@@ -27,6 +27,8 @@ from api.service.notifications import (
 from community.communities import communities_of
 from community.seats import RegistrationStatus
 from core.principal import Role
+
+Program = Annotated[strawberry.ID, strawberry.argument(description="Global id of the programme.")]
 
 strawberry.enum(Role, name="Role", description="What the sign-in says of the bearer.")
 
@@ -77,11 +79,17 @@ class Viewer:
         return await registration_page(info, statuses, upcoming, first, after)
 
     @strawberry.field(description="Your code and link in a programme; made at the first asking.")
-    async def referral_code(self, info: Info, program_id: strawberry.ID) -> ReferralCode:
+    async def referral_code(self, info: Info, program_id: Program) -> ReferralCode:
         return await viewer_code(info, local_id("ReferralProgram", program_id, "programId"))
 
+    @strawberry.field(description="The codes that you have had in a programme, the latest first.")
+    async def referral_codes(
+        self, info: Info, program_id: Program, first: First = None, after: After = None
+    ) -> Connection[ReferralCode]:
+        return await viewer_codes(info, local_id("ReferralProgram", program_id, "programId"), first, after)
+
     @strawberry.field(description="Whether you are to be asked to refer others in a programme.")
-    async def referral_prompt(self, info: Info, program_id: strawberry.ID) -> ReferralPrompt:
+    async def referral_prompt(self, info: Info, program_id: Program) -> ReferralPrompt:
         return await viewer_prompt(info, local_id("ReferralProgram", program_id, "programId"))
 
     @strawberry.field(description="The customers whom you brought, the latest first.")

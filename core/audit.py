@@ -8,7 +8,7 @@ from sqlalchemy import Index, union_all
 from sqlalchemy import select as sql_select
 from sqlmodel import Field, col, select
 
-from core.db import Record, Session, insert_once, instant, json_column, table_of
+from core.db import Record, Session, insert_once, instant, json_column, rows_by_id, table_of
 from core.ids import derived_id
 from core.paging import Page, cut, cut_each, decode_cursor, instant_in_cursor, page_size
 
@@ -49,6 +49,12 @@ async def record_act(session: Session, key: str, payload: dict[str, Any]) -> Non
     """Write an owed entry, once by the key of what owes it."""
     row = {**payload, "id": derived_id("audit", key), "at": datetime.fromisoformat(payload["at"])}
     await insert_once(session, AuditEntry, row, "id")
+
+
+async def acts_by_key(session: Session, keys: Sequence[str]) -> dict[str, AuditEntry]:
+    """The entries that these keys owed, by key."""
+    ids = {derived_id("audit", key): key for key in keys}
+    return {ids[id]: row for id, row in (await rows_by_id(session, AuditEntry, ids)).items()}
 
 
 async def audit_trail(session: Session, area: str, *, first: int | None, after: str | None) -> Page[AuditEntry]:

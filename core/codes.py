@@ -4,6 +4,8 @@ import secrets
 
 # Neither I, L, O, U nor 0 and 1, which are mistaken for each other.
 ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
+# With all the spaces and hyphens that a person may put between.
+LONGEST_TYPED = 100
 
 
 def new_code(length: int) -> str:
@@ -27,6 +29,9 @@ def check_character(body: str) -> str:
 
 def normal_code(text: str) -> str | None:
     """The code as it is stored: upper case, no spaces or hyphens; None when it cannot be one of ours."""
+    # Beyond ASCII there are letters whose upper case is one of ours, such as the long s.
+    if len(text) > LONGEST_TYPED or not text.isascii():
+        return None
     code = "".join(char for char in text.upper() if char not in " -")
     if not 4 <= len(code) <= 32 or any(char not in ALPHABET for char in code):
         return None

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,6 +11,7 @@ from sqlmodel import Field, col, select
 
 from core.db import Record, Session, insert_once, instant, json_column
 from core.errors import BadUserInput, Forbidden
+from core.identifiers import IDENTIFYING_FACTS, identifier_key
 from core.ids import derived_id
 from core.outbox import owe
 from core.principal import Principal, Scope
@@ -77,6 +78,24 @@ def check_fact(fact: NewFact, *, now: datetime, path: tuple[str, ...] = ()) -> N
         raise FactInvalid(path=(*path, "occurredAt"), detail="it lies in the future")
 
 
+def seal_fact(fact: NewFact, *, hash_key: str, path: tuple[str, ...] = ()) -> NewFact:
+    """The fact with a keyed hash in place of the device, card or address that it tells of; raises FactInvalid.
+
+    Such a fact says nothing else, because whatever else it said would be kept as it is.
+    """
+    kind = IDENTIFYING_FACTS.get(fact.kind)
+    if kind is None or not fact.payload:
+        return fact
+    value = fact.payload.get("value")
+    if not isinstance(value, str) or len(fact.payload) > 1:
+        raise FactInvalid(path=(*path, "payload"), detail='{"value": …} and nothing else')
+    try:
+        key = identifier_key(hash_key, kind, value)
+    except ValueError as error:
+        raise FactInvalid(path=(*path, "payload"), detail=str(error)) from error
+    return replace(fact, payload={"identifier": key})
+
+
 async def record_facts(session: Session, facts: Sequence[NewFact], *, now: datetime) -> list[str]:
     """Record the facts that are new and owe their consequences; returns the ids of the new ones."""
     known = await known_ids(session, [fact.id for fact in facts])
@@ -95,6 +114,9 @@ async def known_ids(session: Session, ids: Sequence[str]) -> set[str]:
 
 
 def row_of(fact: NewFact, now: datetime) -> dict[str, Any]:
+    """The row of a fact; one that was not sealed is never written."""
+    if fact.kind in IDENTIFYING_FACTS and fact.payload.keys() - {"identifier"}:
+        raise RuntimeError(f"a fact of kind {fact.kind} is sealed before it is recorded")
     return {
         "id": fact.id,
         "source": fact.source,

@@ -35,7 +35,7 @@ from core.paging import Page, cut, decode_cursor, page_size
 from customers.profiles import SIGN_IN, customer_ids_of
 from graph.client import GraphClient
 
-ROOMS = ("customers.rows", "community.imports", "referrals.imports")
+ROOMS = ("customers.rows", "customers.identifiers", "community.imports", "referrals.imports")
 BATCH_ROWS = 1_000
 
 

@@ -54,7 +54,7 @@ def main(
     source: Annotated[str, typer.Option(help="Whose keys the rows carry.")] = "import",
     kind: Annotated[str | None, typer.Option(help="The kind of all rows, where the rows do not say it.")] = None,
 ) -> None:
-    """Import customers, tags, communities, memberships, events, registrations and facts from files."""
+    """Import customers, tags, identifiers, communities, memberships, events, registrations and facts from files."""
     console = Console(stderr=True)
     try:
         reports = asyncio.run(import_files(load_settings(), files, source=source, kind=kind, console=console))

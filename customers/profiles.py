@@ -73,6 +73,12 @@ async def profile(session: Session, customer_id: str) -> Customer | None:
     return await session.get(Customer, customer_id)
 
 
+async def customers_since(session: Session, ids: Sequence[str]) -> dict[str, datetime | None]:
+    """Since when these have been customers, by their ids; None for who was only invited."""
+    statement = select(Customer.id, Customer.customer_since).where(col(Customer.id).in_(list(ids)))
+    return dict((await session.exec(statement)).all())
+
+
 async def sign_up(session: Session, principal: Principal, *, display_name: str, now: datetime) -> Customer:
     """Make a profile for a signed-in person who has none; raises AlreadySignedUp.
 

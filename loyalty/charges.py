@@ -15,7 +15,7 @@ from sqlmodel import Field, col, select
 from core.db import Record, Session, insert_once, instant
 from core.errors import Refusal
 from core.ids import derived_id
-from loyalty.ledger import AccountKind, Cause, Leg, PostingKind, post
+from loyalty.ledger import AccountKind, Cause, Leg, PostingKind, hold, post
 from loyalty.lots import burn, refund
 
 EVENT_CHARGE = "EVENT_CHARGE"
@@ -135,7 +135,7 @@ async def give_back(session: Session, charge: EventCharge, *, now: datetime) -> 
     )
     if posting_id is None:
         raise RuntimeError(f"charge {charge.id} is paid, yet its refund exists")
-    await refund(session, debit_id=charge.posting_id, refund_id=posting_id)
+    await refund(session, debit_id=charge.posting_id, refund_id=posting_id, now=now)
     charge.status, charge.refund_id = ChargeStatus.REFUNDED, posting_id
     session.add(charge)
     await session.flush()
@@ -147,6 +147,7 @@ async def refund_all(session: Session, event_id: str, *, limit: int, now: dateti
     statement = select(EventCharge).where(EventCharge.event_id == event_id, EventCharge.status == ChargeStatus.PAID)
     ordered = statement.order_by(col(EventCharge.id)).limit(limit).with_for_update()
     charges = (await session.exec(ordered)).all()
+    await hold(session, {charge.customer_id for charge in charges})
     for charge in charges:
         await give_back(session, charge, now=now)
     return charges

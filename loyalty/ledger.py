@@ -1,11 +1,12 @@
 """The double-entry ledger of points: append-only postings, each booked once by its key.
 
-Points are whole numbers. A customer has an available and a pending account whose balances are kept
-beside the entries; the accounts of the house (issuance, redemption, expiry) have no kept balance,
-because one row that every posting changes would make all customers wait for each other.
+Points are whole numbers. A customer has an available and a pending account, and one of what they owe, whose balances
+are kept beside the entries; the accounts of the house have no kept balance, because one row that every posting
+changes would make all customers wait for each other.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -34,16 +35,27 @@ class PostingKind(StrEnum):
     REDEEM = "REDEEM"
     REFUND = "REFUND"
     CLAWBACK = "CLAWBACK"
+    REPAYMENT = "REPAYMENT"
 
 
 class AccountKind(StrEnum):
-    """Two accounts for each customer, the others for the house."""
+    """Three accounts for each customer, the others for the house.
+
+    DEBT holds what a customer owes, RECEIVABLE minus what all owe together; WRITE_OFF minus what was issued for
+    nothing and could not be taken back.
+    """
 
     AVAILABLE = "AVAILABLE"
     PENDING = "PENDING"
+    DEBT = "DEBT"
     ISSUANCE = "ISSUANCE"
     REDEMPTION = "REDEMPTION"
     EXPIRY = "EXPIRY"
+    RECEIVABLE = "RECEIVABLE"
+    WRITE_OFF = "WRITE_OFF"
+
+
+OF_CUSTOMERS: tuple[AccountKind, ...] = (AccountKind.AVAILABLE, AccountKind.PENDING, AccountKind.DEBT)
 
 
 class LedgerAccount(Record, table=True):
@@ -135,9 +147,17 @@ async def post(
     if not await insert_once(session, LedgerPosting, posting, "key"):
         return None
     # Accounts are always taken in one order, so that two postings never wait for each other in a circle.
-    for leg in sorted(legs, key=lambda leg: leg.account_id):
+    for leg in sorted(netted(legs), key=lambda leg: leg.account_id):
         await enter(session, posting_id, leg)
     return posting_id
+
+
+def netted(legs: Sequence[Leg]) -> list[Leg]:
+    """One leg for each account, without those that come to nothing."""
+    points: Counter[tuple[AccountKind, str | None]] = Counter()
+    for leg in legs:
+        points[leg.kind, leg.customer_id] += leg.points
+    return [Leg(kind, total, customer_id) for (kind, customer_id), total in points.items() if total]
 
 
 async def enter(session: Session, posting_id: str, leg: Leg) -> None:
@@ -155,9 +175,27 @@ async def enter(session: Session, posting_id: str, leg: Leg) -> None:
     await insert_once(session, LedgerEntry, entry, "id")
 
 
+async def hold(session: Session, customer_ids: Collection[str]) -> None:
+    """Lock the accounts of customers until the transaction ends, in the order in which postings take them.
+
+    Whoever decides by balances or lots before booking, or books more than once, holds the customers first. A
+    customer's available account is the lock for all of theirs, so it is made where it is missing.
+    """
+    if not customer_ids:
+        return
+    rows: list[dict[str, Any]] = [
+        {"id": account_id(AccountKind.AVAILABLE, one), "kind": AccountKind.AVAILABLE, "customer_id": one, "balance": 0}
+        for one in sorted(customer_ids)
+    ]
+    await insert_once(session, LedgerAccount, rows, "id")
+    accounts = [account_id(kind, one) for one in customer_ids for kind in OF_CUSTOMERS]
+    statement = select(LedgerAccount.id).where(col(LedgerAccount.id).in_(accounts))
+    await session.exec(statement.order_by(col(LedgerAccount.id)).with_for_update())
+
+
 async def balances(session: Session, customer_id: str) -> dict[AccountKind, int]:
     """The kept balances of a customer; an account never used stands at zero."""
-    found = {AccountKind.AVAILABLE: 0, AccountKind.PENDING: 0}
+    found = dict.fromkeys(OF_CUSTOMERS, 0)
     statement = select(LedgerAccount).where(LedgerAccount.customer_id == customer_id)
     for account in (await session.exec(statement)).all():
         found[AccountKind(account.kind)] = account.balance or 0
@@ -176,7 +214,7 @@ async def ledger_of(session: Session, customer_id: str, *, first: int | None, af
     """The customer's entries, the latest first."""
     size = page_size(first)
     position = decode_cursor(after, str)
-    accounts = [account_id(AccountKind.AVAILABLE, customer_id), account_id(AccountKind.PENDING, customer_id)]
+    accounts = [account_id(kind, customer_id) for kind in OF_CUSTOMERS]
     statement = select(LedgerEntry, LedgerPosting).join(LedgerPosting).where(col(LedgerEntry.account_id).in_(accounts))
     if position:
         statement = statement.where(LedgerEntry.id < str(position[0]))

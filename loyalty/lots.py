@@ -1,4 +1,8 @@
-"""Lots: where points came from, when they may be spent, and which of them a debit took."""
+"""Lots: where points came from, when they may be spent, and which of them a debit took.
+
+Points that become available (earned, released or refunded) first repay what clawbacks could not take: so nobody who
+owes can spend, and it makes no difference whether a clawback came before or after them.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -9,7 +13,8 @@ from sqlmodel import Field, col, select
 from core.db import Record, Session, changed_rows, instant
 from core.ids import derived_id, new_id
 from core.outbox import owe
-from loyalty.ledger import AccountKind, Cause, InsufficientPoints, LedgerPosting, Leg, PostingKind, post
+from loyalty.ledger import AccountKind, Cause, InsufficientPoints, LedgerPosting, Leg, PostingKind, hold, post
+from loyalty.shortfall import Shortfall, debts, repay, written_off
 
 POINTS_RELEASE = "points.release"
 LOT = "LOT"
@@ -32,6 +37,11 @@ class LedgerLot(Record, table=True):
     available_at: datetime = instant()
     expires_at: datetime = instant()
     released: bool
+
+
+def lot_id(key: str) -> str:
+    """The id of the lot that an earning with this key fills."""
+    return derived_id("lot", key)
 
 
 class LotDebit(Record, table=True):
@@ -68,7 +78,7 @@ async def earn(
     if posting_id is None:
         return None
     lot = LedgerLot(
-        id=derived_id("lot", key),
+        id=lot_id(key),
         customer_id=customer_id,
         posting_id=posting_id,
         points=points,
@@ -79,14 +89,19 @@ async def earn(
         released=released,
     )
     session.add(lot)
-    if not released:
+    if released:
+        await collect_debt(session, lot, now=now)
+    else:
         payload = {"lot_id": lot.id}
         await owe(session, topic=POINTS_RELEASE, key=lot.id, payload=payload, now=now, not_before=available_at)
     return posting_id
 
 
 async def release(session: Session, lot_id: str, *, now: datetime) -> None:
-    """Move a lot's points from pending to available, once."""
+    """Move a lot's points from pending to available, once, and collect what the customer owes."""
+    owner = (await session.exec(select(LedgerLot.customer_id).where(LedgerLot.id == lot_id))).all()
+    # The customer comes before the lot, as for every debit: a clawback may be about to take from it.
+    await hold(session, owner)
     claimed = update(LedgerLot).where(col(LedgerLot.id) == lot_id, col(LedgerLot.released).is_(False))
     if not await changed_rows(session, claimed.values(released=True)):
         return
@@ -106,6 +121,34 @@ async def release(session: Session, lot_id: str, *, now: datetime) -> None:
         occurred_at=lot.available_at,
         now=now,
     )
+    await collect_debt(session, lot, now=now)
+
+
+async def collect_debt(session: Session, lot: LedgerLot, *, now: datetime) -> None:
+    """Repay what the customer owes from a lot that has just become available; the caller holds the customer."""
+    if lot.expires_at > now:
+        await pay_off(session, lot, lot.remaining, await debts(session, lot.customer_id), trigger=lot.id, now=now)
+
+
+async def pay_off(
+    session: Session, lot: LedgerLot, points: int, shortfalls: Sequence[Shortfall], *, trigger: str, now: datetime
+) -> None:
+    """Repay shortfalls in their order from up to `points` of a lot; `trigger` names what made them available."""
+    for shortfall in shortfalls:
+        taken = min(points, shortfall.points)
+        if taken == 0:
+            continue
+        posting_id = await repay(
+            session,
+            shortfall,
+            key=f"repayment:{trigger}:{shortfall.policy}:{shortfall.cause.kind}:{shortfall.cause.id}".lower(),
+            customer_id=lot.customer_id,
+            points=taken,
+            now=now,
+        )
+        lot.remaining -= taken
+        session.add(LotDebit(id=new_id(), posting_id=posting_id, lot_id=lot.id, points=taken))
+        points -= taken
 
 
 async def burn(session: Session, *, posting_id: str, customer_id: str, points: int, now: datetime) -> None:
@@ -124,6 +167,7 @@ async def burn(session: Session, *, posting_id: str, customer_id: str, points: i
         )
         .order_by(col(LedgerLot.expires_at), col(LedgerLot.earned_at), col(LedgerLot.id))
         .with_for_update()
+        .execution_options(populate_existing=True)
     )
     for lot in (await session.exec(statement)).all():
         taken = min(points, lot.remaining)
@@ -135,16 +179,37 @@ async def burn(session: Session, *, posting_id: str, customer_id: str, points: i
     raise InsufficientPoints
 
 
-async def refund(session: Session, *, debit_id: str, refund_id: str) -> None:
+async def refund(session: Session, *, debit_id: str, refund_id: str, now: datetime) -> None:
     """Give the points that the posting `debit_id` took back to the very lots from which it took them.
 
     The caller has booked the posting `refund_id`, once, into the customer's account, which orders it among their
     debits. A lot that has expired meanwhile takes its points back too, and nobody can spend them.
+
+    Where a clawback came in between, the points go where it would have sent them had they been there: into what is
+    open of the lot's own clawback, owed or written off, be the lot expired or not; and into the customer's other
+    debts, the oldest first, unless the lot has expired.
     """
-    statement = select(LotDebit, LedgerLot).join(LedgerLot).where(LotDebit.posting_id == debit_id)
-    for debit, lot in (await session.exec(statement.order_by(col(LotDebit.id)).with_for_update())).all():
+    statement = (
+        select(LotDebit, LedgerLot, LedgerPosting.cause_kind, LedgerPosting.cause_id)
+        .join(LedgerLot, col(LotDebit.lot_id) == col(LedgerLot.id))
+        .join(LedgerPosting, col(LedgerLot.posting_id) == col(LedgerPosting.id))
+        .where(LotDebit.posting_id == debit_id)
+        .order_by(col(LotDebit.id))
+        .with_for_update(of=LedgerLot)
+        .execution_options(populate_existing=True)
+    )
+    returned = [(debit, lot, Cause(kind, id)) for debit, lot, kind, id in (await session.exec(statement)).all()]
+    for debit, lot, _ in returned:
         lot.remaining += debit.points
         session.add(LotDebit(id=new_id(), posting_id=refund_id, lot_id=lot.id, points=-debit.points))
+    owed = [*await written_off(session, {cause for _, _, cause in returned})]
+    for customer_id in {lot.customer_id for _, lot, _ in returned}:
+        owed += await debts(session, customer_id)
+    for debit, lot, cause in returned:
+        own = [one for one in owed if one.cause == cause]
+        others = [one for one in owed if one.cause != cause and lot.expires_at > now]
+        trigger = f"{refund_id}:{lot.id}"
+        await pay_off(session, lot, debit.points, [*own, *others], trigger=trigger, now=now)
 
 
 async def debits_of(session: Session, posting_id: str) -> Sequence[tuple[LotDebit, LedgerLot]]:

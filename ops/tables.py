@@ -9,6 +9,7 @@ from loyalty import catalogue, charges, earning, ledger, lots, redemption
 from referrals import (
     attribution,
     codes,
+    fraud_cases,
     funnel,
     households,
     influence,
@@ -39,6 +40,7 @@ MODULES = (
     attribution,
     codes,
     households,
+    fraud_cases,
     links,
     programs,
     rewards,

@@ -78,6 +78,7 @@ class Referral(Record, table=True):
         UniqueConstraint("program_id", "referee_id"),
         Index("ix_referral_referrer_claimed", "referrer_id", "claimed_at", "id"),
         Index("ix_referral_program_claimed", "program_id", "claimed_at", "id"),
+        Index("ix_referral_channel", "program_id", "referrer_id", "channel", "status"),
         Index("ix_referral_tree", "program_id", "referrer_id", "claimed_at", "id"),
         Index("ix_referral_counted", "program_id", "referrer_id", "status", "qualified_at"),
     )
@@ -89,6 +90,8 @@ class Referral(Record, table=True):
     referee_id: str = Field(index=True)
     code_id: str = Field(foreign_key="referral_code.id")
     click_id: str | None = Field(default=None, foreign_key="referral_click.id")
+    # That of the click; none where a code was typed.
+    channel: str | None = None
     status: str
     reason: str | None = None
     attributed_from: datetime = instant()
@@ -129,9 +132,14 @@ def is_same_person(one: Person, other: Person) -> bool:
 
 def attribution_start(definition: ProgramDefinition, click: ReferralClick | None, now: datetime) -> datetime:
     """From when on the referee's facts count: the click within its window, else the span for late claims."""
-    if click is not None and now - timedelta(days=definition.click_window_days) <= click.clicked_at:
+    if click is not None and is_open(definition, click.clicked_at, now):
         return click.clicked_at
     return now - timedelta(days=definition.late_claim_days)
+
+
+def is_open(definition: ProgramDefinition, clicked_at: datetime, now: datetime) -> bool:
+    """Whether a click counts at `now`: its window includes its start and not its end."""
+    return clicked_at <= now < clicked_at + timedelta(days=definition.click_window_days)
 
 
 # A claim joins the referee's tree below the referrer; both are locked by a first write. It can close a circle only
@@ -197,6 +205,7 @@ async def refer(
 
 async def record_referral(session: Session, edge: Row, *, now: datetime) -> str:
     """Write the conversion of a REFERRED relationship, once; returns its id and owes its evaluation."""
+    click = await session.get(ReferralClick, edge["click_id"]) if edge["click_id"] else None
     row: dict[str, Any] = {
         "id": referral_id(edge["program_id"], edge["referee_id"]),
         "program_id": edge["program_id"],
@@ -205,6 +214,7 @@ async def record_referral(session: Session, edge: Row, *, now: datetime) -> str:
         "referee_id": edge["referee_id"],
         "code_id": edge["code_id"],
         "click_id": edge["click_id"],
+        "channel": click.channel if click else None,
         "status": ReferralStatus.OPEN,
         "attributed_from": edge["attributed_from"],
         "claimed_at": edge["at"],

@@ -1,10 +1,11 @@
 """Claiming: a new customer names who brought them, by a code or by the links that they followed."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from core.db import Session, rows_by_id
 from core.facts import facts_of
+from core.ids import is_id
 from graph.client import GraphClient
 from referrals.attribution import (
     AlreadyQualified,
@@ -13,12 +14,13 @@ from referrals.attribution import (
     Referral,
     attribution_start,
     check_claim,
+    is_open,
     record_referral,
     refer,
     referral_edge,
     referral_id,
 )
-from referrals.codes import CodeUnknown, ReferralCode, resolve_code
+from referrals.codes import CodeStatus, CodeUnknown, ReferralCode, resolve_code
 from referrals.definition import Attribution, ProgramDefinition
 from referrals.links import ReferralClick
 from referrals.programs import definition_of, running_program
@@ -73,20 +75,26 @@ async def claim_referral(
 async def choose_touch(
     session: Session, code: ReferralCode, click_ids: Sequence[str], definition: ProgramDefinition, now: datetime
 ) -> tuple[ReferralCode, ReferralClick | None]:
-    """The code and click that count: of the programme's clicks within its window, the first or the last."""
-    opened = now - timedelta(days=definition.click_window_days)
+    """The code and click that count: of the programme's clicks within their windows, the first or the last.
+
+    A link whose code has been revoked since counts as little as the code itself.
+    """
     clicks = [
         click
-        for click in (await rows_by_id(session, ReferralClick, click_ids)).values()
-        if not click.is_robot and opened <= click.clicked_at <= now
+        for click in (await rows_by_id(session, ReferralClick, [key for key in click_ids if is_id(key)])).values()
+        if not click.is_robot and is_open(definition, click.clicked_at, now)
     ]
     codes = await rows_by_id(session, ReferralCode, [click.code_id for click in clicks])
-    touches = [click for click in clicks if codes[click.code_id].program_id == code.program_id]
+    touches = [click for click in clicks if may_count(codes[click.code_id], code.program_id)]
     if not touches:
         return code, None
     choose = min if definition.attribution == Attribution.FIRST_TOUCH else max
     touch = choose(touches, key=lambda click: (click.clicked_at, click.id))
     return codes[touch.code_id], touch
+
+
+def may_count(code: ReferralCode, program_id: str) -> bool:
+    return code.program_id == program_id and code.status != CodeStatus.REVOKED
 
 
 async def check_facts(

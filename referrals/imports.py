@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AwareDatetime
 from pydantic import Field as Setting
 
-from core.facts import FactInvalid, NewFact, check_fact, record_facts
+from core.facts import FactInvalid, NewFact, check_fact, record_facts, seal_fact
 from core.importing import Batch, ImportKind, ImportRow, Rejection
 from referrals.history import ReferralRow, draw_referrals, settle_referrals, write_codes
 
@@ -23,7 +23,7 @@ class FactRow(ImportRow):
 
 
 # What a fact's check calls a field, and what the row does.
-FIELDS = {"source": "", "key": "key", "kind": "fact_kind", "occurredAt": "occurred_at"}
+FIELDS = {"source": "", "key": "key", "kind": "fact_kind", "occurredAt": "occurred_at", "payload": "payload"}
 
 
 async def write_facts(batch: Batch[FactRow]) -> list[Rejection]:
@@ -40,7 +40,7 @@ async def write_facts(batch: Batch[FactRow]) -> list[Rejection]:
         )
         try:
             check_fact(fact, now=batch.now)
-            facts.append(fact)
+            facts.append(seal_fact(fact, hash_key=batch.hash_key))
         except FactInvalid as error:
             rejected.append(Rejection(item.line, FIELDS[error.path[-1]], error.detail or error.en))
     await record_facts(batch.session, facts, now=batch.now)

@@ -160,7 +160,9 @@ async def approve_reward(session: Session, reward: ReferralReward, *, now: datet
         return
     reward.status = RewardStatus.APPROVED
     await session.flush()
-    await owe(session, topic=REWARD_APPROVED, key=reward.key, payload={"reward_id": reward.id}, now=now)
+    # One that a case took back after it was approved is owed anew: what was owed first has come to nothing.
+    key = f"{reward.key}:{reward.case_id}" if reward.case_id else reward.key
+    await owe(session, topic=REWARD_APPROVED, key=key, payload={"reward_id": reward.id}, now=now)
 
 
 async def mark_clawed_back(session: Session, reward: ReferralReward, *, reason: str, lost_points: int) -> None:

@@ -39,7 +39,9 @@ from core.audit import ACT_AUDITED, record_act
 from core.clock import parse_instant, utc_now
 from core.db import Database, Session
 from core.facts import FACT_RECORDED, OWN_SOURCE, Fact, NewFact, record_facts
+from core.identifiers import IDENTIFYING_FACTS
 from core.notices import NOTICE_OWED, NoticeKind
+from customers.identifiers import Sighting, put_uses
 from customers.profiles import profile
 from graph.client import GraphClient
 from loyalty.charges import ChargeOver, charge_event, refund_all, refund_event
@@ -53,9 +55,18 @@ from referrals.attribution import (
     mark_edge,
     referees_since,
 )
-from referrals.rewards import REFERRAL_REWARD, REWARD_APPROVED, REWARD_MADE, RewardStatus, take_reward
-from referrals.settlement import approve_reward, settle_referee
+from referrals.rewards import (
+    REFERRAL_REWARD,
+    REWARD_APPROVED,
+    REWARD_MADE,
+    REWARD_REVERSED,
+    RewardStatus,
+    take_reward,
+)
+from referrals.settlement import settle_referee
 from service.notifications import notify
+from worker.clawback import take_back
+from worker.screening import screen
 
 REFERRAL_RESETTLED = "referral.resettled"
 
@@ -91,9 +102,18 @@ Handler = Callable[[Work], Awaitable[None]]
 
 
 async def on_fact_recorded(work: Work) -> None:
-    """A fact may qualify a referral and may earn points by itself."""
+    """A fact may tell of a device, qualify a referral, and earn points by itself."""
+    fact = await work.session.get_one(Fact, work.payload["fact_id"])
+    await draw_identifier(work.graph, fact)
     await settle_customer(work.session, work.payload["customer_id"], work.now)
-    await earn_for_fact(work.session, await work.session.get_one(Fact, work.payload["fact_id"]), now=work.now)
+    await earn_for_fact(work.session, fact, now=work.now)
+
+
+async def draw_identifier(graph: GraphClient, fact: Fact) -> None:
+    """Draw who uses what a fact tells of, before rewards are made that it speaks against."""
+    kind, key = IDENTIFYING_FACTS.get(fact.kind), fact.payload.get("identifier")
+    if kind is not None and key is not None:
+        await put_uses(graph, [Sighting(fact.customer_id, kind, key, fact.occurred_at)])
 
 
 async def on_referral_claimed(work: Work) -> None:
@@ -127,10 +147,10 @@ async def settle_customer(session: Session, customer_id: str, now: datetime) -> 
 
 
 async def on_reward_made(work: Work) -> None:
-    """Let a new reward go to the ledger."""
+    """Let a new reward go to the ledger, or hold it where its referral looks like fraud."""
     reward = await take_reward(work.session, work.payload["reward_id"], RewardStatus.PENDING)
     if reward is not None:
-        await approve_reward(work.session, reward, now=work.now)
+        await screen(work.session, work.graph, reward)
 
 
 async def on_reward_approved(work: Work) -> None:
@@ -150,6 +170,10 @@ async def on_reward_approved(work: Work) -> None:
         now=work.now,
     )
     reward.status = RewardStatus.ISSUED
+
+
+async def on_reward_reversed(work: Work) -> None:
+    await take_back(work.session, work.payload["reward_id"], reason=work.payload["reason"], now=work.now)
 
 
 async def on_points_release(work: Work) -> None:
@@ -358,6 +382,7 @@ HANDLERS: dict[str, Handler] = {
     REFERRAL_RESETTLED: on_referral_resettled,
     REWARD_MADE: on_reward_made,
     REWARD_APPROVED: on_reward_approved,
+    REWARD_REVERSED: on_reward_reversed,
     POINTS_RELEASE: on_points_release,
     ACT_AUDITED: on_act_audited,
     NOTICE_OWED: on_notice_owed,

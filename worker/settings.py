@@ -115,10 +115,17 @@ async def complete_events(ctx: Context) -> None:
 
 
 async def recompute_recommendations(ctx: Context) -> None:
+    """Compute all lists anew; cut off, the old ones stay valid."""
     await run_apart("worker.recommendations")
 
 
+async def search_for_rings(ctx: Context) -> None:
+    """Search all customers for rings; cut off, the next hour does the rest."""
+    await run_apart("worker.rings")
+
+
 async def recompute_influence(ctx: Context) -> None:
+    """Rank anew who stands behind the most referrals; cut off, the old ranking stays valid."""
     await run_apart("worker.influence")
 
 
@@ -153,6 +160,7 @@ class WorkerSettings:
         func(settle_attendance, timeout=30, keep_result=0, max_tries=1),
         func(relay, timeout=60, keep_result=0, max_tries=1),
         func(recompute_recommendations, timeout=3600, keep_result=0, max_tries=1),
+        func(search_for_rings, timeout=3600, keep_result=0, max_tries=1),
     ]
     cron_jobs: ClassVar[list[Any]] = [
         cron(sweep, second=every(SETTINGS.sweep_interval_seconds), timeout=60, keep_result=0, max_tries=1),
@@ -161,6 +169,7 @@ class WorkerSettings:
         cron(complete_events, minute={41}, timeout=300, keep_result=0, max_tries=1),
         cron(extend_series, minute={23}, timeout=300, keep_result=0, max_tries=1),
         cron(recompute_recommendations, minute={7}, timeout=3600, keep_result=0, max_tries=1),
+        cron(search_for_rings, minute={37}, timeout=3600, keep_result=0, max_tries=1),
         cron(recompute_influence, minute={52}, timeout=1800, keep_result=0, max_tries=1),
     ]
     on_startup = start

@@ -11,7 +11,11 @@ from loyalty.ledger import AccountKind, LedgerLine, LedgerPosting, PostingKind, 
 from loyalty.ledger import LedgerEntry as LedgerEntryRow
 from loyalty.lots import next_release
 
-strawberry.enum(AccountKind, name="AccountKind", description="Whose points, and in which state.")
+strawberry.enum(
+    AccountKind,
+    name="AccountKind",
+    description="Whose points, and in which state. On DEBT stands what the customer owes: it is no part of the points.",
+)
 strawberry.enum(PostingKind, name="PostingKind", description="What a posting does.")
 
 
@@ -20,6 +24,9 @@ class Points:
     available: int = strawberry.field(description="Points to spend now.")
     pending: int = strawberry.field(description="Points earned that cannot be spent yet.")
     pending_until: datetime | None = strawberry.field(description="When the first of the pending points are released.")
+    debt: int = strawberry.field(
+        description="Points owed, because what was taken back had been spent; what becomes available repays them first."
+    )
 
 
 @strawberry.type(description="One booking of the ledger; its entries sum to zero.")
@@ -73,12 +80,14 @@ async def points_of(info: Info) -> Points:
     """The viewer's points; somebody without a profile has none."""
     customer_id = await info.context.viewer_id()
     if customer_id is None:
-        return Points(available=0, pending=0, pending_until=None)
+        return Points(available=0, pending=0, pending_until=None, debt=0)
     async with info.context.database.read() as session:
         found = await balances(session, customer_id)
         pending = found[AccountKind.PENDING]
         until = await next_release(session, customer_id) if pending else None
-    return Points(available=found[AccountKind.AVAILABLE], pending=pending, pending_until=until)
+    return Points(
+        available=found[AccountKind.AVAILABLE], pending=pending, pending_until=until, debt=found[AccountKind.DEBT]
+    )
 
 
 async def ledger_page(info: Info, first: int | None, after: str | None) -> Connection[LedgerEntry]:

@@ -15,6 +15,7 @@ from api.referrals.attribution import Referral, referral_of
 from api.referrals.codes import ReferralCode, code_of
 from api.referrals.rewards import ReferralReward, referral_reward_of
 from api.relay import Node, global_id, local_id
+from core.audit import AuditEntry, acts_by_key
 from core.db import Session, rows_by_id
 from core.facts import Fact as FactRow
 from core.principal import Principal
@@ -25,9 +26,10 @@ from loyalty.lots import LOT, debits_of, fillers_of
 from loyalty.redemption import REDEMPTION
 from loyalty.redemption import Redemption as RedemptionRow
 from referrals.attribution import Referral as ReferralRow
+from referrals.clawback import clawback_key
 from referrals.codes import ReferralCode as CodeRow
 from referrals.links import ReferralClick as ClickRow
-from referrals.rewards import REFERRAL_REWARD
+from referrals.rewards import REFERRAL_REWARD, RewardStatus
 from referrals.rewards import ReferralReward as RewardRow
 
 
@@ -46,6 +48,21 @@ class ReferralClick(Node):
     clicked_at: datetime = strawberry.field(description="When it was opened.")
 
 
+@strawberry.type(description="That somebody looked at a reward before it was let through.")
+class RewardReview:
+    reviewed_at: datetime = strawberry.field(description="When.")
+    reviewer: str | None = strawberry.field(description="Who; for administrators only.")
+    reason: str | None = strawberry.field(description="In whose words why; for administrators only.")
+
+
+@strawberry.type(description="Why a reward was taken back.")
+class RewardClawback:
+    code: str | None = strawberry.field(description="Stable code of why; RECALLED: an administrator decided so.")
+    clawed_back_at: datetime | None = strawberry.field(description="When an administrator did; null: the rules did.")
+    clawed_back_by: str | None = strawberry.field(description="Which administrator; for administrators only.")
+    reason: str | None = strawberry.field(description="The administrator's words; for administrators only.")
+
+
 @strawberry.type(description="Points for bringing or being brought.")
 class ReferralRewardCause:
     reward: ReferralReward = strawberry.field(description="The reward, with the programme version that made it.")
@@ -53,6 +70,8 @@ class ReferralRewardCause:
     referral: Referral = strawberry.field(description="The referral.")
     code: ReferralCode = strawberry.field(description="The code that was named.")
     click: ReferralClick | None = strawberry.field(description="The opening of the link; null for a typed code.")
+    review: RewardReview | None = strawberry.field(description="Who let it through; null where nobody had to.")
+    clawback: RewardClawback | None = strawberry.field(description="Why it was taken back; null where it was not.")
 
 
 @strawberry.type(description="Points by an earning rule.")
@@ -100,7 +119,8 @@ class PostingProvenance:
     posting: Posting = strawberry.field(description="The posting.")
     cause: PostingCause = strawberry.field(description="What it was made for.")
     lots: list[LotDebit] = strawberry.field(
-        description="For a debit or a refund: the lots that it took or gave back to, each with its own provenance."
+        description="For a posting that takes points or gives them back: from and to which lots, each with its own "
+        "provenance."
     )
 
 
@@ -115,7 +135,7 @@ def fact_of(row: FactRow) -> Fact:
     )
 
 
-TOUCHING_LOTS = (PostingKind.REDEEM, PostingKind.REFUND)
+TOUCHING_LOTS = (PostingKind.REDEEM, PostingKind.REFUND, PostingKind.CLAWBACK, PostingKind.REPAYMENT)
 
 
 async def provenance(session: Session, posting: LedgerPosting, info: Info) -> PostingProvenance:
@@ -168,6 +188,9 @@ async def referral_causes(session: Session, reward_ids: Sequence[str], info: Inf
     codes = await rows_by_id(session, CodeRow, [referral.code_id for referral in referrals.values()])
     clicks = await rows_by_id(session, ClickRow, [r.click_id for r in referrals.values() if r.click_id])
     facts = await rows_by_id(session, FactRow, [reward.fact_id for reward in rewards.values()])
+    back = [clawback_key(reward) for reward in rewards.values() if reward.status == RewardStatus.CLAWED_BACK]
+    acts = await acts_by_key(session, back)
+    is_staff = info.context.signed_in().is_administrator
     found: dict[str, PostingCause] = {}
     for key, reward in rewards.items():
         referral = referrals[reward.referral_id]
@@ -177,6 +200,8 @@ async def referral_causes(session: Session, reward_ids: Sequence[str], info: Inf
             referral=referral_of(referral),
             code=code_of(codes[referral.code_id], info),
             click=click_of(clicks.get(referral.click_id or "")),
+            review=review_of(reward, is_staff=is_staff),
+            clawback=clawback_of(reward, acts.get(clawback_key(reward)), is_staff=is_staff),
         )
     return found
 
@@ -185,6 +210,27 @@ def click_of(row: ClickRow | None) -> ReferralClick | None:
     if row is None:
         return None
     return ReferralClick(id=global_id("ReferralClick", row.id), channel=row.channel, clicked_at=row.clicked_at)
+
+
+def review_of(reward: RewardRow, *, is_staff: bool) -> RewardReview | None:
+    """That it was reviewed, for everybody who sees the reward; by whom and why, for administrators."""
+    if reward.reviewed_at is None:
+        return None
+    reviewer, reason = (reward.reviewed_by, reward.review_reason) if is_staff else (None, None)
+    return RewardReview(reviewed_at=reward.reviewed_at, reviewer=reviewer, reason=reason)
+
+
+def clawback_of(reward: RewardRow, entry: AuditEntry | None, *, is_staff: bool) -> RewardClawback | None:
+    """Why it went, for everybody who sees the reward; by whom and in which words, for administrators."""
+    if reward.status != RewardStatus.CLAWED_BACK:
+        return None
+    seen = entry if is_staff else None
+    return RewardClawback(
+        code=reward.reason,
+        clawed_back_at=entry.at if entry else None,
+        clawed_back_by=seen.actor if seen else None,
+        reason=seen.reason if seen else None,
+    )
 
 
 async def may_see_posting(session: Session, principal: Principal, posting_id: str) -> bool:

@@ -7,10 +7,11 @@ import strawberry
 
 from api.context import Info
 from api.customers.profiles import Customer, load_customer
-from api.referrals.programs import ReferralProgram, program_of
+from api.referrals.codes import guess_code
+from api.referrals.programs import ReferralProgram, load_program
 from api.referrals.rewards import ReferralReward, referral_reward_of
 from api.refusals import Refusal, refusals
-from api.relay import Connection, Node, connection, global_id
+from api.relay import Connection, Node, connection, global_id, local_id
 from core.db import Session, rows_by_id
 from core.paging import Page
 from customers.identity import normal_email, normal_phone
@@ -22,11 +23,21 @@ from referrals.claiming import claim_referral
 strawberry.enum(ReferralStatus, name="ReferralStatus", description="Where a referral stands.")
 
 
+@strawberry.type(description="A step that the referee has reached.")
+class ReferralStep:
+    step: str = strawberry.field(description="Name of the step.")
+    reached_at: datetime = strawberry.field(description="Since when it and all steps before it are reached.")
+
+
 @strawberry.type(description="A customer who was brought by another.")
 class Referral(Node):
     status: ReferralStatus = strawberry.field(description="Where it stands.")
     reason: str | None = strawberry.field(description="Why it was rejected.")
     claimed_at: datetime = strawberry.field(description="When the referrer was named.")
+    attributed_from: datetime = strawberry.field(description="From here on the referee's facts count.")
+    qualified_at: datetime | None = strawberry.field(description="When the last step was reached.")
+    rejected_at: datetime | None = strawberry.field(description="When it was found that it should not have been.")
+    program_version: int = strawberry.field(description="The version of the programme that it was claimed under.")
     local: strawberry.Private[str]
     program_local: strawberry.Private[str]
     referrer_local: strawberry.Private[str]
@@ -34,8 +45,12 @@ class Referral(Node):
 
     @strawberry.field(description="The programme.")
     async def program(self, info: Info) -> ReferralProgram | None:
-        row = await info.context.loaders.programs.load(self.program_local)
-        return program_of(row, info) if row else None
+        return await load_program(info, self.program_local)
+
+    @strawberry.field(description="The steps reached so far, in the order of the programme.")
+    async def steps(self, info: Info) -> list[ReferralStep]:
+        rows = await info.context.loaders.referral_steps.load(self.local)
+        return [ReferralStep(step=row.step, reached_at=row.reached_at) for row in rows]
 
     @strawberry.field(description="Who brought.")
     async def referrer(self, info: Info) -> Customer | None:
@@ -59,6 +74,10 @@ def referral_of(row: ReferralRow) -> Referral:
         status=ReferralStatus(row.status),
         reason=row.reason,
         claimed_at=row.claimed_at,
+        attributed_from=row.attributed_from,
+        qualified_at=row.qualified_at,
+        rejected_at=row.rejected_at,
+        program_version=row.version,
         local=row.id,
         program_local=row.program_id,
         referrer_local=row.referrer_id,
@@ -106,6 +125,25 @@ class ClaimReferralSuccess:
 ClaimReferralResult = Annotated[ClaimReferralSuccess | Refusal, strawberry.union("ClaimReferralResult")]
 
 
+async def load_referral(info: Info, local: str) -> Referral | None:
+    """A referral for its two sides and administrators; None for anybody else."""
+    row = await info.context.loaders.referrals.load(local)
+    principal = await info.context.principal()
+    if row is None or not (principal.is_administrator or principal.customer_id in (row.referrer_id, row.referee_id)):
+        return None
+    return referral_of(row)
+
+
+@strawberry.type
+class ReferralQueries:
+    @strawberry.field(description="A referral of yours, as either side; null where there is none that you may see.")
+    async def referral(
+        self, info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="Global id of the referral.")]
+    ) -> Referral | None:
+        info.context.signed_in()
+        return await load_referral(info, local_id("Referral", id, "id"))
+
+
 @strawberry.type
 class ReferralMutations:
     @strawberry.mutation(description="Name who brought you; only for new customers, and only once.")
@@ -113,6 +151,7 @@ class ReferralMutations:
     async def claim_referral(self, info: Info, input: ClaimReferralInput) -> ClaimReferralResult:
         context = info.context
         customer_id = await context.customer_id()
+        await guess_code(info, customer_id, input.code)
         async with context.database.write() as session:
             referee = await find_person(session, customer_id)
             if referee is None:

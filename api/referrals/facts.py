@@ -11,7 +11,16 @@ from strawberry.scalars import JSON
 from api.context import Info
 from api.refusals import Refusal, refusals
 from core.errors import Refusal as DomainRefusal
-from core.facts import MOST_FACTS_AT_ONCE, OWN_SOURCE, FactInvalid, NewFact, check_fact, may_record_facts, record_facts
+from core.facts import (
+    MOST_FACTS_AT_ONCE,
+    OWN_SOURCE,
+    FactInvalid,
+    NewFact,
+    check_fact,
+    may_record_facts,
+    record_facts,
+    seal_fact,
+)
 from customers.profiles import SIGN_IN, customer_ids_of
 
 LARGEST_PAYLOAD = 8_192
@@ -29,7 +38,11 @@ class FactInput:
     kind: str = strawberry.field(description="What happened, such as CUSTOMER_REGISTERED or IDENTITY_VERIFIED.")
     customer_key: str = strawberry.field(description="The key by which the source knows the customer.")
     occurred_at: datetime = strawberry.field(description="When it happened; facts may arrive in any order.")
-    payload: JSON | None = strawberry.field(description="Anything else, up to 8 kB.", default=None)
+    payload: JSON | None = strawberry.field(
+        description="Anything else, up to 8 kB. DEVICE_SEEN, CARD_LINKED and ADDRESS_CHANGED carry `{value: …}`, "
+        "of which only a keyed hash is kept.",
+        default=None,
+    )
 
 
 @strawberry.input(description="Facts of one source.")
@@ -47,8 +60,10 @@ class RecordFactsSuccess:
 RecordFactsResult = Annotated[RecordFactsSuccess | Refusal, strawberry.union("RecordFactsResult")]
 
 
-def new_fact(input: RecordFactsInput, index: int, customers: dict[str, str], now: datetime) -> NewFact:
-    """One valid fact; raises FactInvalid or CustomerUnknown with its place in the list."""
+def new_fact(
+    input: RecordFactsInput, index: int, customers: dict[str, str], *, hash_key: str, now: datetime
+) -> NewFact:
+    """One valid fact, sealed; raises FactInvalid or CustomerUnknown with its place in the list."""
     item, path = input.facts[index], ("facts", str(index))
     customer_id = customers.get(item.customer_key)
     if customer_id is None:
@@ -58,7 +73,7 @@ def new_fact(input: RecordFactsInput, index: int, customers: dict[str, str], now
         raise FactInvalid(path=(*path, "payload"), detail=f"an object of at most {LARGEST_PAYLOAD} bytes")
     fact = NewFact(input.source, item.key, item.kind, customer_id, item.occurred_at, payload)
     check_fact(fact, now=now, path=path)
-    return fact
+    return seal_fact(fact, hash_key=hash_key, path=path)
 
 
 def keys_of(facts: Sequence[FactInput]) -> list[str]:
@@ -77,8 +92,12 @@ class FactMutations:
         if input.source in (OWN_SOURCE, SIGN_IN):
             # Their keys are ours: a sender could forestall a fact of ours or name a customer by a sign-in.
             raise FactInvalid(path=("source",), detail="this source is Kinship's own")
+        hash_key = context.edge.settings.identity_hash_key.get_secret_value()
         async with context.database.write() as session:
             customers = await customer_ids_of(session, input.source, keys_of(input.facts))
-            facts = [new_fact(input, index, customers, context.now) for index in range(len(input.facts))]
+            facts = [
+                new_fact(input, index, customers, hash_key=hash_key, now=context.now)
+                for index in range(len(input.facts))
+            ]
             recorded = await record_facts(session, facts, now=context.now)
         return RecordFactsSuccess(recorded=len(recorded), duplicates=len(facts) - len(recorded))

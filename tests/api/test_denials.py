@@ -47,8 +47,20 @@ mutation($from: DateTime!, $definition: JSON!) {
 ACTIVATE = (
     "mutation($id: ID!) { activateReferralProgram(input: {programId: $id}) { __typename ... on Refusal { code } } }"
 )
+UPDATE_PROGRAM = """
+mutation($id: ID!) { updateReferralProgram(input: {programId: $id, nameEn: "X"}) { __typename } }
+"""
+PAUSE_PROGRAM = "mutation($id: ID!) { pauseReferralProgram(input: {programId: $id}) { __typename } }"
+END_PROGRAM = "mutation($id: ID!) { endReferralProgram(input: {programId: $id}) { __typename } }"
+SIMULATE = """
+mutation($id: ID!, $from: DateTime!, $to: DateTime!) {
+  simulateReferralProgram(input: {programId: $id, from: $from, to: $to}) { __typename }
+}
+"""
 LEAVE = "mutation($id: ID!) { leaveCommunity(input: {communityId: $id}) { __typename } }"
 CANCEL = "mutation($id: ID!) { cancelRegistration(input: {eventId: $id}) { __typename } }"
+ROTATE = "mutation($program: ID!) { rotateReferralCode(input: {programId: $program}) { __typename } }"
+REVOKE = 'mutation($id: ID!) { revokeReferralCode(input: {codeId: $id, reason: "lost"}) { __typename } }'
 CREATE_EVENT = """
 mutation($community: ID!, $starts: DateTime!, $ends: DateTime!) {
   createEvent(input: {communityId: $community, titleZh: "外拍", titleEn: "Walk", startsAt: $starts, endsAt: $ends}) {
@@ -83,6 +95,10 @@ async def state(system: System) -> tuple[Any, ...]:
         (CREATE_REWARD, {}),
         (CREATE_PROGRAM, {"from": iso(utc_now()), "definition": {"steps": []}}),
         (ACTIVATE, {"id": global_id("ReferralProgram", MISSING)}),
+        (UPDATE_PROGRAM, {"id": global_id("ReferralProgram", MISSING)}),
+        (PAUSE_PROGRAM, {"id": global_id("ReferralProgram", MISSING)}),
+        (END_PROGRAM, {"id": global_id("ReferralProgram", MISSING)}),
+        (SIMULATE, {"id": global_id("ReferralProgram", MISSING), "from": iso(utc_now()), "to": iso(utc_now())}),
         (FACTS, {"source": "core", "facts": []}),
         ("{ trialBalance { holds } }", {}),
     ],
@@ -91,6 +107,10 @@ async def state(system: System) -> tuple[Any, ...]:
         "createReward",
         "createReferralProgram",
         "activateReferralProgram",
+        "updateReferralProgram",
+        "pauseReferralProgram",
+        "endReferralProgram",
+        "simulateReferralProgram",
         "recordFacts",
         "trialBalance",
     ],
@@ -126,6 +146,8 @@ async def test_what_is_not_for_customers_is_forbidden_to_them(
         ),
         (LEAVE, {"id": global_id("Community", MISSING)}),
         (CANCEL, {"id": global_id("Event", MISSING)}),
+        (ROTATE, {"program": global_id("ReferralProgram", MISSING)}),
+        (REVOKE, {"id": global_id("ReferralCode", MISSING)}),
     ],
 )
 async def test_a_customers_actions_need_a_sign_in_and_a_profile(

@@ -35,6 +35,7 @@ from tests.api.test_denials import state
 from tests.api.test_way_through import local_of
 from tests.community.places import add_member, make_community, make_customers, make_event
 from tests.community.writings import write_post
+from tests.referrals.programs import code_of, make_program
 
 pytestmark = pytest.mark.anyio
 
@@ -56,7 +57,23 @@ ONES_OWN = {
     "createCalendarFeed",
     "revokeCalendarFeed",
 }
-STAFF_ONLY = {"importBatch", "createReferralProgram", "activateReferralProgram", "recordFacts", "createReward"}
+STAFF_ONLY = {
+    "importBatch",
+    "createReferralProgram",
+    "updateReferralProgram",
+    "activateReferralProgram",
+    "pauseReferralProgram",
+    "endReferralProgram",
+    "simulateReferralProgram",
+    "recordFacts",
+    "createReward",
+    "previewClawback",
+    "clawBackReward",
+    "declareHousehold",
+    "endHousehold",
+    "reviewReferralReward",
+    "decideFraudCase",
+}
 # Whoever reads what is public may say that it breaks the rules, a banned customer too.
 ALLOWED_TO_THE_BANNED = {"createReport"}
 
@@ -73,6 +90,10 @@ KINDS = {
     "ids": "Notification",
     "id": "Community",
     "postingId": "Posting",
+    "codeId": "ReferralCode",
+    "customerIds": "Customer",
+    "householdId": "Household",
+    "caseId": "FraudCase",
 }
 VALUES: Mapping[str, Any] = {
     "String": "words",
@@ -181,7 +202,9 @@ async def furnish(system: System, visibility: str) -> dict[str, str]:
     comment, _ = await create_comment(
         graph, NewComment(post_id=post, text="Hi", language="en"), author_id=owner, now=utc_now()
     )
+    code = await code_of(system.edge.database, await make_program(system.edge.database), member)
     found = {"Community": community, "Event": event, "Post": post, "Comment": comment, "Customer": member}
+    found["ReferralCode"] = code.id
     return {kind: global_id(kind, local) for kind, local in found.items()}
 
 

@@ -6,17 +6,20 @@ from api.relay import global_id
 from community.access import MemberRole
 from core.ids import new_id
 from tests.api import (
+    test_clawback,
     test_referral_analytics,
     test_round_trips_events,
+    test_round_trips_fraud,
     test_round_trips_members,
     test_round_trips_posts,
     test_round_trips_registrations,
 )
-from tests.api.conftest import System
+from tests.api.conftest import Caller, System
 from tests.api.test_every_action import MUTATIONS
 from tests.api.test_notifications import MARK, SET
+from tests.api.test_referral_codes import BY_TEXT, CODES, REVOKE, ROTATE
 from tests.api.test_round_trips import cost
-from tests.api.test_way_through import local_of
+from tests.api.test_way_through import CODE, local_of, make_program
 from tests.community.places import add_member, make_community, make_event
 from tests.community.writings import write_post
 
@@ -45,6 +48,11 @@ COSTS = {
     "setNotificationPreference": (0, 2),
     "createCalendarFeed": (0, 2),
     "revokeCalendarFeed": (0, 2),
+    "viewer.referralCode": (0, 4),
+    "viewer.referralCodes": (0, 4),
+    "referralCode": (0, 4),
+    "rotateReferralCode": (0, 10),
+    "revokeReferralCode": (0, 6),
 }
 # What belongs to referrals, loyalty and imports has tables of its own, or is for the bank's staff.
 ELSEWHERE = {
@@ -53,7 +61,11 @@ ELSEWHERE = {
     "claimReferral",
     "redeemReward",
     "createReferralProgram",
+    "updateReferralProgram",
     "activateReferralProgram",
+    "pauseReferralProgram",
+    "endReferralProgram",
+    "simulateReferralProgram",
     "recordFacts",
     "createReward",
 }
@@ -78,14 +90,32 @@ async def test_the_cost_of_what_anybody_asks(system: System, unique: str) -> Non
         "setNotificationPreference": await cost(system, lin, SET, kind="DIGEST", enabled=True),
         "createCalendarFeed": await cost(system, lin, FEED_URL),
         "revokeCalendarFeed": await cost(system, lin, NO_FEED),
+        **await costs_of_codes(system, lin),
     } == COSTS
+
+
+async def costs_of_codes(system: System, lin: Caller) -> dict[str, tuple[int, int]]:
+    """With three codes and three channels; the first code of all is made before it is measured."""
+    program = await make_program(system)
+    for channel in ("wechat", "qr", "line"):
+        code = (await lin.ask(ROTATE, program=program))["rotateReferralCode"]["referralCode"]
+        await system.http.get(f"/r/{code['code']}?channel={channel}")
+    return {
+        "viewer.referralCode": await cost(system, lin, CODE, p=program),
+        "viewer.referralCodes": await cost(system, lin, CODES, p=program),
+        "referralCode": await cost(system, lin, BY_TEXT, code=code["code"]),
+        "rotateReferralCode": await cost(system, lin, ROTATE, program=program),
+        "revokeReferralCode": await cost(system, lin, REVOKE, id=code["id"], reason="leaked"),
+    }
 
 
 def test_no_mutation_is_without_its_cost() -> None:
     """Given all tables, which their tests hold against what is measured, then every mutation stands in one."""
     tables = (
         COSTS,
+        test_clawback.COSTS,
         test_round_trips_events.COSTS,
+        test_round_trips_fraud.COSTS,
         test_round_trips_members.COSTS,
         test_round_trips_posts.COSTS,
         test_round_trips_registrations.COSTS,

@@ -22,6 +22,15 @@ def test_one_wrong_character_is_always_noticed(code: str, place: int, other: str
         assert normal_code(code[:place] + other + code[place + 1 :]) is None
 
 
-@pytest.mark.parametrize("text", ["", "ABC", "ÄÖÜ2", "0O1IL", "2" * 33, "<script>", "２３４５"])
+@pytest.mark.parametrize(
+    "text", ["", "ABC", "ÄÖÜ2", "0O1IL", "2" * 33, "<script>", "２３４５", "\0" * 8, "2222\r\n", " " * 101]
+)
 def test_what_cannot_be_a_code_is_none(text: str) -> None:
     assert normal_code(text) is None
+
+
+def test_letters_that_only_become_ours_are_not_ours() -> None:
+    """Given a code with an S, when it is written with the long s, whose upper case is S, then it is none of ours."""
+    code = next(found for found in (new_code(8) for _ in range(1_000)) if "S" in found)
+    assert normal_code(code.replace("S", "s", 1)) == code
+    assert normal_code(code.replace("S", "ſ", 1)) is None

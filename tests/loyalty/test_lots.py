@@ -53,7 +53,11 @@ async def test_pending_points_are_released_once_at_their_time(database: Database
     await give(database, unique, 12, key=key, available_in=timedelta(days=3), now=now)
     lot_id = derived_id("lot", key)
     async with database.read() as session:
-        assert await balances(session, unique) == {AccountKind.AVAILABLE: 0, AccountKind.PENDING: 12}
+        assert await balances(session, unique) == {
+            AccountKind.AVAILABLE: 0,
+            AccountKind.PENDING: 12,
+            AccountKind.DEBT: 0,
+        }
         assert await next_release(session, unique) == now + timedelta(days=3)
         owed = (await session.exec(select(Outbox).where(Outbox.topic == POINTS_RELEASE, Outbox.key == lot_id))).one()
         assert owed.available_at == now + timedelta(days=3)
@@ -61,7 +65,11 @@ async def test_pending_points_are_released_once_at_their_time(database: Database
         async with database.write() as session:
             await release(session, lot_id, now=now + timedelta(days=3))
     async with database.read() as session:
-        assert await balances(session, unique) == {AccountKind.AVAILABLE: 12, AccountKind.PENDING: 0}
+        assert await balances(session, unique) == {
+            AccountKind.AVAILABLE: 12,
+            AccountKind.PENDING: 0,
+            AccountKind.DEBT: 0,
+        }
 
 
 lots = st.lists(st.tuples(st.integers(1, 50), st.integers(1, 20)), min_size=1, max_size=6)

@@ -10,7 +10,7 @@ import pytest
 from api.tour import tour_documents
 from core.processes import REPOSITORY
 from core.settings import Settings
-from referrals.programs import ProgramDefinition, Step, parse_definition
+from referrals.definition import ProgramDefinition, Step, parse_definition
 
 README = REPOSITORY / "README.md"
 PROGRAMME = REPOSITORY / "docs" / "referral-programme.md"
@@ -70,6 +70,6 @@ def test_the_described_programme_is_a_programme() -> None:
     text = PROGRAMME.read_text()
     for name, field in ProgramDefinition.model_fields.items():
         default = "" if field.is_required() else "none" if field.default is None else field.default
-        assert re.search(rf"^\| `{name}` \| `?{default}`? ?\|", text, re.MULTILINE), name
+        assert re.search(rf"^\| `{name}` \| `?{re.escape(str(default))}`? ?\|", text, re.MULTILINE), name
     for name in Step.model_fields:
         assert f"`steps[].{name}`" in text

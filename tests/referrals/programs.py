@@ -4,15 +4,19 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from sqlmodel import col, select
+
 from core.clock import utc_now
 from core.db import Database
 from core.facts import NewFact, record_facts
 from core.ids import new_id
 from graph.client import GraphClient
-from referrals.attribution import Person
+from referrals.attribution import Person, Referral
 from referrals.claiming import claim_referral
 from referrals.codes import ReferralCode, referral_code
-from referrals.programs import activate_program, create_program
+from referrals.programs import MoneyBudget, activate_program, create_program
+from referrals.rewards import ReferralReward
+from referrals.settlement import settle_referee
 
 STEPS = [
     {"name": "verified", "fact_kind": "IDENTITY_VERIFIED", "referrer_points": 300, "referee_points": 100},
@@ -28,6 +32,7 @@ async def make_program(
     steps: Sequence[dict[str, Any]] = STEPS,
     budget_points: int | None = None,
     ends_at: datetime | None = None,
+    money: MoneyBudget | None = None,
     **definition: Any,
 ) -> str:
     """An active programme; returns its id."""
@@ -41,6 +46,7 @@ async def make_program(
             starts_at=now - timedelta(days=365),
             ends_at=ends_at,
             budget_points=budget_points,
+            money=money,
             now=now,
         )
         await activate_program(session, program)
@@ -105,3 +111,20 @@ async def tell(database: Database, customer_id: str, kind: str, *, at: datetime 
     async with database.write() as session:
         await record_facts(session, [fact], now=max(at, utc_now()))
     return fact.id
+
+
+async def settle(database: Database, customer_id: str) -> None:
+    """Settle a referee's facts, as the worker does."""
+    async with database.write() as session:
+        await settle_referee(session, customer_id, customer_since=None, now=utc_now())
+
+
+async def rewards_of(database: Database, program: str, **only: str) -> list[ReferralReward]:
+    """The rewards of a programme by their keys; `customer_id` and `referee_id` narrow them down."""
+    statement = select(ReferralReward).where(ReferralReward.program_id == program).order_by(col(ReferralReward.key))
+    if "customer_id" in only:
+        statement = statement.where(ReferralReward.customer_id == only["customer_id"])
+    if "referee_id" in only:
+        statement = statement.join(Referral).where(Referral.referee_id == only["referee_id"])
+    async with database.read() as session:
+        return list((await session.exec(statement)).all())

@@ -14,23 +14,11 @@ from core.outbox import Outbox
 from graph.client import GraphClient
 from referrals.attribution import Referral, ReferralStatus
 from referrals.programs import ReferralProgram
-from referrals.rewards import REWARD_MADE, ReferralReward
-from referrals.settlement import settle_referee
+from referrals.rewards import REWARD_MADE
 from tests.conftest import Addresses
-from tests.referrals.programs import claim, code_of, make_people, make_program, tell
+from tests.referrals.programs import claim, code_of, make_people, make_program, rewards_of, settle, tell
 
 pytestmark = pytest.mark.anyio
-
-
-async def settle(database: Database, customer_id: str) -> None:
-    async with database.write() as session:
-        await settle_referee(session, customer_id, customer_since=None, now=utc_now())
-
-
-async def rewards_of(database: Database, program: str) -> list[ReferralReward]:
-    statement = select(ReferralReward).where(ReferralReward.program_id == program).order_by(col(ReferralReward.key))
-    async with database.read() as session:
-        return list((await session.exec(statement)).all())
 
 
 async def reserved(database: Database, program: str) -> int:

@@ -27,7 +27,7 @@ from graph.client import GraphClient
 from loyalty.ledger import AccountKind, LedgerPosting, account_id, balances, trial_balance
 from loyalty.lots import POINTS_RELEASE, LedgerLot
 from referrals.attribution import REFERRAL_CLAIMED, refer
-from referrals.rewards import REWARD_APPROVED, ReferralReward
+from referrals.rewards import REWARD_APPROVED, REWARD_MADE, ReferralReward
 from tests.community.places import make_community, make_event, soon
 from tests.conftest import Addresses
 from tests.referrals.programs import STEPS, claim, code_of, make_people, make_program, tell
@@ -192,13 +192,19 @@ async def test_every_handler_run_twice_does_its_effect_once(graph: GraphClient, 
         everything = (await session.exec(select(Outbox))).all()
     # Payloads of other tests hold more than ids.
     rows = [row for row in everything if any(value in mine for value in row.payload.values() if isinstance(value, str))]
-    assert {row.topic for row in rows} == {FACT_RECORDED, REFERRAL_CLAIMED, REWARD_APPROVED, POINTS_RELEASE}
+    assert {row.topic for row in rows} == {
+        FACT_RECORDED,
+        REFERRAL_CLAIMED,
+        REWARD_MADE,
+        REWARD_APPROVED,
+        POINTS_RELEASE,
+    }
     for row in rows * 2:
         async with database.write() as session:
             await HANDLERS[row.topic](Work(session, graph, row.key, row.payload, utc_now() + timedelta(days=2)))
     async with database.read() as session:
-        assert await balances(session, lin) == {AccountKind.AVAILABLE: 300, AccountKind.PENDING: 0}
-        assert await balances(session, wu) == {AccountKind.AVAILABLE: 100, AccountKind.PENDING: 0}
+        assert await balances(session, lin) == {AccountKind.AVAILABLE: 300, AccountKind.PENDING: 0, AccountKind.DEBT: 0}
+        assert await balances(session, wu) == {AccountKind.AVAILABLE: 100, AccountKind.PENDING: 0, AccountKind.DEBT: 0}
 
 
 async def test_one_row_settled_by_eight_workers_at_once_is_settled_once(

@@ -1,14 +1,14 @@
 """Standings, pseudonyms and influence of referrers, and the indexes by which figures are counted.
 
 Revision ID: 0012
-Revises: 0013
+Revises: 0011
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0012"
-down_revision = "0013"
+down_revision = "0011"
 branch_labels = None
 depends_on = None
 

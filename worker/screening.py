@@ -1,0 +1,46 @@
+"""Fraud in the worker: each new reward is screened, and all customers are searched for rings."""
+
+from collections.abc import Iterator, Sequence
+
+from core.clock import utc_now
+from core.db import Database, Session, rows_by_id
+from customers.profiles import Customer
+from graph.client import GraphClient
+from referrals.attribution import Referral
+from referrals.fraud_rings import RingSearch, export_ties, find_rings
+from referrals.fraud_signals import FraudPolicy
+from referrals.households import households_of
+from referrals.rewards import ReferralReward
+from referrals.screening import hold_ring, screen_reward
+
+POLICY = FraudPolicy()
+GROUPS_AT_ONCE = 50
+
+
+async def screen(session: Session, graph: GraphClient, reward: ReferralReward) -> None:
+    """Approve or hold a pending reward that is locked."""
+    referral = await session.get_one(Referral, reward.referral_id)
+    profiles = await rows_by_id(session, Customer, {referral.referrer_id, referral.referee_id})
+    emails = {customer_id: profile.email for customer_id, profile in profiles.items()}
+    await screen_reward(session, graph, reward, emails=emails, policy=POLICY, now=utc_now())
+
+
+async def search_rings(database: Database, graph: GraphClient) -> dict[str, int]:
+    """Hold what rings have not been given yet, one transaction for each ring; run again, it ends the same."""
+    search = RingSearch(await export_ties(graph), POLICY)
+    candidates = rings = cases = 0
+    for groups in in_batches([search.members(group) for group in search.groups()]):
+        candidates += len(groups)
+        ids = sorted({search.ties.customers[place] for group in groups for place in group})
+        async with database.read() as session:
+            households = await households_of(session, ids)
+        for ring in find_rings(search, groups, households):
+            rings += 1
+            async with database.write() as session:
+                cases += await hold_ring(session, ring, now=utc_now()) is not None
+    return {"customers": len(search.ties.customers), "candidates": candidates, "rings": rings, "cases": cases}
+
+
+def in_batches(groups: Sequence[Sequence[int]]) -> Iterator[Sequence[Sequence[int]]]:
+    for start in range(0, len(groups), GROUPS_AT_ONCE):
+        yield groups[start : start + GROUPS_AT_ONCE]
