@@ -20,7 +20,7 @@ from core.ids import derived_id
 from core.outbox import owe, owe_all
 from core.paging import Page, cut, decode_cursor, instant_in_cursor, page_size
 from graph.client import GraphClient, Row, Transaction
-from referrals.ancestry import branching, lock_roots
+from referrals.ancestry import branching, lock_customers, lock_roots
 from referrals.codes import ReferralCode
 from referrals.definition import ProgramDefinition
 from referrals.links import ReferralClick
@@ -144,12 +144,6 @@ def is_open(definition: ProgramDefinition, clicked_at: datetime, now: datetime) 
 
 # A claim joins the referee's tree below the referrer; both are locked by a first write. It can close a circle only
 # where the referee has referees already, so anybody else is joined without a walk, however deep or broad the tree.
-LOCK_CUSTOMER = """
-MATCH (c:Customer {id: $customer_id})
-SET c.referrals_touched_at = $now
-RETURN c.id AS id
-"""
-
 # The customer whose id is given comes first in each pattern: the embedded engine starts where the text does.
 REFERRER = """
 MATCH (b:Customer {id: $customer_id})
@@ -182,8 +176,7 @@ async def refer(
     referrer_id, program_id = code.customer_id, code.program_id
 
     async def work(tx: Transaction) -> bool:
-        for customer_id in sorted({referrer_id, referee_id}):
-            await tx.run(LOCK_CUSTOMER, customer_id=customer_id, now=iso(now))
+        await lock_customers(tx, {referrer_id, referee_id}, iso(now))
         known = await tx.run(REFERRER, program_id=program_id, customer_id=referee_id)
         if known:
             if known[0]["id"] == referrer_id:
