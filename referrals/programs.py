@@ -11,7 +11,7 @@ from sqlmodel import Field, col, select
 
 from core.audit import act, record_act
 from core.db import Record, Session, changed_rows, instant, json_column
-from core.errors import NotFound, Refusal
+from core.errors import BadUserInput, NotFound, Refusal
 from core.ids import new_id
 from core.paging import Page, cut, decode_cursor, page_size
 from referrals.definition import ProgramDefinition, ProgramInvalid, parse_definition
@@ -24,6 +24,12 @@ class ProgramNotActive(Refusal):
     code = "PROGRAM_NOT_ACTIVE"
     en = "This referral programme is not running now."
     zh = "该推荐计划当前未开放。"
+
+
+class ProgramNotNamed(BadUserInput):
+    code = "PROGRAM_NOT_NAMED"
+    en = "Several programmes are running: name one of them."
+    zh = "有多个推荐计划正在进行，请指定其一。"
 
 
 class ProgramEnded(Refusal):
@@ -295,6 +301,15 @@ async def running_program(session: Session, program_id: str, *, now: datetime) -
     if program.status != ProgramStatus.ACTIVE or now < program.starts_at or ended:
         raise ProgramNotActive(path=("programId",))
     return program
+
+
+async def the_program(session: Session) -> ReferralProgram | None:
+    """The active programme where there is exactly one, for whoever names none; raises ProgramNotNamed for several."""
+    statement = select(ReferralProgram).where(ReferralProgram.status == ProgramStatus.ACTIVE).limit(2)
+    found = (await session.exec(statement)).all()
+    if len(found) > 1:
+        raise ProgramNotNamed(path=("programId",))
+    return found[0] if found else None
 
 
 async def definition_of(session: Session, program_id: str, version: int) -> ProgramDefinition:

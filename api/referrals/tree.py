@@ -15,6 +15,7 @@ from core.principal import Principal, Role
 from referrals.analytics import known_program
 from referrals.attribution import ReferralStatus
 from referrals.programs import ReferralProgram as ProgramRow
+from referrals.programs import the_program
 from referrals.tree import DECAY, TreeLevel, TreeNode, referral_tree
 
 
@@ -114,6 +115,10 @@ AfterNode = Annotated[
     str | None, strawberry.argument(description="Cursor of a referee of the customer, after whom level 1 goes on.")
 ]
 
+OneProgram = Annotated[
+    strawberry.ID | None, strawberry.argument(description="Which programme; where one is active, that by default.")
+]
+
 
 @strawberry.type
 class ReferralTreeQueries:
@@ -124,16 +129,17 @@ class ReferralTreeQueries:
     async def referral_tree(
         self,
         info: Info,
-        program_id: strawberry.ID,
         customer_id: strawberry.ID,
         as_of: AsOf = None,
         max_depth: MaxDepth = None,
+        program_id: OneProgram = None,
         first: First = None,
         after: AfterNode = None,
     ) -> ReferralTree | None:
         context = info.context
         principal = await context.principal()
-        program, customer = local_id("ReferralProgram", program_id, "programId"), local_id("Customer", customer_id)
+        program = local_id("ReferralProgram", program_id, "programId") if program_id else None
+        customer = local_id("Customer", customer_id, "customerId")
         if not await may_see(info, customer) or await load_customer(info, customer) is None:
             return None
         date = min(as_of or context.now, context.now)
@@ -143,7 +149,7 @@ class ReferralTreeQueries:
                 return None
             levels = await referral_tree(
                 session,
-                program_id=program,
+                program_id=row.id,
                 customer_id=customer,
                 as_of=date,
                 max_depth=max_depth,
@@ -160,7 +166,10 @@ class ReferralTreeQueries:
         )
 
 
-async def program_or_none(session: Session, program_id: str) -> ProgramRow | None:
+async def program_or_none(session: Session, program_id: str | None) -> ProgramRow | None:
+    """The programme, or the only active one where none is named."""
+    if program_id is None:
+        return await the_program(session)
     try:
         return await known_program(session, program_id)
     except NotFound:
