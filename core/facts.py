@@ -9,11 +9,11 @@ from typing import Any
 from sqlalchemy import Index, UniqueConstraint
 from sqlmodel import Field, col, select
 
-from core.db import Record, Session, insert_once, instant, json_column
+from core.db import Record, Session, insert_new, instant, json_column
 from core.errors import BadUserInput, Forbidden
 from core.identifiers import IDENTIFYING_FACTS, identifier_key
 from core.ids import derived_id
-from core.outbox import owe
+from core.outbox import owe_all
 from core.principal import Principal, Scope
 
 FACT_RECORDED = "fact.recorded"
@@ -98,19 +98,13 @@ def seal_fact(fact: NewFact, *, hash_key: str, path: tuple[str, ...] = ()) -> Ne
 
 async def record_facts(session: Session, facts: Sequence[NewFact], *, now: datetime) -> list[str]:
     """Record the facts that are new and owe their consequences; returns the ids of the new ones."""
-    known = await known_ids(session, [fact.id for fact in facts])
-    fresh = {fact.id: fact for fact in facts if fact.id not in known}
-    recorded: list[str] = []
-    for fact in fresh.values():
-        if await insert_once(session, Fact, row_of(fact, now)):
-            recorded.append(fact.id)
-            payload = {"fact_id": fact.id, "customer_id": fact.customer_id}
-            await owe(session, topic=FACT_RECORDED, key=fact.id, payload=payload, now=now)
+    fresh = {fact.id: fact for fact in facts}
+    recorded = await insert_new(session, Fact, [row_of(fact, now) for fact in fresh.values()])
+    payloads: dict[str, dict[str, Any]] = {
+        fact_id: {"fact_id": fact_id, "customer_id": fresh[fact_id].customer_id} for fact_id in recorded
+    }
+    await owe_all(session, topic=FACT_RECORDED, payloads=payloads, now=now, hint=True)
     return recorded
-
-
-async def known_ids(session: Session, ids: Sequence[str]) -> set[str]:
-    return set((await session.exec(select(Fact.id).where(col(Fact.id).in_(ids)))).all())
 
 
 def row_of(fact: NewFact, now: datetime) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Index, UniqueConstraint, update
 from sqlmodel import Field, col, select
 
-from core.db import OWED, Record, Session, changed_rows, insert_once, instant, json_column
+from core.db import OWED, Record, Session, changed_rows, insert_new, insert_once, instant, json_column
 from core.ids import derived_id
 
 # A failing effect is tried again after 1, 2, 4 … seconds, at most every ten minutes, for ever.
@@ -107,10 +107,11 @@ async def owe_all(
     payloads: Mapping[str, dict[str, Any]],
     now: datetime,
     not_before: Mapping[str, datetime] | None = None,
+    hint: bool = False,
 ) -> int:
-    """Owe many effects by their keys, each once; the sweep finds them, so nobody is woken for each.
+    """Owe many effects by their keys, each once; returns how many are new.
 
-    Those in `not_before` may be settled from then on. Returns how many are new.
+    Those in `not_before` may be settled from then on. The sweep finds them; with `hint`, workers are told of them.
     """
     rows = [
         {
@@ -125,4 +126,7 @@ async def owe_all(
         # In one order everywhere: two workers with the same rows wait for each other and never in a circle.
         for key, payload in sorted(payloads.items())
     ]
-    return await insert_once(session, Outbox, rows) if rows else 0
+    new = await insert_new(session, Outbox, rows)
+    if hint:
+        session.info.setdefault(OWED, []).extend(new)
+    return len(new)

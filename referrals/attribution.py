@@ -24,7 +24,7 @@ from referrals.ancestry import branching, lock_customers, lock_roots
 from referrals.codes import ReferralCode
 from referrals.definition import ProgramDefinition
 from referrals.links import ReferralClick
-from referrals.standings import move_standings
+from referrals.standings import Move, move_standings
 
 REFERRAL_CLAIMED = "referral.claimed"
 REFERRAL_CHANGED = "referral.changed"
@@ -307,9 +307,7 @@ async def change_statuses(session: Session, changes: Sequence[tuple[Referral, St
     if not moved:
         return
     await session.flush()
-    # In one order everywhere, because each referrer's standings are locked.
-    for referral, was in sorted(moved, key=lambda one: (one[0].program_id, one[0].referrer_id)):
-        await count_referral(session, referral, was=was)
+    await count_referrals(session, moved)
     payloads: dict[str, dict[str, Any]] = {
         f"{referral.id}:{referral.status.lower()}:{now.isoformat()}": {"referral_id": referral.id}
         for referral, _ in moved
@@ -322,22 +320,26 @@ def counted_since(referral: Referral) -> datetime | None:
     return referral.qualified_at if referral.status == ReferralStatus.QUALIFIED else None
 
 
-async def count_referral(session: Session, referral: Referral, *, was: datetime | None) -> None:
-    """Move the referrer's standings to what this conversion is by now; `was` is since when it counted before."""
-    now = counted_since(referral)
-    if now == was:
-        return
-    counted = select(Referral.qualified_at).where(
-        Referral.program_id == referral.program_id,
-        Referral.referrer_id == referral.referrer_id,
-        Referral.status == ReferralStatus.QUALIFIED,
-    )
+async def count_referrals(session: Session, moved: Sequence[tuple[Referral, datetime | None]]) -> None:
+    """Move referrers' standings to what these conversions are by now; each comes with since when it counted before."""
+    moves = [
+        Move(referral.program_id, referral.referrer_id, left=was, entered=counted_since(referral))
+        for referral, was in moved
+        if counted_since(referral) != was
+    ]
 
-    async def find_last(start: datetime, end: datetime) -> datetime | None:
-        within = counted.where(col(Referral.qualified_at) >= start, col(Referral.qualified_at) < end)
-        return (await session.exec(within.order_by(col(Referral.qualified_at).desc()).limit(1))).first()
+    async def find_last(program_id: str, referrer_id: str, start: datetime, end: datetime) -> datetime | None:
+        counted = select(Referral.qualified_at).where(
+            Referral.program_id == program_id,
+            Referral.referrer_id == referrer_id,
+            Referral.status == ReferralStatus.QUALIFIED,
+            col(Referral.qualified_at) >= start,
+            col(Referral.qualified_at) < end,
+        )
+        return (await session.exec(counted.order_by(col(Referral.qualified_at).desc()).limit(1))).first()
 
-    await move_standings(session, referral.program_id, referral.referrer_id, left=was, entered=now, find_last=find_last)
+    if moves:
+        await move_standings(session, moves, find_last=find_last)
 
 
 MARK_EDGES = """

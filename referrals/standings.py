@@ -4,11 +4,12 @@ The row of the period EVER is the lock of all rows of its referrer in its progra
 they stand on the leaderboard.
 """
 
-from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
-from sqlalchemy import Index
+from sqlalchemy import Index, tuple_
 from sqlmodel import Field, col, select
 
 from core.clock import iso
@@ -20,7 +21,7 @@ EVER = "EVER"
 # Counts stand in sort keys as what is missing to this, so that the highest comes first.
 HIGHEST = 999_999_999
 
-FindLast = Callable[[datetime, datetime], Awaitable[datetime | None]]
+FindLast = Callable[[str, str, datetime, datetime], Awaitable[datetime | None]]
 
 
 class ReferralStanding(Record, table=True):
@@ -45,61 +46,97 @@ def month_of(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m")
 
 
-async def move_standings(
-    session: Session,
-    program_id: str,
-    referrer_id: str,
-    *,
-    left: datetime | None,
-    entered: datetime | None,
-    find_last: FindLast,
-) -> None:
-    """Count a referral that is no more qualified since `left`, and is since `entered` (None: not).
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A referral that is no more qualified since `left`, and is since `entered` (None: not)."""
 
-    `find_last` says when the last of the referrer's qualified referrals between two instants was qualified.
+    program_id: str
+    referrer_id: str
+    left: datetime | None
+    entered: datetime | None
+
+    def shifts(self) -> dict[str, tuple[datetime, int]]:
+        """By how much each period's count moves, with an instant in it."""
+        found: dict[str, tuple[datetime, int]] = {}
+        for at, by in ((self.left, -1), (self.entered, 1)):
+            if at is not None:
+                for period in (EVER, month_of(at)):
+                    found[period] = (at, found.get(period, (at, 0))[1] + by)
+        return found
+
+
+async def move_standings(session: Session, moves: Sequence[Move], *, find_last: FindLast) -> None:
+    """Count referrals by their new state, by few statements for all of them.
+
+    `find_last` says when the last of a referrer's qualified referrals between two instants was qualified; it is asked
+    only where one has left.
     """
-    moved: Counter[str] = Counter()
-    spans: dict[str, datetime] = {}
-    for at, by in ((left, -1), (entered, 1)):
-        if at is not None:
-            for period in (EVER, month_of(at)):
-                moved[period] += by
-                spans[period] = at
-    ever = await lock_standing(session, program_id, referrer_id)
-    for period, at in spans.items():
-        row = ever if period == EVER else await standing(session, ever, period)
-        row.qualified_count += moved[period]
-        if left is not None:
-            start, end = period_of(CapPeriod.EVER if period == EVER else CapPeriod.MONTH, at)
-            row.last_qualified_at = await find_last(start, end)
-        elif row.last_qualified_at is None or row.last_qualified_at < at:
-            row.last_qualified_at = at
-        row.place = place_of(row)
+    rows = await lock_standings(session, {(move.program_id, move.referrer_id) for move in moves})
+    await read_months(session, rows, moves)
+    for move in moves:
+        for period, (at, by) in move.shifts().items():
+            row = rows[(move.program_id, move.referrer_id, period)]
+            row.qualified_count += by
+            if move.left is not None:
+                start, end = period_of(CapPeriod.EVER if period == EVER else CapPeriod.MONTH, at)
+                row.last_qualified_at = await find_last(move.program_id, move.referrer_id, start, end)
+            elif row.last_qualified_at is None or row.last_qualified_at < at:
+                row.last_qualified_at = at
+            row.place = place_of(row)
     await session.flush()
 
 
+Standings = dict[tuple[str, str, str], ReferralStanding]
+OWNER = tuple_(col(ReferralStanding.program_id), col(ReferralStanding.referrer_id))
+
+
+async def lock_standings(session: Session, owners: Collection[tuple[str, str]]) -> Standings:
+    """The rows EVER of referrers (programme, referrer), made where there are none; locked and read anew.
+
+    They are locked in one order, so that nobody waits in a circle.
+    """
+    statement = (
+        select(ReferralStanding)
+        .where(ReferralStanding.period == EVER, OWNER.in_(sorted(owners)))
+        .order_by(col(ReferralStanding.program_id), col(ReferralStanding.referrer_id))
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    found = (await session.exec(statement)).all()
+    if len(found) < len(owners):
+        rows: list[dict[str, Any]] = [
+            {"program_id": program_id, "period": EVER, "referrer_id": referrer_id, "qualified_count": 0}
+            for program_id, referrer_id in sorted(owners)
+        ]
+        await insert_once(session, ReferralStanding, rows)
+        found = (await session.exec(statement)).all()
+    return {(row.program_id, row.referrer_id, EVER): row for row in found}
+
+
 async def lock_standing(session: Session, program_id: str, referrer_id: str) -> ReferralStanding:
-    """The row EVER of a referrer, made where there is none; locked for this transaction and read anew."""
-    key = {"program_id": program_id, "period": EVER, "referrer_id": referrer_id}
-    statement = select(ReferralStanding).filter_by(**key).with_for_update()
-    found = (await session.exec(statement.execution_options(populate_existing=True))).first()
-    if found is None:
-        await insert_once(session, ReferralStanding, {**key, "qualified_count": 0})
-        found = (await session.exec(statement.execution_options(populate_existing=True))).one()
-    return found
+    """The row EVER of one referrer, locked."""
+    return (await lock_standings(session, [(program_id, referrer_id)]))[(program_id, referrer_id, EVER)]
 
 
-async def standing(session: Session, ever: ReferralStanding, period: str) -> ReferralStanding:
-    """The row of a period beside `ever`, which is locked; made where there is none."""
-    key = (ever.program_id, period, ever.referrer_id)
-    found = await session.get(ReferralStanding, key, populate_existing=True)
-    if found is None:
-        program_id, _, referrer_id = key
-        found = ReferralStanding(
-            program_id=program_id, period=period, referrer_id=referrer_id, qualified_count=0, entry_id=ever.entry_id
+async def read_months(session: Session, rows: Standings, moves: Sequence[Move]) -> None:
+    """Add to the locked rows EVER those of the months that move, made where there are none."""
+    asked = {
+        (move.program_id, move.referrer_id, period) for move in moves for period in move.shifts() if period != EVER
+    }
+    key = tuple_(col(ReferralStanding.program_id), col(ReferralStanding.referrer_id), col(ReferralStanding.period))
+    statement = select(ReferralStanding).where(key.in_(sorted(asked)))
+    for row in (await session.exec(statement.execution_options(populate_existing=True))).all():
+        rows[(row.program_id, row.referrer_id, row.period)] = row
+    for program_id, referrer_id, period in sorted(asked - rows.keys()):
+        row = ReferralStanding(
+            program_id=program_id,
+            period=period,
+            referrer_id=referrer_id,
+            qualified_count=0,
+            entry_id=rows[(program_id, referrer_id, EVER)].entry_id,
         )
-        session.add(found)
-    return found
+        session.add(row)
+        rows[(program_id, referrer_id, period)] = row
 
 
 async def list_standings(session: Session, ever: ReferralStanding, entry_id: str | None) -> None:
