@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Index, UniqueConstraint
+from sqlalchemy import Index, UniqueConstraint, literal, text
 from sqlmodel import Field, col, select
 
 from core.clock import iso, parse_instant
@@ -80,7 +80,15 @@ class Referral(Record, table=True):
         Index("ix_referral_program_claimed", "program_id", "claimed_at", "id"),
         Index("ix_referral_channel", "program_id", "referrer_id", "channel", "status"),
         Index("ix_referral_tree", "program_id", "referrer_id", "claimed_at", "id"),
-        Index("ix_referral_counted", "program_id", "referrer_id", "status", "qualified_at"),
+        # Only of what counts, so that no planner takes it for the tree, whose order it has not.
+        Index(
+            "ix_referral_counted",
+            "program_id",
+            "referrer_id",
+            "qualified_at",
+            sqlite_where=text("status = 'QUALIFIED'"),
+            postgresql_where=text("status = 'QUALIFIED'"),
+        ),
     )
 
     id: str = Field(primary_key=True)
@@ -315,7 +323,8 @@ async def count_referral(session: Session, referral: Referral, *, was: datetime 
     counted = select(Referral.qualified_at).where(
         Referral.program_id == referral.program_id,
         Referral.referrer_id == referral.referrer_id,
-        Referral.status == ReferralStatus.QUALIFIED,
+        # Literal, because no database takes a partial index for a parameter.
+        col(Referral.status) == literal(ReferralStatus.QUALIFIED.value, literal_execute=True),
     )
 
     async def find_last(start: datetime, end: datetime) -> datetime | None:
