@@ -144,6 +144,8 @@ class Reader:
         ids = union_all(*(select(part.c.id) for part in parts)).subquery()
         below = aliased(Referral)
         page = select(below.id).where(*self._below(below), below.referrer_id == Referral.referee_id)
+        # In the order of the index: a LIMIT without one tempts PostgreSQL to read the table until it has found enough.
+        page = page.order_by(col(below.claimed_at), col(below.id))
         counted = select(func.count()).select_from(page.limit(self._size + 1).correlate(Referral).subquery())
         statement = select(Referral, counted.scalar_subquery()).join(ids, ids.c.id == col(Referral.id))
         rows = (await self._session.exec(statement)).all()

@@ -15,7 +15,6 @@ depends_on = None
 INSTANT = sa.DateTime(timezone=True)
 INDEXES = {
     "ix_referral_tree": ("referral", ["program_id", "referrer_id", "claimed_at", "id"]),
-    "ix_referral_counted": ("referral", ["program_id", "referrer_id", "status", "qualified_at"]),
     "ix_referral_click_clicked": ("referral_click", ["clicked_at", "code_id"]),
     "ix_referral_click_code": ("referral_click", ["code_id", "clicked_at"]),
     "ix_referral_code_created": ("referral_code", ["program_id", "created_at"]),
@@ -63,6 +62,14 @@ def upgrade() -> None:
     )
     for name, (table, columns) in INDEXES.items():
         op.create_index(name, table, columns)
+    is_counted = sa.text("status = 'QUALIFIED'")
+    op.create_index(
+        "ix_referral_counted",
+        "referral",
+        ["program_id", "referrer_id", "qualified_at"],
+        sqlite_where=is_counted,
+        postgresql_where=is_counted,
+    )
     is_sqlite = op.get_bind().dialect.name == "sqlite"
     month = "substr(qualified_at, 1, 7)" if is_sqlite else "to_char(qualified_at AT TIME ZONE 'UTC', 'YYYY-MM')"
     for period, grouped in (("'EVER'", ""), (month, f", {month}")):
@@ -70,6 +77,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_index("ix_referral_counted", "referral")
     for name, (table, _) in INDEXES.items():
         op.drop_index(name, table)
     for table in ("referral_influence", "referral_pseudonym", "referral_standing"):
