@@ -49,8 +49,8 @@ class TooManyRequests(Refusal):
     zh = "该社群待处理的申请过多，请稍后再试。"
 
 
-class MessageInvalid(BadUserInput):
-    code = "MESSAGE_INVALID"
+class RequestMessageInvalid(BadUserInput):
+    code = "REQUEST_MESSAGE_INVALID"
     en = "A message has 1 to 500 characters."
     zh = "留言需为1至500个字符。"
 
@@ -93,12 +93,12 @@ async def join_community(
 
 
 def checked_message(message: str | None) -> str | None:
-    """The words that go with a request, without space around; raises MessageInvalid."""
+    """The words that go with a request, without space around; raises RequestMessageInvalid."""
     if message is None:
         return None
     text = message.strip()
     if not 1 <= len(text) <= LONGEST_MESSAGE:
-        raise MessageInvalid(path=("message",))
+        raise RequestMessageInvalid(path=("message",))
     return text
 
 

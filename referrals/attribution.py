@@ -240,7 +240,7 @@ RETURN r.key AS key, a.id AS referrer_id, b.id AS referee_id, r.program_id AS pr
        r.code_id AS code_id, r.click_id AS click_id, r.attributed_from AS attributed_from, r.at AS at
 """
 
-# The key is joined to nothing, so that Neo4j takes the index of what is unsettled, which is little, and not of the keys.
+# The key is joined to nothing, so that Neo4j takes the index of what is unsettled, which is little, and not of keys.
 UNSETTLED_EDGES = """
 MATCH (a)-[r:REFERRED]->(b)
 WHERE r.settled = false AND r.key + '' > $after

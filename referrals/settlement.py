@@ -228,7 +228,11 @@ async def approve_rewards(session: Session, rewards: Sequence[ReferralReward], *
     for reward in pending:
         reward.status = RewardStatus.APPROVED
     await session.flush()
-    payloads: dict[str, dict[str, Any]] = {reward.key: {"reward_id": reward.id} for reward in pending}
+    # One that a case took back after it was approved is owed anew: what was owed first has come to nothing.
+    payloads: dict[str, dict[str, Any]] = {
+        f"{reward.key}:{reward.case_id}" if reward.case_id else reward.key: {"reward_id": reward.id}
+        for reward in pending
+    }
     await owe_all(session, topic=REWARD_APPROVED, payloads=payloads, now=now)
 
 
