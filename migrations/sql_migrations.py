@@ -1,5 +1,7 @@
 """SQL migrations by Alembic: one transaction under a lock, so that several instances may start at once."""
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.db import WRITES, Database
 
@@ -25,6 +28,32 @@ def alembic_config(connection: Connection | None = None, metadata: MetaData | No
     return config
 
 
+@asynccontextmanager
+async def schema_change(database: Database) -> AsyncGenerator[AsyncConnection, None]:
+    """One transaction in which tables may be made anew.
+
+    SQLite changes a table by copying it, and lets go of the old one only where no foreign key is looked at meanwhile
+    (its manual, "Making Other Kinds Of Table Schema Changes"); at the end all keys are checked, and one that points
+    nowhere rolls everything back.
+    """
+    async with database.engine.connect() as connection:
+        await connection.execution_options(**WRITES)
+        if not database.is_sqlite:
+            async with connection.begin():
+                yield connection
+            return
+        raw: Any = (await connection.get_raw_connection()).driver_connection
+        await raw.execute("PRAGMA foreign_keys=OFF")
+        try:
+            async with connection.begin():
+                yield connection
+                broken = (await connection.execute(text("PRAGMA foreign_key_check"))).all()
+                if broken:
+                    raise RuntimeError(f"a migration left {len(broken)} foreign keys that point nowhere")
+        finally:
+            await raw.execute("PRAGMA foreign_keys=ON")
+
+
 async def upgrade_sql(database: Database) -> None:
     """Bring the schema to the newest revision, or change nothing when one of the steps fails."""
 
@@ -33,10 +62,8 @@ async def upgrade_sql(database: Database) -> None:
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": ADVISORY_LOCK})
         command.upgrade(alembic_config(connection), "head")
 
-    async with database.engine.connect() as connection:
-        await connection.execution_options(**WRITES)
-        async with connection.begin():
-            await connection.run_sync(run)
+    async with schema_change(database) as connection:
+        await connection.run_sync(run)
 
 
 async def is_sql_current(database: Database) -> bool:

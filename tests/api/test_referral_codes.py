@@ -47,7 +47,7 @@ query($p: ID!, $after: String) {{
 """
 BY_TEXT = f"query($code: String!) {{ referralCode(code: $code) {{ {SHOWN} }} }}"
 NODE = f"query($id: ID!) {{ node(id: $id) {{ __typename ... on ReferralCode {{ {SHOWN} }} }} }}"
-AUDITED = "SELECT actor, action, subject, reason FROM audit_entry WHERE area = :area"
+AUDITED = "SELECT actor, action, subject, reason FROM audit_entry WHERE area = :area AND action LIKE 'CODE%'"
 
 
 async def shared(system: System, unique: str) -> tuple[Caller, str, dict[str, Any]]:

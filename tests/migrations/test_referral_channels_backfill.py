@@ -8,9 +8,9 @@ from alembic import command
 from sqlalchemy import Connection, text
 
 from core.clock import utc_now
-from core.db import WRITES, Database
+from core.db import Database
 from core.ids import new_id
-from migrations.sql_migrations import alembic_config, is_sql_current, upgrade_sql
+from migrations.sql_migrations import alembic_config, is_sql_current, schema_change, upgrade_sql
 from referrals.channels import Sharing, sharing_of
 from referrals.links import MOST_CHANNELS
 from tests.conftest import Addresses
@@ -40,10 +40,8 @@ async def migrated(database: Database, revision: str, *, down: bool = False) -> 
     def run(connection: Connection) -> None:
         (command.downgrade if down else command.upgrade)(alembic_config(connection), revision)
 
-    async with database.engine.connect() as connection:
-        await connection.execution_options(**WRITES)
-        async with connection.begin():
-            await connection.run_sync(run)
+    async with schema_change(database) as connection:
+        await connection.run_sync(run)
 
 
 async def test_clicks_and_claims_from_before_are_counted(stores: Addresses, tmp_path: Path) -> None:
