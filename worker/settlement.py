@@ -72,7 +72,8 @@ async def on_rewards_approved(session: Session, _: GraphClient, payloads: Payloa
             available_at=reward.available_at,
             expires_at=reward.expires_at,
         )
-        for reward in rewards
+        # What was reached first is booked first, so that a ledger reads in the order in which things happened.
+        for reward in sorted(rewards, key=lambda reward: (reward.reached_at, reward.key))
     ]
     await earn_all(session, earned, now=now)
     for reward in rewards:

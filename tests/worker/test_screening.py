@@ -60,7 +60,7 @@ async def test_nothing_that_is_held_is_ever_due(graph: GraphClient, database: Da
     rewards = await rewards_of(database, program)
     assert {reward.status for reward in rewards} == {"PENDING"}
     async with database.read() as session:
-        due = await owed(session, now=utc_now() + timedelta(days=3_650), limit=10_000)
+        due = [row_id for _, row_id in await owed(session, now=utc_now() + timedelta(days=3_650), limit=10_000)]
         payloads = (await session.exec(select(Outbox.payload).where(col(Outbox.id).in_(due)))).all()
     ids = {reward.id for reward in rewards}
     assert not [payload for payload in payloads if payload.get("reward_id") in ids]
