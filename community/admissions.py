@@ -15,13 +15,13 @@ from community.standing import (
     lock_standing,
     put_membership,
 )
+from core.audit import checked_reason
 from core.clock import iso
 from core.errors import BadUserInput, NotFound, Refusal
 from core.notices import NoticeKind
 from graph.client import GraphClient, Transaction
 from graph.owed import Effect, owe_effects
 
-LONGEST_REASON = 500
 # Invitations that wait for an answer; it keeps a community from writing to every customer of the bank.
 MOST_INVITATIONS = 200
 
@@ -60,15 +60,6 @@ class ReasonInvalid(BadUserInput):
     code = "REASON_INVALID"
     en = "A reason has 1 to 500 characters."
     zh = "理由需为1至500个字符。"
-
-
-def checked_reason(reason: str) -> str:
-    """The words without space around; raises ReasonInvalid."""
-    text = reason.strip()
-    # The audit and the notices are kept in SQL, where no engine takes this character.
-    if not 1 <= len(text) <= LONGEST_REASON or "\0" in text:
-        raise ReasonInvalid(path=("reason",))
-    return text
 
 
 def told(standing: Standing, kind: NoticeKind, now: datetime, **ids: str) -> Effect:
@@ -126,7 +117,7 @@ async def reject_member(
     now: datetime,
 ) -> None:
     """Refuse somebody who asked; the reason stays in the audit trail. Raises NotFound."""
-    text = None if reason is None else checked_reason(reason)
+    text = None if reason is None else checked_reason(reason, ReasonInvalid)
 
     async def work(tx: Transaction) -> None:
         standing = await lock_for_manager(tx, community_id, customer_id, actor_id=manager_id, now=now)

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from community.access import GUESTS, MODERATORS, MemberRole, is_member, may_see
 from community.acts import SYSTEM, audited
-from community.admissions import by_manager, checked_reason, told
+from community.admissions import ReasonInvalid, by_manager, told
 from community.roles import Outranked, outranks
 from community.standing import (
     Standing,
@@ -14,6 +14,7 @@ from community.standing import (
     lock_standing,
     put_membership,
 )
+from core.audit import checked_reason
 from core.clock import iso
 from core.errors import BadUserInput, NotFound
 from core.notices import NoticeKind
@@ -54,7 +55,7 @@ async def remove_member(
 
     Raises NotFound, Outranked or LastOwner.
     """
-    text = None if reason is None else checked_reason(reason)
+    text = None if reason is None else checked_reason(reason, ReasonInvalid)
 
     async def work(tx: Transaction) -> None:
         standing = await lock_for_moderator(tx, community_id, customer_id, actor_id=moderator_id, now=now)
@@ -85,7 +86,7 @@ async def ban_member(
 
     Raises ReasonInvalid, UntilInvalid, NotFound, Outranked or LastOwner.
     """
-    text = checked_reason(reason)
+    text = checked_reason(reason, ReasonInvalid)
     if until is not None and until <= now:
         raise UntilInvalid(path=("until",))
     ends = iso(until) if until else None

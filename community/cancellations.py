@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from community.admissions import checked_reason
+from community.admissions import ReasonInvalid
 from community.checkin import AlreadyCheckedIn
 from community.events import audited
 from community.notices import notice
@@ -21,6 +21,7 @@ from community.seats import (
     waiting_parties,
 )
 from community.waitlist import Promotion, promote_waitlist
+from core.audit import checked_reason
 from core.clock import iso
 from core.errors import NotFound, Refusal
 from core.ids import new_id
@@ -67,7 +68,7 @@ async def cancel_for_customer(
     Raises NotFound where the actor does not run the event or there is no registration, ReasonInvalid,
     CancelledTooLate, AlreadyCheckedIn.
     """
-    text = checked_reason(reason or "")
+    text = checked_reason(reason or "", ReasonInvalid)
     act_id = new_id()
 
     async def work(tx: Transaction) -> Standing:

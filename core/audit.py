@@ -9,10 +9,12 @@ from sqlalchemy import select as sql_select
 from sqlmodel import Field, col, select
 
 from core.db import Record, Session, insert_once, instant, json_column, rows_by_id, table_of
+from core.errors import BadUserInput
 from core.ids import derived_id
 from core.paging import Page, cut, cut_each, decode_cursor, instant_in_cursor, page_size
 
 ACT_AUDITED = "act.audited"
+LONGEST_REASON = 500
 
 
 class AuditEntry(Record, table=True):
@@ -43,6 +45,17 @@ def act(
         "details": details,
         "at": at.isoformat(),
     }
+
+
+def checked_reason(reason: str, invalid: type[BadUserInput], *, detail: str | None = None) -> str:
+    """Why somebody acts, without the space around it; raises `invalid` for no words, too many, or NUL among them.
+
+    The audit is kept in SQL, where no engine takes that character.
+    """
+    words = reason.strip()
+    if not 1 <= len(words) <= LONGEST_REASON or "\0" in words:
+        raise invalid(path=("reason",), detail=detail)
+    return words
 
 
 async def record_act(session: Session, key: str, payload: dict[str, Any]) -> None:

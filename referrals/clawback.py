@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement
 from sqlmodel import col, select
 
+from core.audit import LONGEST_REASON
 from core.db import Session
 from core.errors import BadUserInput, NotFound, Refusal
 from referrals.attribution import Referral
@@ -19,7 +20,6 @@ from referrals.rewards import ReferralReward, RewardStatus
 
 # Why a reward has gone that an administrator took back.
 RECALLED = "RECALLED"
-LONGEST_REASON = 500
 MOST_REWARDS = 200
 
 
@@ -55,14 +55,6 @@ class ClawbackTarget:
             "caseId": col(ReferralReward.case_id),
         }
         return columns[self.field] == self.id
-
-
-def checked_reason(reason: str) -> str:
-    """The reason without the space around it; raises ClawbackReasonInvalid."""
-    why = reason.strip()
-    if not 1 <= len(why) <= LONGEST_REASON or "\0" in why:
-        raise ClawbackReasonInvalid(path=("reason",))
-    return why
 
 
 def clawback_key(reward: ReferralReward) -> str:

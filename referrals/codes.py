@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Index, func, text
 from sqlmodel import Field, col, select
 
-from core.audit import act, record_act
+from core.audit import LONGEST_REASON, act, checked_reason, record_act
 from core.codes import new_code, normal_code
 from core.db import Record, Session, insert_once, instant
 from core.errors import BadUserInput, NotFound, Refusal
@@ -20,7 +20,6 @@ CODE_LENGTH = 8
 # New codes for one customer and programme in any 24 hours, the very first among them.
 MOST_NEW_CODES = 5
 A_DAY = timedelta(hours=24)
-LONGEST_REASON = 500
 
 
 class CodeUnknown(Refusal):
@@ -175,9 +174,7 @@ async def revoke_code(
     code = (await session.exec(held(select(ReferralCode).where(ReferralCode.id == code_id)))).first()
     if code is None or not may_manage(code, principal):
         raise NotFound(path=("codeId",))
-    given = reason.strip()
-    if not 1 <= len(given) <= LONGEST_REASON:
-        raise RevocationInvalid(path=("reason",), detail=f"1 to {LONGEST_REASON} characters")
+    given = checked_reason(reason, RevocationInvalid, detail=f"1 to {LONGEST_REASON} characters")
     if code.status != CodeStatus.REVOKED:
         code.status = CodeStatus.REVOKED
         await session.flush()

@@ -7,13 +7,12 @@ from typing import Any
 from sqlalchemy import Index, text, update
 from sqlmodel import Field, col, select
 
-from core.audit import act, record_act
+from core.audit import LONGEST_REASON, act, checked_reason, record_act
 from core.db import Record, Session, changed_rows, insert_once, instant
 from core.errors import BadUserInput, NotFound, Refusal
 from core.ids import new_id
 
 MOST_MEMBERS = 20
-LONGEST_REASON = 500
 
 
 class HouseholdInvalid(BadUserInput):
@@ -85,7 +84,7 @@ async def declare_household(
     members = sorted(set(customer_ids))
     if not 2 <= len(members) <= MOST_MEMBERS:
         raise HouseholdInvalid(path=("customerIds",), detail=f"2 to {MOST_MEMBERS} different customers")
-    why = checked_reason(reason)
+    why = checked_reason(reason, HouseholdInvalid, detail=f"1 to {LONGEST_REASON} characters")
     household = Household(id=new_id(), reason=why, declared_by=actor, declared_at=now)
     session.add(household)
     await session.flush()
@@ -99,7 +98,7 @@ async def declare_household(
 
 async def end_household(session: Session, household_id: str, *, reason: str, actor: str, now: datetime) -> Household:
     """End a declaration for all its members; raises NotFound or HouseholdEnded."""
-    why = checked_reason(reason)
+    why = checked_reason(reason, HouseholdInvalid, detail=f"1 to {LONGEST_REASON} characters")
     running = update(Household).where(col(Household.id) == household_id, col(Household.ended_at).is_(None))
     if not await changed_rows(session, running.values(ended_at=now)):
         raise HouseholdEnded if await session.get(Household, household_id) else NotFound(path=("householdId",))
@@ -109,14 +108,6 @@ async def end_household(session: Session, household_id: str, *, reason: str, act
     await changed_rows(session, members.values(ended_at=now))
     await note(session, household_id, "HOUSEHOLD_ENDED", actor, why, now)
     return await session.get_one(Household, household_id, populate_existing=True)
-
-
-def checked_reason(reason: str) -> str:
-    """The reason without the space around it; raises HouseholdInvalid."""
-    why = reason.strip()
-    if not 1 <= len(why) <= LONGEST_REASON:
-        raise HouseholdInvalid(path=("reason",), detail=f"1 to {LONGEST_REASON} characters")
-    return why
 
 
 async def note(

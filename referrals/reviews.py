@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from sqlmodel import col, select
 
-from core.audit import act, record_act
+from core.audit import act, checked_reason, record_act
 from core.db import Session
 from core.errors import BadUserInput, NotFound, Refusal
 from core.principal import Principal
@@ -14,8 +14,6 @@ from referrals.attribution import Referral
 from referrals.fraud_cases import CaseStatus, FraudCase, close_case, close_if_decided, lock_case
 from referrals.rewards import DENIED, FRAUD, ReferralReward, RewardStatus, take_reward
 from referrals.settlement import approve_reward, cancel_reward, reject_referral
-
-LONGEST_REASON = 500
 
 
 class ReviewInvalid(BadUserInput):
@@ -55,14 +53,6 @@ def may_review(principal: Principal) -> None:
         raise NotFound
 
 
-def checked_reason(reason: str) -> str:
-    """The reason without the space around it; raises ReviewInvalid."""
-    why = reason.strip()
-    if not 1 <= len(why) <= LONGEST_REASON:
-        raise ReviewInvalid(path=("reason",))
-    return why
-
-
 async def review_reward(
     session: Session,
     *,
@@ -79,7 +69,7 @@ async def review_reward(
     Raises NotFound, RewardNotHeld, AlreadyReviewed, OwnReward or ReviewInvalid; then nothing has changed.
     """
     may_review(reviewer)
-    why = checked_reason(reason)
+    why = checked_reason(reason, ReviewInvalid)
     if referral_is_fraud and decision != ReviewDecision.DENY:
         raise ReviewInvalid(path=("referralIsFraud",), detail="only together with DENY")
     known = await session.get(ReferralReward, reward_id)
@@ -167,7 +157,7 @@ async def decide_case(
 ) -> FraudCase:
     """Decide all that an open case holds in one act; raises NotFound, AlreadyReviewed, OwnReward or ReviewInvalid."""
     may_review(reviewer)
-    why = checked_reason(reason)
+    why = checked_reason(reason, ReviewInvalid)
     if await session.get(FraudCase, case_id) is None:
         raise NotFound(path=("caseId",))
     # All referrals before all rewards, each in one order, and the case last.

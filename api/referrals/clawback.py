@@ -13,7 +13,7 @@ from api.loyalty.redemption import Reward, reward_of
 from api.referrals.rewards import ReferralReward, referral_reward_of
 from api.refusals import Refusal, refusals
 from api.relay import global_id, local_id
-from core.audit import act, record_act
+from core.audit import act, checked_reason, record_act
 from core.db import Session, rows_by_id
 from core.errors import BadUserInput
 from loyalty.charges import EVENT_CHARGE, EventCharge
@@ -25,8 +25,8 @@ from loyalty.shortfall import ShortfallPolicy
 from referrals.clawback import (
     MOST_REWARDS,
     RECALLED,
+    ClawbackReasonInvalid,
     ClawbackTarget,
-    checked_reason,
     clawback_key,
     lock_for_clawback,
     rewards_for_clawback,
@@ -288,7 +288,7 @@ class ClawbackMutations:
     async def claw_back_reward(self, info: Info, input: ClawBackRewardInput) -> ClawBackRewardResult:
         context = info.context
         actor = context.administrator().subject
-        target, reason = target_of(input), checked_reason(input.reason)
+        target, reason = target_of(input), checked_reason(input.reason, ClawbackReasonInvalid)
         async with context.database.write() as session:
             rewards = await lock_for_clawback(session, target)
             taken = await recall(session, rewards, reason=reason, actor=actor, now=context.now)
