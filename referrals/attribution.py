@@ -107,6 +107,11 @@ class Referral(Record, table=True):
     qualified_at: datetime | None = instant(optional=True)
     rejected_at: datetime | None = instant(optional=True)
 
+    @property
+    def is_open_to_facts(self) -> bool:
+        """Whether facts decide where it stands: also of who was taken for an existing customer, not of fraud."""
+        return self.status != ReferralStatus.REJECTED or self.reason == ExistingCustomer.code
+
 
 @dataclass(frozen=True, slots=True)
 class Person:

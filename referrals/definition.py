@@ -189,10 +189,19 @@ class ProgramDefinition(BaseModel):
 
     def check_depth(self) -> None:
         pays_second = any(step.second_level_points for step in self.steps)
-        if self.reward_depth < DEEPEST_REWARD and pays_second:
+        if pays_second and not self.pays_second_level:
             raise ValueError("a second level is paid by a reward_depth of 2 only")
-        if self.reward_depth == DEEPEST_REWARD and not self.second_level_approval:
+        if self.pays_second_level and not self.second_level_approval:
             raise ValueError("a reward_depth of 2 needs second_level_approval: who allowed it, and where")
+
+    @property
+    def pays_second_level(self) -> bool:
+        return self.reward_depth == DEEPEST_REWARD
+
+    @property
+    def counts_households(self) -> bool:
+        """Whether a cap looks at whole households."""
+        return any(cap.scope == CapScope.HOUSEHOLD for cap in self.caps)
 
     @property
     def days_to_undo(self) -> int:

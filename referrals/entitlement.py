@@ -173,6 +173,15 @@ def room_of(cap: Cap, *, points: int, rewards: int) -> Room:
     )
 
 
+class Counted(Protocol):
+    """What a counter has counted so far."""
+
+    @property
+    def points(self) -> int: ...
+    @property
+    def rewards(self) -> int: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Budget:
     """A programme's budget and what is reserved of it: points, and money in thousandths of the minor unit.
@@ -192,3 +201,19 @@ class Budget:
             by_worth = (self.amount * 1000 - self.reserved_worth) // self.amount_per_thousand
             left = by_worth if left is None else min(left, by_worth)
         return Room(BUDGET_EXHAUSTED, points=left)
+
+
+def fit(
+    definition: ProgramDefinition,
+    wanted: Entitlement,
+    budget: Budget,
+    caps: Mapping[CounterKey, Sequence[Cap]],
+    counters: Mapping[str, Counted],
+) -> Grant:
+    """Fit a reward into the budget and the caps that look at it, as their counters (by id) stand."""
+    rooms = [
+        room_of(cap, points=counters[key.id].points, rewards=counters[key.id].rewards)
+        for key, limits in caps.items()
+        for cap in limits
+    ]
+    return grant(wanted.points, [budget.room(), *rooms], definition.on_limit)

@@ -13,9 +13,9 @@ from sqlmodel import Field, col, select
 
 from core.db import Record, Session, changed_rows, instant
 from referrals.definition import CapScope, ProgramDefinition, Side
-from referrals.entitlement import CounterKey, Entitlement, Grant, counters_of, grant, room_of
+from referrals.entitlement import CounterKey, Entitlement, Grant, counters_of, fit
 from referrals.households import households_of, members_of_household
-from referrals.programs import ReferralProgram, lock_program
+from referrals.programs import lock_program
 from referrals.rewards import COUNTED, ReferralReward
 
 
@@ -55,12 +55,7 @@ async def reserve_all(
     made: list[Reservation] = []
     for (program_id, definition, wanted), mine in zip(asked, caps, strict=True):
         program, kept = programs[program_id], [counters[key.id] for key in mine]
-        rooms = [
-            room_of(cap, points=counters[key.id].points, rewards=counters[key.id].rewards)
-            for key, limits in mine.items()
-            for cap in limits
-        ]
-        given = grant(wanted.points, [program.budget.room(), *rooms], definition.on_limit)
+        given = fit(definition, wanted, program.budget, mine, counters)
         worth = given.points * program.amount_per_thousand
         if given.points:
             program.reserved_points += given.points
@@ -77,11 +72,7 @@ async def households_in_use(
     session: Session, asked: Sequence[tuple[str, ProgramDefinition, Entitlement]]
 ) -> dict[str, str]:
     """The households of those whose rewards a cap counts by it."""
-    people = {
-        wanted.customer_id
-        for _, definition, wanted in asked
-        if any(cap.scope == CapScope.HOUSEHOLD for cap in definition.caps)
-    }
+    people = {wanted.customer_id for _, definition, wanted in asked if definition.counts_households}
     return await households_of(session, sorted(people))
 
 
@@ -124,44 +115,20 @@ async def fold(session: Session, key: CounterKey) -> tuple[int, int]:
 
 
 async def free(session: Session, reward: ReferralReward, *, lost_points: int = 0) -> None:
-    """Give back what a reward reserved, but for the points of it that are lost; its status says the rest."""
-    worth = reward.worth * (reward.points - lost_points) // reward.points if reward.points else 0
-    await lock_program(session, reward.program_id)
-    await count(
-        session,
-        reward.program_id,
-        reward.counters,
-        points=-reward.points,
-        worth=-worth,
-        rewards=-1,
-        lost_points=lost_points,
-    )
+    """Give back what a reward reserved, but for the points of it that are lost; its status says the rest.
 
-
-async def count(
-    session: Session,
-    program_id: str,
-    counter_ids: Sequence[str],
-    *,
-    points: int,
-    worth: int,
-    rewards: int,
-    lost_points: int = 0,
-) -> None:
-    """Move the programme's reservation and the counters; lost points stay reserved and count in no cap."""
-    program = update(ReferralProgram).where(col(ReferralProgram.id) == program_id)
-    await changed_rows(
-        session,
-        program.values(
-            reserved_points=col(ReferralProgram.reserved_points) + points + lost_points,
-            reserved_worth=col(ReferralProgram.reserved_worth) + worth,
-        ),
-    )
-    if counter_ids:
-        counters = update(ReferralCounter).where(col(ReferralCounter.id).in_(list(counter_ids)))
+    Lost points stay reserved in the budget and count in no cap.
+    """
+    freed = reward.points - lost_points
+    program = await lock_program(session, reward.program_id)
+    program.reserved_points -= freed
+    program.reserved_worth -= reward.worth * freed // reward.points if reward.points else 0
+    await session.flush()
+    if reward.counters:
+        counters = update(ReferralCounter).where(col(ReferralCounter.id).in_(reward.counters))
         await changed_rows(
             session,
             counters.values(
-                points=col(ReferralCounter.points) + points, rewards=col(ReferralCounter.rewards) + rewards
+                points=col(ReferralCounter.points) - reward.points, rewards=col(ReferralCounter.rewards) - 1
             ),
         )

@@ -19,7 +19,7 @@ from referrals.attribution import (
     referral_id,
     referrals_of_referees,
 )
-from referrals.definition import DEEPEST_REWARD, ProgramDefinition, Side
+from referrals.definition import ProgramDefinition, Side
 from referrals.entitlement import Entitlement, entitlements, reconcile
 from referrals.limits import Reservation, free, reserve_all
 from referrals.programs import definition_of, lock_program
@@ -97,19 +97,15 @@ async def settle_referees(session: Session, since: Mapping[str, datetime | None]
 
 async def read_settlings(session: Session, since: Mapping[str, datetime | None]) -> list[Settling]:
     """The referrals of these referees that facts decide, locked with their rewards, and what the facts amount to."""
-    # Who was taken for an existing customer may turn out not to be: facts decide that, and a reviewer fraud.
-    referrals = [
-        referral
-        for referral in await referrals_of_referees(session, list(since))
-        if referral.status != ReferralStatus.REJECTED or referral.reason == EXISTING_CUSTOMER
-    ]
+    referrals = [one for one in await referrals_of_referees(session, list(since)) if one.is_open_to_facts]
     if not referrals:
         return []
     facts = await facts_by_customer(session, sorted({referral.referee_id for referral in referrals}))
     definitions = {
         key: await definition_of(session, *key) for key in {(one.program_id, one.version) for one in referrals}
     }
-    above = await referrals_above(session, referrals, definitions)
+    paying = [one for one in referrals if definitions[(one.program_id, one.version)].pays_second_level]
+    above = await referrals_above(session, paying)
     todo: dict[str, Settling] = {}
     for referral in referrals:
         definition = definitions[(referral.program_id, referral.version)]
@@ -127,15 +123,9 @@ async def read_settlings(session: Session, since: Mapping[str, datetime | None])
     return list(todo.values())
 
 
-async def referrals_above(
-    session: Session, referrals: Sequence[Referral], definitions: Mapping[tuple[str, int], ProgramDefinition]
-) -> dict[str, Referral]:
-    """How the referrers came themselves, by the ids of those referrals; asked for only where it pays somebody."""
-    ids = {
-        referral_id(referral.program_id, referral.referrer_id)
-        for referral in referrals
-        if definitions[(referral.program_id, referral.version)].reward_depth == DEEPEST_REWARD
-    }
+async def referrals_above(session: Session, referrals: Sequence[Referral]) -> dict[str, Referral]:
+    """How the referrers of these referrals came themselves, by the ids of those referrals."""
+    ids = {referral_id(referral.program_id, referral.referrer_id) for referral in referrals}
     return await rows_by_id(session, Referral, ids)
 
 
@@ -143,8 +133,9 @@ def parties_of(referral: Referral, definition: ProgramDefinition, above: Mapping
     """Who can be rewarded; the second level only where the programme pays it, and if it was there before."""
     parties = {Side.REFERRER: referral.referrer_id, Side.REFEREE: referral.referee_id}
     upper = above.get(referral_id(referral.program_id, referral.referrer_id))
-    pays = definition.reward_depth == DEEPEST_REWARD
-    if pays and upper and upper.claimed_at < referral.claimed_at and upper.status != ReferralStatus.REJECTED:
+    if not definition.pays_second_level or upper is None:
+        return parties
+    if upper.claimed_at < referral.claimed_at and upper.status != ReferralStatus.REJECTED:
         parties[Side.SECOND_LEVEL] = upper.referrer_id
     return parties
 

@@ -4,7 +4,7 @@ Claims and facts are played again in the order in which they were recorded, whic
 caps and budget go to who comes first. Nothing is written. Reviewers' decisions are not played again.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -14,27 +14,21 @@ from sqlmodel import col, select
 
 from core.db import Session
 from core.errors import Refusal
-from core.facts import Fact
-from referrals.attribution import Referral, ReferralStatus, referral_id
-from referrals.definition import DEEPEST_REWARD, CapScope, ProgramDefinition, Side
-from referrals.entitlement import (
-    Budget,
-    Entitlement,
-    Grant,
-    counters_of,
-    entitlements,
-    grant,
-    reconcile,
-    room_of,
-)
+from core.facts import Fact, facts_by_customer
+from referrals.attribution import Referral, ReferralStatus
+from referrals.definition import ProgramDefinition, Side
+from referrals.entitlement import Budget, Entitlement, counters_of, entitlements, fit, reconcile
 from referrals.households import households_of
+from referrals.limits import Reservation
 from referrals.qualification import qualify
 from referrals.rewards import COUNTED, EXISTING_CUSTOMER, ReferralReward
+from referrals.settlement import parties_of, referrals_above
 
 MOST_REFERRALS = 20_000
 CHUNK = 500
 
 ItemT = TypeVar("ItemT")
+FoundT = TypeVar("FoundT")
 SinceOf = Callable[[Sequence[str]], Awaitable[Mapping[str, datetime | None]]]
 
 
@@ -53,9 +47,7 @@ class SimulatedReward:
     customer_id: str
     fact_id: str
     wanted_points: int
-    points: int
-    worth: int
-    counters: list[str]
+    reserved: Reservation
     stands: bool = True
 
 
@@ -85,6 +77,14 @@ class Outcome:
 
 
 @dataclass(slots=True)
+class Count:
+    """A counter in memory."""
+
+    points: int = 0
+    rewards: int = 0
+
+
+@dataclass(slots=True)
 class Books:
     """Counters and budget in memory, moved as settlement moves those in the database."""
 
@@ -92,36 +92,30 @@ class Books:
     definition: ProgramDefinition
     budget: Budget
     households: Mapping[str, str]
-    rewards: Counter[str] = field(default_factory=Counter[str])
-    points: Counter[str] = field(default_factory=Counter[str])
+    counters: dict[str, Count] = field(default_factory=lambda: defaultdict(Count))
 
-    def reserve(self, wanted: Entitlement) -> tuple[Grant, list[str], int]:
+    def reserve(self, wanted: Entitlement) -> Reservation:
         household = self.households.get(wanted.customer_id)
-        asked = counters_of(self.definition, self.program_id, wanted, household)
-        rooms = [
-            room_of(cap, points=self.points[key.id], rewards=self.rewards[key.id])
-            for key, caps in sorted(asked.items(), key=lambda item: item[0].id)
-            for cap in caps
-        ]
-        given = grant(wanted.points, [self.budget.room(), *rooms], self.definition.on_limit)
-        ids = [key.id for key in asked]
-        worth = given.points * self.budget.amount_per_thousand
+        caps = counters_of(self.definition, self.program_id, wanted, household)
+        given = fit(self.definition, wanted, self.budget, caps, self.counters)
+        reserved = Reservation(given, [key.id for key in caps], given.points * self.budget.amount_per_thousand)
         if given.points:
-            self.count(ids, given.points, worth, 1)
-        return given, ids, worth
+            self.move(reserved, 1)
+        return reserved
 
-    def free(self, reward: SimulatedReward) -> None:
-        if reward.points:
-            self.count(reward.counters, -reward.points, -reward.worth, -1)
+    def free(self, reserved: Reservation) -> None:
+        if reserved.grant.points:
+            self.move(reserved, -1)
 
-    def count(self, ids: Iterable[str], points: int, worth: int, rewards: int) -> None:
-        for key in ids:
-            self.points[key] += points
-            self.rewards[key] += rewards
+    def move(self, reserved: Reservation, sign: int) -> None:
+        points = sign * reserved.grant.points
+        for key in reserved.counters:
+            self.counters[key].points += points
+            self.counters[key].rewards += sign
         self.budget = replace(
             self.budget,
             reserved_points=self.budget.reserved_points + points,
-            reserved_worth=self.budget.reserved_worth + worth,
+            reserved_worth=self.budget.reserved_worth + sign * reserved.worth,
         )
 
 
@@ -148,20 +142,11 @@ class Course:
         undo, make = reconcile(entitlements(definition, outcome, self.parties), self.rewards, outcome.undone)
         for reward in undo:
             reward.stands = False
-            books.free(reward)
+            books.free(reward.reserved)
         for wanted, _ in make:
-            given, counters, worth = books.reserve(wanted)
+            reserved = books.reserve(wanted)
             self.rewards.append(
-                SimulatedReward(
-                    wanted.step,
-                    wanted.side,
-                    wanted.customer_id,
-                    wanted.fact_id,
-                    wanted.points,
-                    given.points,
-                    worth,
-                    counters,
-                )
+                SimulatedReward(wanted.step, wanted.side, wanted.customer_id, wanted.fact_id, wanted.points, reserved)
             )
         self.is_complete, self.is_existing = outcome.is_complete, outcome.is_existing_customer
 
@@ -183,9 +168,9 @@ async def simulate(
     referrals = await referrals_between(session, program_id, start, end)
     courses = await courses_of(session, definition, referrals, since_of)
     people = {person for course in courses.values() for person in course.parties.values()}
-    households = await households_in_use(session, definition, people)
+    households = await in_chunks(households_of, session, sorted(people)) if definition.counts_households else {}
     books = Books(program_id, definition, replace(budget, reserved_points=0, reserved_worth=0), households)
-    for course, facts in in_recorded_order(courses, await facts_by_referee(session, list(courses))):
+    for course, facts in in_recorded_order(courses, await in_chunks(facts_by_customer, session, list(courses))):
         course.facts.extend(facts)
         course.settle(books)
     return outcome_of(courses.values())
@@ -205,50 +190,24 @@ async def referrals_between(session: Session, program_id: str, start: datetime, 
 async def courses_of(
     session: Session, definition: ProgramDefinition, referrals: Sequence[Referral], since_of: SinceOf
 ) -> dict[str, Course]:
-    """The referrals to be played, by referee."""
-    above = await referrals_above(session, definition, referrals)
+    """The referrals to be played, by referee, none of their facts told yet."""
     courses: dict[str, Course] = {}
-    for chunk in chunks(referrals):
+    for chunk in chunks([referral for referral in referrals if referral.is_open_to_facts]):
         since = await since_of([referral.referee_id for referral in chunk])
+        above = await referrals_above(session, chunk) if definition.pays_second_level else {}
         for referral in chunk:
-            if referral.status == ReferralStatus.REJECTED and referral.reason != EXISTING_CUSTOMER:
-                continue
-            parties = {Side.REFERRER: referral.referrer_id, Side.REFEREE: referral.referee_id}
-            upper = above.get(referral.referrer_id)
-            if upper is not None and upper.claimed_at < referral.claimed_at:
-                parties[Side.SECOND_LEVEL] = upper.referrer_id
+            parties = parties_of(referral, definition, above)
             courses[referral.referee_id] = Course(referral, parties, since.get(referral.referee_id))
     return courses
 
 
-async def referrals_above(
-    session: Session, definition: ProgramDefinition, referrals: Sequence[Referral]
-) -> dict[str, Referral]:
-    """How the referrers came themselves, by their ids; asked for only where that pays."""
-    if definition.reward_depth < DEEPEST_REWARD:
-        return {}
-    found: dict[str, Referral] = {}
-    ids = sorted({referral_id(referral.program_id, referral.referrer_id) for referral in referrals})
+async def in_chunks(
+    load: Callable[[Session, Sequence[str]], Awaitable[dict[str, FoundT]]], session: Session, ids: Sequence[str]
+) -> dict[str, FoundT]:
+    """What `load` finds for these ids, asked for so many at a time."""
+    found: dict[str, FoundT] = {}
     for chunk in chunks(ids):
-        statement = select(Referral).where(col(Referral.id).in_(chunk), Referral.status != ReferralStatus.REJECTED)
-        found |= {referral.referee_id: referral for referral in (await session.exec(statement)).all()}
-    return found
-
-
-async def households_in_use(session: Session, definition: ProgramDefinition, people: set[str]) -> dict[str, str]:
-    if all(cap.scope != CapScope.HOUSEHOLD for cap in definition.caps):
-        return {}
-    found: dict[str, str] = {}
-    for chunk in chunks(sorted(people)):
-        found |= await households_of(session, chunk)
-    return found
-
-
-async def facts_by_referee(session: Session, referee_ids: Sequence[str]) -> dict[str, list[Fact]]:
-    found: dict[str, list[Fact]] = defaultdict(list)
-    for chunk in chunks(referee_ids):
-        for fact in (await session.exec(select(Fact).where(col(Fact.customer_id).in_(chunk)))).all():
-            found[fact.customer_id].append(fact)
+        found |= await load(session, chunk)
     return found
 
 
@@ -259,7 +218,7 @@ def in_recorded_order(
     moments: list[tuple[datetime, str, Course, list[Fact]]] = []
     for referee_id, course in courses.items():
         arrivals: dict[datetime, list[Fact]] = {course.referral.claimed_at: []}
-        for fact in facts.get(referee_id, []):
+        for fact in facts[referee_id]:
             arrivals.setdefault(max(fact.recorded_at, course.referral.claimed_at), []).append(fact)
         moments += [(at, min((fact.id for fact in known), default=""), course, known) for at, known in arrivals.items()]
     for _, _, course, known in sorted(moments, key=lambda moment: (moment[0], moment[1], moment[2].referral.id)):
@@ -273,7 +232,7 @@ def outcome_of(courses: Iterable[Course]) -> Outcome:
         qualified=sum(course.is_complete for course in played),
         existing_customers=sum(course.is_existing for course in played),
         steps=totals_of(
-            (reward.step, reward.side, reward.points, reward.wanted_points)
+            (reward.step, reward.side, reward.reserved.grant.points, reward.wanted_points)
             for course in played
             for reward in course.rewards
             if reward.stands
@@ -284,7 +243,7 @@ def outcome_of(courses: Iterable[Course]) -> Outcome:
 async def outcome_so_far(session: Session, *, program_id: str, start: datetime, end: datetime) -> Outcome:
     """What settlement really made of the same referrals by now."""
     referrals = await referrals_between(session, program_id, start, end)
-    kept = [one for one in referrals if one.status != ReferralStatus.REJECTED or one.reason == EXISTING_CUSTOMER]
+    kept = [one for one in referrals if one.is_open_to_facts]
     rewards: list[ReferralReward] = []
     for chunk in chunks([referral.id for referral in kept]):
         statement = select(ReferralReward).where(col(ReferralReward.referral_id).in_(chunk))

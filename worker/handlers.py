@@ -92,10 +92,8 @@ async def on_referral_claimed(work: Work) -> None:
     below = await referees_since(
         work.session, referral.referee_id, program_id=referral.program_id, since=referral.claimed_at
     )
-    for customer_id in below:
-        payload = {"customer_id": customer_id}
-        key = f"{work.key}:{customer_id}"
-        await outbox.owe(work.session, topic=REFERRAL_RESETTLED, key=key, payload=payload, now=work.now)
+    payloads: dict[str, dict[str, Any]] = {f"{work.key}:{one}": {"customer_id": one} for one in below}
+    await outbox.owe_all(work.session, topic=REFERRAL_RESETTLED, payloads=payloads, now=work.now, hint=True)
 
 
 async def on_referral_resettled(work: Work) -> None:
