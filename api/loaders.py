@@ -26,7 +26,7 @@ from community.tallies import tallies_of
 from community.waitlist_order import positions, registrations_at, waitlists_of
 from core.audit import audit_trails
 from core.clock import iso
-from core.db import Database, Record, rows_by_id
+from core.db import Database, Record, Session, rows_by_id
 from core.paging import Page
 from customers.profiles import read_customers
 from customers.tags import tags_of_customers
@@ -364,36 +364,16 @@ class Loaders:
     @cached_property
     def fraud_members(self) -> DataLoader[str, list[FraudCaseMember]]:
         """The members of fraud cases; who may see them has asked before."""
-
-        async def load(ids: list[str]) -> list[list[FraudCaseMember]]:
-            async with self._database.read() as session:
-                rows = await members_of_cases(session, ids)
-            return [[row for row in rows if row.case_id == key] for key in ids]
-
-        return DataLoader(load_fn=load)
+        return self._lists(members_of_cases, lambda row: row.case_id)
 
     @cached_property
     def fraud_rewards(self) -> DataLoader[str, list[ReferralReward]]:
         """What fraud cases hold, likewise."""
-
-        async def load(ids: list[str]) -> list[list[ReferralReward]]:
-            async with self._database.read() as session:
-                rows = await rewards_of_cases(session, ids)
-            return [[row for row in rows if row.case_id == key] for key in ids]
-
-        return DataLoader(load_fn=load)
+        return self._lists(rewards_of_cases, lambda row: row.case_id)
 
     @cached_property
     def referral_steps(self) -> DataLoader[str, list[ReferralStep]]:
-        async def load(ids: list[str]) -> list[list[ReferralStep]]:
-            async with self._database.read() as session:
-                rows = await steps_of(session, ids)
-            groups: dict[str, list[ReferralStep]] = defaultdict(list)
-            for row in rows:
-                groups[row.referral_id].append(row)
-            return [groups[key] for key in ids]
-
-        return DataLoader(load_fn=load)
+        return self._lists(steps_of, lambda row: row.referral_id)
 
     @cached_property
     def referral_codes(self) -> DataLoader[str, ReferralCode | None]:
@@ -412,13 +392,20 @@ class Loaders:
 
     @cached_property
     def referral_rewards(self) -> DataLoader[str, list[ReferralReward]]:
-        async def load(ids: list[str]) -> list[list[ReferralReward]]:
+        return self._lists(rewards_of_referrals, lambda row: row.referral_id)
+
+    def _lists(
+        self, read: Callable[[Session, Sequence[str]], Awaitable[Sequence[R]]], key: Callable[[R], str | None]
+    ) -> DataLoader[str, list[R]]:
+        """A loader of the rows of SQL that belong to each of several things, in the order in which they are read."""
+
+        async def load(ids: list[str]) -> list[list[R]]:
             async with self._database.read() as session:
-                rows = await rewards_of_referrals(session, ids)
-            groups: dict[str, list[ReferralReward]] = defaultdict(list)
+                rows = await read(session, ids)
+            groups: dict[str | None, list[R]] = defaultdict(list)
             for row in rows:
-                groups[row.referral_id].append(row)
-            return [groups[key] for key in ids]
+                groups[key(row)].append(row)
+            return [groups[name] for name in ids]
 
         return DataLoader(load_fn=load)
 

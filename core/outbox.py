@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Index, UniqueConstraint, update
 from sqlmodel import Field, col, select
 
-from core.db import OWED, Record, Session, changed_rows, insert_new, insert_once, instant, json_column
+from core.db import OWED, Record, Session, changed_rows, insert_new, instant, json_column
 from core.ids import derived_id
 
 # A failing effect is tried again after 1, 2, 4 … seconds, at most every ten minutes, for ever.
@@ -48,18 +48,9 @@ async def owe(
     not_before: datetime | None = None,
 ) -> None:
     """Owe an effect, once per topic and key; it may be settled from `not_before` on."""
-    row_id = derived_id("outbox", topic, key)
-    row: dict[str, Any] = {
-        "id": row_id,
-        "topic": topic,
-        "key": key,
-        "payload": payload,
-        "created_at": now,
-        "available_at": not_before or now,
-        "attempts": 0,
-    }
-    if await insert_once(session, Outbox, row) and (not_before is None or not_before <= now):
-        session.info.setdefault(OWED, []).append(row_id)
+    due = {} if not_before is None else {key: not_before}
+    is_due = not_before is None or not_before <= now
+    await owe_all(session, topic=topic, payloads={key: payload}, now=now, not_before=due, hint=is_due)
 
 
 async def owed(session: Session, *, now: datetime, limit: int) -> Sequence[tuple[str, str]]:
@@ -123,8 +114,7 @@ async def owe_all(
             "available_at": (not_before or {}).get(key, now),
             "attempts": 0,
         }
-        # In one order everywhere: two workers with the same rows wait for each other and never in a circle.
-        for key, payload in sorted(payloads.items())
+        for key, payload in payloads.items()
     ]
     new = await insert_new(session, Outbox, rows)
     if hint:
