@@ -35,9 +35,10 @@ from api.tour import tour_documents
 from core.clock import utc_now
 from core.db import Database
 from core.errors import KinshipError, Unauthenticated, Unavailable
-from core.ids import new_id
+from core.ids import derived_id, new_id
 from core.live import Bell
 from core.log import configure_logging
+from core.outbox import hints_for
 from core.rate import Guesses
 from core.settings import Settings, SettingsError, load_settings
 from graph.client import GraphClient
@@ -124,15 +125,15 @@ class Queue:
 
     async def wake(self, row_ids: Any) -> None:
         """Hint at outbox rows that are due."""
-        for row_id in row_ids:
-            await self.enqueue("settle_outbox", row_id)
+        for ids in hints_for(row_ids):
+            await self.enqueue("settle_outbox", *ids)
 
-    async def enqueue(self, job: str, argument: str) -> None:
-        """Ask for a job about one thing; asked twice while it waits, it runs once."""
+    async def enqueue(self, job: str, *arguments: str) -> None:
+        """Ask for a job about these things; asked twice while it waits, it runs once."""
         try:
             async with asyncio.timeout(1):
                 pool = await self._open()
-                await pool.enqueue_job(job, argument, _job_id=f"{job}:{argument}", _queue_name=QUEUE)
+                await pool.enqueue_job(job, *arguments, _job_id=derived_id(job, *arguments), _queue_name=QUEUE)
         except (OSError, RedisError, TimeoutError) as error:
             log.warning("queue_unavailable", job=job, error=type(error).__name__)
 

@@ -28,7 +28,7 @@ from core.clock import iso, utc_now
 from core.ids import derived_id
 from graph.client import GraphClient
 from graph.identifiers import Uses
-from referrals.fraud_graph import group_around, read_neighbourhood
+from referrals.fraud_graph import group_around, read_neighbourhoods
 from referrals.fraud_rings import KINDS, Ring, RingSearch, Ties, find_rings
 from referrals.fraud_signals import FraudPolicy, assess
 
@@ -194,7 +194,7 @@ async def measure_screenings(graph: GraphClient, town: Town) -> None:
     chosen = random.Random(7).sample(sorted(pairs), SCREENINGS)
 
     async def screen(referee: str) -> None:
-        around = await read_neighbourhood(graph, pairs[referee], referee, POLICY)
+        (around,) = await read_neighbourhoods(graph, [(pairs[referee], referee)], POLICY)
         assess(around, group_around(around, pairs[referee], referee, POLICY), households={}, policy=POLICY)
 
     nothing = await latencies(lambda _: graph.read("RETURN 1 AS one"), chosen)

@@ -4,7 +4,7 @@ The queue only wakes a worker up. A row stays owed until its effect has committe
 transaction as its `settled_at`, so that a lost message delays an effect and never loses it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,6 +17,8 @@ from core.ids import derived_id
 # A failing effect is tried again after 1, 2, 4 … seconds, at most every ten minutes, for ever.
 FIRST_PAUSE = timedelta(seconds=1)
 LONGEST_PAUSE = timedelta(minutes=10)
+# A message tells a worker of so many effects at most, which it settles within the time that a job has.
+HINT = 100
 
 
 class Outbox(Record, table=True):
@@ -57,6 +59,19 @@ async def owed(session: Session, *, now: datetime, limit: int) -> Sequence[tuple
     """Topics and ids of effects that are due, the longest waiting first; settled rows have no `available_at`."""
     statement = select(Outbox.topic, Outbox.id).where(col(Outbox.available_at) <= now)
     return (await session.exec(statement.order_by(col(Outbox.available_at)).limit(limit))).all()
+
+
+async def topics_of(session: Session, row_ids: Sequence[str]) -> Sequence[tuple[str, str]]:
+    """Topics and ids of those of these effects that are still owed, in the order of the ids."""
+    statement = select(Outbox.topic, Outbox.id).where(col(Outbox.id).in_(row_ids), col(Outbox.settled_at).is_(None))
+    topics = {row_id: topic for topic, row_id in (await session.exec(statement)).all()}
+    return [(topics[row_id], row_id) for row_id in row_ids if row_id in topics]
+
+
+def hints_for(row_ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    """The effects of one message each, so many as are settled together."""
+    for start in range(0, len(row_ids), HINT):
+        yield row_ids[start : start + HINT]
 
 
 async def take(session: Session, row_id: str) -> Outbox | None:

@@ -45,28 +45,47 @@ RETURN a.id AS referrer_id, id AS referee_id, r.at AS at
 """
 
 
-async def read_neighbourhood(
-    graph: GraphClient, referrer_id: str, referee_id: str, policy: FraudPolicy
-) -> Neighbourhood:
-    """What referrer and referee use, who else uses it where these are few, and by whom all of them came.
+async def read_neighbourhoods(
+    graph: GraphClient, pairs: Sequence[tuple[str, str]], policy: FraudPolicy
+) -> list[Neighbourhood]:
+    """Of each referrer and referee what they use, who else uses it where these are few, and by whom all of them came.
 
-    Four round trips, whatever there is around: an identifier's users are read up to one more than matters.
+    Four round trips for all pairs, whatever there is around: of an identifier one user more than matters is read.
     """
-    own = await graph.read(IDENTIFIERS, ids=sorted({referrer_id, referee_id}), limit=IDENTIFIERS_OF_ONE)
+    people = {person for pair in pairs for person in pair}
+    own = await graph.read(IDENTIFIERS, ids=sorted(people), limit=IDENTIFIERS_OF_ONE)
     kinds = {row["key"]: IdentifierKind(row["kind"]) for row in own}
     users = await read_users(graph, list(kinds), policy) if kinds else {}
-    identifiers: dict[str, Identifier] = {}
-    uses: dict[str, set[str]] = defaultdict(set)
+    keys: dict[str, list[str]] = defaultdict(list)
     for row in own:
         if row["key"] in users:
-            uses[row["id"]].add(row["key"])
+            keys[row["id"]].append(row["key"])
+    parts = [uses_around(pair, keys, kinds, users, policy) for pair in pairs]
+    ties = await read_ties(graph, people.union(*(uses for _, uses in parts)))
+    return [
+        Neighbourhood(identifiers, uses, ties_around({*pair, *uses}, ties))
+        for pair, (identifiers, uses) in zip(pairs, parts, strict=True)
+    ]
+
+
+def uses_around(
+    pair: tuple[str, str],
+    keys: Mapping[str, Sequence[str]],
+    kinds: Mapping[str, IdentifierKind],
+    users: Mapping[str, Sequence[str]],
+    policy: FraudPolicy,
+) -> tuple[dict[str, Identifier], dict[str, set[str]]]:
+    """What the two use, and whoever uses it where these are few."""
+    uses = {person: set(keys[person]) for person in pair if keys.get(person)}
+    identifiers: dict[str, Identifier] = {}
     # What few share comes first, because that is what tells, should there be too many to look at.
-    for key, found in sorted(users.items(), key=lambda item: (len(item[1]), item[0])):
+    for key in sorted({key for found in uses.values() for key in found}, key=lambda one: (len(users[one]), one)):
+        found = users[key]
         identifiers[key] = Identifier(key, kinds[key], len(found))
         if len(found) <= policy.kinds[kinds[key]].most and len(uses) + len(found) <= MOST_NEIGHBOURS:
             for user in found:
-                uses[user].add(key)
-    return Neighbourhood(identifiers, uses, await read_ties(graph, {referrer_id, referee_id, *uses}))
+                uses.setdefault(user, set()).add(key)
+    return identifiers, uses
 
 
 async def read_users(graph: GraphClient, keys: Sequence[str], policy: FraudPolicy) -> Mapping[str, list[str]]:
@@ -74,12 +93,22 @@ async def read_users(graph: GraphClient, keys: Sequence[str], policy: FraudPolic
     return {row["key"]: row["users"] for row in await graph.read(USERS, keys=sorted(keys), limit=limit)}
 
 
-async def read_ties(graph: GraphClient, ids: Collection[str]) -> list[Tie]:
-    """By whom these came, and by whom those came."""
+async def read_ties(graph: GraphClient, ids: Collection[str]) -> dict[str, list[Tie]]:
+    """By whom these came, and by whom those came; the ties of each referee."""
     first = await graph.read(REFERRERS, ids=sorted(ids))
     above = sorted({row["referrer_id"] for row in first} - set(ids))
     second = await graph.read(REFERRERS, ids=above) if above else []
-    return [Tie(row["referrer_id"], row["referee_id"], parse_instant(row["at"])) for row in (*first, *second)]
+    ties: dict[str, list[Tie]] = defaultdict(list)
+    for row in (*first, *second):
+        ties[row["referee_id"]].append(Tie(row["referrer_id"], row["referee_id"], parse_instant(row["at"])))
+    return ties
+
+
+def ties_around(people: Collection[str], ties: Mapping[str, Sequence[Tie]]) -> list[Tie]:
+    """The ties above these people, and those above their referrers."""
+    first = [tie for person in sorted(people) for tie in ties.get(person, ())]
+    above = sorted({tie.referrer_id for tie in first} - set(people))
+    return [*first, *(tie for person in above for tie in ties.get(person, ()))]
 
 
 def group_around(around: Neighbourhood, referrer_id: str, referee_id: str, policy: FraudPolicy) -> set[str]:

@@ -23,10 +23,7 @@ async def screen(session: Session, graph: GraphClient, rewards: Sequence[Referra
     referrals = await rows_by_id(session, Referral, {reward.referral_id for reward in rewards})
     people = {person for one in referrals.values() for person in (one.referrer_id, one.referee_id)}
     emails = {key: profile.email for key, profile in (await rows_by_id(session, Customer, people)).items()}
-    approved: list[ReferralReward] = []
-    for referral in referrals.values():
-        mine = [reward for reward in rewards if reward.referral_id == referral.id]
-        approved += await screen_rewards(session, graph, referral, mine, emails=emails, policy=POLICY, now=utc_now())
+    approved = await screen_rewards(session, graph, rewards, emails=emails, policy=POLICY, now=utc_now())
     await approve_rewards(session, approved, now=utc_now())
 
 

@@ -11,16 +11,18 @@ from arq.worker import Function
 
 from core.clock import utc_now
 from core.db import Database
+from core.ids import derived_id
 from core.live import Bell
 from core.log import configure_logging
+from core.outbox import hints_for
 from core.processes import start_leashed, stop
 from core.settings import load_settings
 from graph.client import GraphClient
 from worker.completion import complete_forgotten_events
-from worker.handlers import Stores, settle
+from worker.handlers import Stores
 from worker.reminders import sweep_digests, sweep_reminders
 from worker.series import extend_due_series
-from worker.sweeps import relay_owed, settle_attendance_of, sweep_graph, sweep_outbox
+from worker.sweeps import relay_owed, settle_attendance_of, settle_hinted, sweep_graph, sweep_outbox
 
 log = structlog.get_logger(__name__)
 
@@ -46,8 +48,9 @@ async def start(ctx: Context) -> None:
 async def hint(pool: Any, row_ids: Any) -> None:
     """Tell the queue of owed effects; a queue that is away only makes the sweep do it."""
     try:
-        for row_id in row_ids:
-            await pool.enqueue_job("settle_outbox", row_id, _job_id=row_id, _queue_name=QUEUE)
+        for ids in hints_for(row_ids):
+            job_id = derived_id("settle_outbox", *ids)
+            await pool.enqueue_job("settle_outbox", *ids, _job_id=job_id, _queue_name=QUEUE)
     except OSError as error:
         log.warning("queue_unavailable", error=str(error))
 
@@ -63,8 +66,8 @@ async def begin_job(ctx: Context) -> None:
     structlog.contextvars.bind_contextvars(job_id=ctx["job_id"])
 
 
-async def settle_outbox(ctx: Context, row_id: str) -> None:
-    await settle(ctx["stores"], row_id)
+async def settle_outbox(ctx: Context, *row_ids: str) -> None:
+    await settle_hinted(ctx["stores"], row_ids)
 
 
 async def settle_attendance(ctx: Context, key: str) -> None:

@@ -47,6 +47,14 @@ async def sweep_outbox(stores: Stores) -> int:
     return settled
 
 
+async def settle_hinted(stores: Stores, row_ids: Sequence[str]) -> None:
+    """Settle those of these effects that are still owed, those of one topic together."""
+    async with stores.database.read() as session:
+        owed = await outbox.topics_of(session, row_ids)
+    for topic, ids in by_topic(owed).items():
+        await settle_many(stores, topic, ids)
+
+
 def by_topic(due: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
     """The ids of effects by their topics, in the order in which they have waited."""
     groups: dict[str, list[str]] = {}

@@ -11,7 +11,6 @@ from core.ids import new_id
 from core.principal import Principal, Role
 from customers.identifiers import Sighting, put_uses
 from graph.client import GraphClient
-from referrals.attribution import Referral
 from referrals.fraud_cases import FraudCase, FraudCaseMember
 from referrals.fraud_signals import FraudPolicy
 from referrals.reviews import ReviewDecision, review_reward
@@ -62,10 +61,7 @@ async def screen_one(
     """Approve or hold a reward, as the worker does."""
     async with database.write() as session:
         row = await session.get_one(ReferralReward, reward_id)
-        referral = await session.get_one(Referral, row.referral_id)
-        found = await screen_rewards(
-            session, graph, referral, [row], emails=emails or {}, policy=FraudPolicy(), now=utc_now()
-        )
+        found = await screen_rewards(session, graph, [row], emails=emails or {}, policy=FraudPolicy(), now=utc_now())
         await approve_rewards(session, found, now=utc_now())
 
 

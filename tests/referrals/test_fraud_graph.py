@@ -14,7 +14,7 @@ from customers.identifiers import Sighting, put_uses
 from graph.client import GraphClient
 from graph.export import export_referrers
 from graph.identifiers import export_uses
-from referrals.fraud_graph import group_around, read_neighbourhood
+from referrals.fraud_graph import group_around, read_neighbourhoods
 from referrals.fraud_rings import KINDS, RingSearch, Ties
 from referrals.fraud_signals import FraudPolicy, assess
 from tests.referrals.programs import claim, code_of, make_people, make_program
@@ -49,7 +49,7 @@ async def test_the_neighbourhood_has_who_shares_and_never_walks_through_what_man
     await refer_all(graph, database, lin, [wu, *siblings])
 
     before = graph.round_trips
-    around = await read_neighbourhood(graph, lin, wu, POLICY)
+    (around,) = await read_neighbourhoods(graph, [(lin, wu)], POLICY)
 
     assert graph.round_trips - before <= 4
     assert set(around.uses) == {lin, wu, *siblings}
@@ -68,9 +68,32 @@ async def test_the_neighbourhood_has_who_shares_and_never_walks_through_what_man
 async def test_two_who_share_nothing_have_an_empty_neighbourhood(graph: GraphClient, database: Database) -> None:
     lin, wu = await make_people(graph, 2)
     await refer_all(graph, database, lin, [wu])
-    around = await read_neighbourhood(graph, lin, wu, POLICY)
+    (around,) = await read_neighbourhoods(graph, [(lin, wu)], POLICY)
     assert (around.identifiers, dict(around.uses), len(around.ties)) == ({}, {}, 1)
     assert assess(around, {lin, wu}, households={}, policy=POLICY).score == 0
+
+
+async def test_many_neighbourhoods_are_read_at_once_and_each_is_what_it_is_alone(
+    graph: GraphClient, database: Database
+) -> None:
+    """Given referrals that share a device, a home, a referrer or nothing; then four round trips tell them all."""
+    lin, wu, mei, *people = await make_people(graph, 9)
+    await share(graph, IdentifierKind.DEVICE, [lin, wu, people[0]])
+    await share(graph, IdentifierKind.ADDRESS, [mei, people[1], people[2]])
+    await share(graph, IdentifierKind.CARD, [people[0], people[3]])
+    await refer_all(graph, database, lin, [wu, mei, people[0]])
+    await refer_all(graph, database, mei, [people[1], people[2]])
+    await refer_all(graph, database, people[1], [people[3]])
+    pairs = [(lin, wu), (lin, mei), (lin, people[0]), (mei, people[1]), (mei, people[2]), (people[1], people[3])]
+
+    before = graph.round_trips
+    together = await read_neighbourhoods(graph, pairs, POLICY)
+
+    assert graph.round_trips - before <= 4
+    alone = [(await read_neighbourhoods(graph, [pair], POLICY))[0] for pair in pairs]
+    assert [(one.identifiers, one.uses, set(one.ties)) for one in together] == [
+        (one.identifiers, one.uses, set(one.ties)) for one in alone
+    ]
 
 
 async def test_the_export_gives_the_rings_of_the_graph(graph: GraphClient, database: Database) -> None:

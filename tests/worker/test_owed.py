@@ -13,7 +13,7 @@ from core.audit import ACT_AUDITED, AuditEntry, act
 from core.clock import utc_now
 from core.db import Database
 from core.notices import NOTICE_OWED
-from core.outbox import Outbox, owe
+from core.outbox import Outbox, hints_for, owe, owe_all, topics_of
 from core.processes import REPOSITORY, start_leashed
 from graph.client import GraphClient, Transaction
 from graph.owed import Effect, owe_effects, owed_effects, settle_effects
@@ -21,7 +21,7 @@ from service.notifications import Notification
 from tests.conftest import Addresses
 from worker import sweeps
 from worker.handlers import Stores
-from worker.sweeps import relay_owed, sweep_outbox
+from worker.sweeps import relay_owed, settle_hinted, sweep_outbox
 
 pytestmark = pytest.mark.anyio
 
@@ -186,3 +186,30 @@ async def test_one_effect_owed_by_several_transactions_at_once_is_owed_once(
         assert len(rows) == 20
         for row in rows:
             await session.delete(row)
+
+
+async def test_one_message_tells_of_many_effects_of_which_each_is_done_once(
+    graph: GraphClient, database: Database, unique: str
+) -> None:
+    """Given 250 notices and an act in one commit, then three messages; told twice and at once, each is done once."""
+    messages: list[Sequence[str]] = []
+
+    async def wake(row_ids: Sequence[str]) -> None:
+        messages.extend(hints_for(row_ids))
+
+    notices = {f"{unique}:{n}": {"customer_id": f"{unique}-{n}", "kind": "INVITED"} for n in range(250)}
+    hinting = Database(database.url, wake=wake)
+    async with hinting.write() as session:
+        now = utc_now()
+        await owe_all(session, topic=NOTICE_OWED, payloads=notices, now=now, hint=True)
+        audited = act(area=f"community:{unique}", actor="lin", action="test.owed", subject=unique, at=now)
+        await owe(session, topic=ACT_AUDITED, key=unique, payload=audited, now=now)
+    await hinting.close()
+
+    assert [len(ids) for ids in messages] == [100, 100, 51]
+    stores = Stores(database, graph)
+    await asyncio.gather(*(settle_hinted(stores, ids) for ids in (*messages, *messages)))
+    assert await told(database, unique) == sorted(f"{unique}-{n}" for n in range(250))
+    assert len(await entries(database, unique)) == 1
+    async with database.read() as session:
+        assert await topics_of(session, [row_id for ids in messages for row_id in ids]) == []
