@@ -181,23 +181,35 @@ async def insert_once(
     On PostgreSQL a second writer of one key waits for the first and then finds its row. Where the id is computed
     from the key, name no columns: two writers at once may clash on the id first, which a named key would not cover.
     """
+    statement = insert_into(session, model).on_conflict_do_nothing(index_elements=list(keys) or None)
+    if isinstance(values, Mapping):
+        return (await session.exec(statement.values(values))).rowcount
+    return len(await insert_rows(session, statement.returning(*table_of(model).primary_key), values))
+
+
+def insert_into(session: Session, model: type[SQLModel]) -> sqlite.Insert | postgresql.Insert:
+    """An INSERT that can say what becomes of rows that are there already."""
     build = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
-    statement = build(table_of(model)).values(values if isinstance(values, Mapping) else list(values))
-    result = await session.exec(statement.on_conflict_do_nothing(index_elements=list(keys) or None))
-    return result.rowcount
+    return build(table_of(model))
+
+
+async def insert_rows(session: Session, statement: Any, rows: Sequence[Mapping[str, Any]]) -> Sequence[Any]:
+    """Run an INSERT … RETURNING for many rows; what is returned, for those that were new.
+
+    Rows are given beside the statement, because SQLAlchemy would compile a statement that holds them each time anew.
+    """
+    if not rows:
+        return []
+    connection = await session.connection()
+    return (await connection.execute(statement, list(rows))).all()
 
 
 async def insert_new(session: Session, model: type[SQLModel], rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Insert what is not there yet by any unique column; returns the ids of the rows that were new, in their order."""
-    if not rows:
-        return []
-    build = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
-    table = table_of(model)
-    connection = await session.connection()
     # Two writers of the same rows take them in one order, so that they wait for each other and never in a circle.
     ordered = sorted(rows, key=lambda row: str(row["id"]))
-    result = await connection.execute(build(table).values(ordered).on_conflict_do_nothing().returning(table.c.id))
-    new = set(result.scalars())
+    statement = insert_into(session, model).on_conflict_do_nothing().returning(table_of(model).c.id)
+    new = {row.id for row in await insert_rows(session, statement, ordered)}
     return [str(row["id"]) for row in rows if row["id"] in new]
 
 
