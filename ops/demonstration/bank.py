@@ -20,6 +20,7 @@ from ops.demonstration.people import (
 from ops.demonstration.personas import PERSONA_NUMBERS, persona_rows, with_persona
 from ops.demonstration.places import Places
 from ops.demonstration.rows import Row, customer_key, fact_row
+from ops.demonstration.suspects import shared_device_rows
 
 SEED = 7
 FEWEST_CUSTOMERS = 20
@@ -60,6 +61,7 @@ class Bank:
         yield from acquaintance_rows(forest, rng)
         if first == 0:
             yield from persona_rows(participation.places)
+            yield from shared_device_rows(forest, since, calendar, spared=set(PERSONA_NUMBERS))
         yield from participation.rows(forest, since, interests, rng, told=has_facts(first))
         yield from self.referral_rows(forest, since, calendar, rng)
 

@@ -146,6 +146,17 @@ def test_telephone_numbers_are_of_a_range_that_is_not_given_out(rows: list[Row])
     assert all(phone.startswith("+86120") and len(phone) == 14 for phone in phones)
 
 
+def test_one_referrer_shares_a_device_with_referees_and_no_persona_does(rows: list[Row]) -> None:
+    """Given the sightings; then one device, of a referrer and four referees, none of them somebody who signs in."""
+    sightings = of_kind(rows, "identifier")
+    people = [row["customer"] for row in sightings]
+
+    assert len(people) == len(set(people)) == 5
+    assert len({row["value"] for row in sightings}) == 1
+    assert {referrers(rows)[referee] for referee in people[1:]} == {people[0]}
+    assert not set(people) & {"c-000000", "c-000001"}
+
+
 @pytest.fixture
 def empty_stores(tmp_path: Path) -> Generator[Addresses, None, None]:
     """Stores of its own: the load is for a system in which nothing else happens."""
