@@ -21,7 +21,7 @@ from core.facts import Fact as FactRow
 from core.principal import Principal
 from loyalty.charges import EVENT_CHARGE, ChargeStatus, EventCharge
 from loyalty.earning import EARNING_RULE, earnings_by_id
-from loyalty.ledger import LedgerPosting, PostingKind, entries_of, owner_of, posting_of
+from loyalty.ledger import LedgerPosting, PostingKind, entries_of, owners_of, posting_of
 from loyalty.lots import LOT, debits_of, fillers_of
 from loyalty.redemption import REDEMPTION
 from loyalty.redemption import Redemption as RedemptionRow
@@ -135,7 +135,15 @@ def fact_of(row: FactRow) -> Fact:
     )
 
 
-TOUCHING_LOTS = (PostingKind.REDEEM, PostingKind.REFUND, PostingKind.CLAWBACK, PostingKind.REPAYMENT)
+# Not TRANSFER: where the sender had the points from is no affair of the receiver's.
+TOUCHING_LOTS = (
+    PostingKind.REDEEM,
+    PostingKind.REFUND,
+    PostingKind.CLAWBACK,
+    PostingKind.REPAYMENT,
+    PostingKind.EXPIRE,
+    PostingKind.ADJUST,
+)
 
 
 async def provenance(session: Session, posting: LedgerPosting, info: Info) -> PostingProvenance:
@@ -235,7 +243,7 @@ def clawback_of(reward: RewardRow, entry: AuditEntry | None, *, is_staff: bool) 
 
 async def may_see_posting(session: Session, principal: Principal, posting_id: str) -> bool:
     """A posting is explained to its owner and to administrators."""
-    return principal.is_administrator or owner_of(await entries_of(session, posting_id)) == principal.customer_id
+    return principal.is_administrator or principal.customer_id in owners_of(await entries_of(session, posting_id))
 
 
 @strawberry.type
