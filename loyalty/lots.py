@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, func, literal_column, text, update
+from sqlalchemy import BigInteger, CheckConstraint, Index, literal_column, text, update
 from sqlmodel import Field, col, select
 
 from core.db import Record, Session, changed_rows, instant
@@ -382,24 +382,3 @@ async def fillers_of(session: Session, lot_ids: Sequence[str]) -> dict[str, Ledg
     """The postings that filled lots, by the lots' ids."""
     statement = select(LedgerLot.id, LedgerPosting).join(LedgerPosting).where(col(LedgerLot.id).in_(list(lot_ids)))
     return dict((await session.exec(statement)).all())
-
-
-async def next_release(session: Session, customer_id: str) -> datetime | None:
-    """When the earliest pending points become available."""
-    statement = select(func.min(LedgerLot.available_at)).where(
-        LedgerLot.customer_id == customer_id, UNRELEASED, LedgerLot.remaining > 0
-    )
-    return (await session.exec(statement)).first()
-
-
-async def left_until(session: Session, customer_id: str, *, after: datetime | None, until: datetime) -> int:
-    """Released points of lots that expire by `until`, and after `after` where that is given."""
-    statement = select(func.coalesce(func.sum(LedgerLot.remaining), 0)).where(
-        LedgerLot.customer_id == customer_id,
-        col(LedgerLot.remaining) > NOTHING,
-        col(LedgerLot.released).is_(True),
-        LedgerLot.expires_at <= until,
-    )
-    if after is not None:
-        statement = statement.where(LedgerLot.expires_at > after)
-    return int((await session.exec(statement)).one())

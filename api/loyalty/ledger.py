@@ -9,9 +9,9 @@ from api.context import Info
 from api.relay import Connection, Node, connection, global_id
 from core.errors import BadUserInput
 from core.paging import Page
-from loyalty.ledger import AccountKind, LedgerPosting, PostingKind, balances
+from loyalty.holdings import expiring_within, holdings
+from loyalty.ledger import AccountKind, LedgerPosting, PostingKind
 from loyalty.ledger import LedgerEntry as LedgerEntryRow
-from loyalty.lots import left_until, next_release
 from loyalty.statements import EVERYTHING, LedgerFilter, LedgerLine, ledger_of, lifetime_earned
 from loyalty.trial_balance import trial_balance
 
@@ -66,7 +66,7 @@ class Points:
             return 0
         now = info.context.now
         async with info.context.database.read() as session:
-            return await left_until(session, self.customer_local, after=now, until=now + timedelta(days=days))
+            return await expiring_within(session, self.customer_local, now=now, until=now + timedelta(days=days))
 
     @strawberry.field(
         description="All points ever earned, pending ones too, less those that were taken back or are owed for it. "
@@ -146,15 +146,12 @@ async def points_of(info: Info) -> Points:
     if customer_id is None:
         return Points(available=0, pending=0, pending_until=None, debt=0)
     async with info.context.database.read() as session:
-        found = await balances(session, customer_id)
-        available, pending = found[AccountKind.AVAILABLE], found[AccountKind.PENDING]
-        expired = await left_until(session, customer_id, after=None, until=info.context.now) if available else 0
-        until = await next_release(session, customer_id) if pending else None
+        found = await holdings(session, customer_id, now=info.context.now)
     return Points(
-        available=available - expired,
-        pending=pending,
-        pending_until=until,
-        debt=found[AccountKind.DEBT],
+        available=found.available,
+        pending=found.pending,
+        pending_until=found.pending_until if found.pending else None,
+        debt=found.debt,
         customer_local=customer_id,
     )
 
