@@ -91,7 +91,7 @@ async def open_days(session: Session, *, until: date, zone: str, now: datetime) 
     """
     if end_of_day(until, zone) > now:
         raise DayNotOver(path=("day",))
-    first, last = (await session.exec(select(func.min(DayClose.day), func.max(DayClose.day)))).one()
+    first, last = await first_and_last(session)
     if first is not None and until < first:
         raise DayBeforeFirst(path=("day",))
     begin = until if last is None else min(until, last + timedelta(days=1))
@@ -118,10 +118,17 @@ def new_day(day: date, zone: str, *, now: datetime) -> dict[str, Any]:
     }
 
 
+async def first_and_last(session: Session) -> tuple[date | None, date | None]:
+    """The first and the last day that was ever begun."""
+    statement: Any = select(func.min(DayClose.day), func.max(DayClose.day))
+    first, last = (await session.exec(statement)).one()
+    return first, last
+
+
 async def due_day(session: Session, *, zone: str, now: datetime) -> date | None:
     """The last day that is over, where it has not been begun; a programme that has never closed begins with it."""
     yesterday = day_of(now, zone) - timedelta(days=1)
-    last = (await session.exec(select(func.max(DayClose.day)))).one()
+    _, last = await first_and_last(session)
     if last is not None and last >= yesterday:
         return None
     # After a very long pause the days are begun in several goes.
@@ -130,8 +137,9 @@ async def due_day(session: Session, *, zone: str, now: datetime) -> date | None:
 
 async def open_day(session: Session) -> date | None:
     """The earliest day whose close is not done."""
-    statement = select(DayClose.day).where(col(DayClose.closed_at).is_(None)).order_by(col(DayClose.day))
-    return (await session.exec(statement.limit(1))).first()
+    statement = select(DayClose).where(col(DayClose.closed_at).is_(None)).order_by(col(DayClose.day))
+    found = (await session.exec(statement.limit(1))).first()
+    return found.day if found else None
 
 
 async def close_some(session: Session, day: date, *, now: datetime, batch: int = BATCH) -> ClosePhase:

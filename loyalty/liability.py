@@ -113,7 +113,7 @@ async def folds(
     """
     points = col(LedgerEntry.points)
     each = (
-        select(
+        sql_select(
             (col(LedgerPosting.booked_at) < booked_from).label("is_before"),
             col(LedgerPosting.kind).label("kind"),
             col(LedgerAccount.kind).label("account"),

@@ -13,6 +13,7 @@ from core.ids import derived_id
 from loyalty.days import day_of, end_of_day, start_of_day
 from loyalty.ledger import AccountKind, Cause, Leg, PostingKind, hold, post
 from loyalty.lots import LedgerLot, burn, collect_debt, lot_id, successor
+from loyalty.shortfall import debtors
 
 TRANSFER = "TRANSFER"
 LONGEST_NOTE = 200
@@ -222,6 +223,7 @@ async def fill(
     ]
     session.add_all(lots)
     await session.flush()
-    for lot in lots:
-        await collect_debt(session, lot, now=now)
-    await session.flush()
+    if await debtors(session, {receiver_id}):
+        for lot in lots:
+            await collect_debt(session, lot, now=now)
+        await session.flush()

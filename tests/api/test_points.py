@@ -98,16 +98,19 @@ mutation($input: ExportStatementInput!) {
 """
 WHY = """
 query($id: ID!) { postingProvenance(postingId: $id) {
-  cause { __typename ... on OtherCause { kind } } lots { points origin { posting { kind } cause { __typename } } }
+  cause {
+    __typename ... on TransferCause { transfer { points note } } ... on AdjustmentCause { adjustedAt reason }
+  }
+  lots { points origin { posting { kind } cause { __typename } } }
 } }
 """
 # Round trips to the graph and statements to SQL; each customer has three lots.
 COSTS = {
-    "viewer.points": (0, 4),
+    "viewer.points": (0, 5),
     "viewer.ledger": (0, 2),
-    "transferPoints": (1, 18),
-    "adjustPoints": (1, 13),
-    "approveAdjustment": (1, 11),
+    "transferPoints": (1, 22),
+    "adjustPoints": (1, 16),
+    "approveAdjustment": (1, 14),
     "rejectAdjustment": (1, 3),
     "exportStatement": (0, 1),
 }
@@ -145,7 +148,7 @@ async def test_what_one_has(system: System, unique: str) -> None:
         "lifetimeEarned": 9 + 300 + 4_000,
     }
     for days in (0, 367):
-        assert (await lin.fail(POINTS, days=days))["extensions"]["code"] == "DAYS_INVALID"
+        assert (await lin.fail(POINTS, days=days))["extensions"]["reason"] == "DAYS_INVALID"
 
 
 async def test_the_ledger_by_pages_and_filters(system: System, unique: str) -> None:
@@ -169,7 +172,7 @@ async def test_the_ledger_by_pages_and_filters(system: System, unique: str) -> N
     kinds = await lin.ask(LEDGER, kinds=["REDEEM"])
     assert kinds["viewer"]["ledger"]["edges"] == []
     for wrong in ({"account": "EXPIRY"}, {"from": iso(now), "to": iso(now - DAY)}):
-        assert (await lin.fail(LEDGER, **wrong))["extensions"]["code"] == "LEDGER_RANGE_INVALID"
+        assert (await lin.fail(LEDGER, **wrong))["extensions"]["reason"] == "LEDGER_RANGE_INVALID"
 
 
 async def test_giving_points_to_somebody(system: System, unique: str) -> None:
@@ -188,7 +191,8 @@ async def test_giving_points_to_somebody(system: System, unique: str) -> None:
         assert [edge["node"]["posting"]["kind"] for edge in shown] == ["TRANSFER"]
         # Where the sender had them from is not told.
         why = (await caller.ask(WHY, id=given["postingId"]))["postingProvenance"]
-        assert why == {"cause": {"__typename": "OtherCause", "kind": "TRANSFER"}, "lots": []}
+        transfer = {"points": 40, "note": "For tea"}
+        assert why == {"cause": {"__typename": "TransferCause", "transfer": transfer}, "lots": []}
     answers = [
         (await lin.ask(TRANSFER, input={**wish, "idempotencyKey": new_id(), **other}))["transferPoints"]
         for other in (
@@ -215,6 +219,10 @@ async def test_adjusting_alone_and_in_pairs(system: System, unique: str) -> None
     wish = {"customerId": customer(f"lin-{unique}"), "points": 1_000, "reason": "Goodwill", "idempotencyKey": new_id()}
     booked = (await zhao.ask(ADJUST, input=wish))["adjustPoints"]["adjustment"]
     assert (booked["status"], booked["requestedBy"], booked["decidedBy"]) == ("BOOKED", "admin-zhao", None)
+    lin = system.caller(f"lin-{unique}", "customer")
+    for caller, reason in ((zhao, "Goodwill"), (lin, None)):
+        why = (await caller.ask(WHY, id=booked["postingId"]))["postingProvenance"]
+        assert (why["cause"]["__typename"], why["cause"]["reason"]) == ("AdjustmentCause", reason)
     large = {**wish, "points": 1_001, "idempotencyKey": new_id()}
     asked = (await zhao.ask(ADJUST, input=large))["adjustPoints"]["adjustment"]
     assert (asked["status"], asked["postingId"]) == ("PENDING", None)
@@ -233,7 +241,7 @@ async def test_adjusting_alone_and_in_pairs(system: System, unique: str) -> None
     absent = {**wish, "customerId": global_id("Customer", new_id())}
     assert (await zhao.ask(ADJUST, input=absent))["adjustPoints"]["code"] == "NOT_FOUND"
     bad = await zhao.fail(ADJUST, input={**wish, "reason": " "})
-    assert bad["extensions"]["code"] == "ADJUSTMENT_INVALID"
+    assert bad["extensions"]["reason"] == "ADJUSTMENT_INVALID"
     assert await standing(system.edge.database, local_of(f"lin-{unique}")) == (2_001, 0, 0)
 
 
@@ -258,7 +266,7 @@ async def test_a_day_is_begun_once_and_shown(system: System, unique: str) -> Non
     assert sum(month["available"] + month["pending"] for month in report["months"]) == report["closing"]
     assert (report["amount"], report["currency"]) == (None, None)
     wrong = await zhao.fail(LIABILITY, day=str(today))
-    assert wrong["extensions"]["code"] == "LIABILITY_PERIOD_INVALID"
+    assert wrong["extensions"]["reason"] == "LIABILITY_PERIOD_INVALID"
 
 
 async def test_none_of_this_is_for_customers_or_nobody(system: System, unique: str) -> None:
@@ -347,7 +355,7 @@ async def test_somebody_elses_statement_is_for_administrators_with_a_reason(syst
     me = await history(system, f"lin-{unique}")
     zhao, whose = administrator(system), customer(f"lin-{unique}")
     bad = await zhao.fail(EXPORT, input={"format": "CSV", "customerId": whose})
-    assert bad["extensions"]["code"] == "STATEMENT_INVALID"
+    assert bad["extensions"]["reason"] == "STATEMENT_INVALID"
     answer = await fetch(system, zhao, format="CSV", customerId=whose, reason="Asked by phone")
     assert "Redeemed" in answer.text
     async with system.edge.database.read() as session:
