@@ -237,8 +237,7 @@ async def expire(session: Session, lots: Sequence[LedgerLot], *, now: datetime) 
         {"id": new_id(), "posting_id": postings[f"expire:{lot.id}"], "lot_id": lot.id, "points": lot.remaining}
         for lot in lots
     ]
-    if debits:
-        await put_rows(session, LotDebit, debits)
+    await put_rows(session, LotDebit, debits)
     points = sum(lot.remaining for lot in lots)
     await change_lots(session, lots, remaining=0)
     return points

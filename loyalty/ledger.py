@@ -7,13 +7,14 @@ numbered and say what the balance was after them.
 """
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import BigInteger, CheckConstraint, Index, bindparam, insert, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Field, col, select
 
 from core.db import Record, Session, insert_once, instant, table_of
@@ -131,7 +132,7 @@ class Leg:
 
 
 def account_id(kind: AccountKind, customer_id: str | None = None) -> str:
-    return f"{customer_id}:{kind.lower()}" if customer_id else f"house:{kind.lower()}"
+    return f"{customer_id or 'house'}:{kind.lower()}"
 
 
 async def post(
@@ -163,9 +164,7 @@ async def post(
     }
     if not await insert_once(session, LedgerPosting, posting, "key"):
         return None
-    # Accounts are always taken in one order, so that two postings never wait for each other in a circle.
-    for leg in sorted(netted(legs), key=lambda leg: leg.account_id):
-        await enter(session, posting_id, leg)
+    await enter(session, posting_id, netted(legs))
     return posting_id
 
 
@@ -214,28 +213,41 @@ async def post_all(session: Session, bookings: Sequence[Booking], *, now: dateti
 
 async def put_rows(session: Session, model: type[Record], rows: Sequence[dict[str, Any]]) -> None:
     """Insert rows that nobody else inserts; the driver is given them one after the other, so there may be many."""
+    if rows:
+        connection = await session.connection()
+        await connection.execute(insert(table_of(model)), rows)
+
+
+async def put_accounts(session: Session, legs: Iterable[Leg]) -> None:
+    """Make the accounts of legs that are not there yet, in the order of their ids, which everybody keeps to."""
+    build = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+    accounts = {account["id"]: account for account in map(new_account, legs)}
     connection = await session.connection()
-    await connection.execute(insert(table_of(model)), rows)
+    await connection.execute(
+        build(table_of(LedgerAccount)).on_conflict_do_nothing(index_elements=["id"]),
+        [accounts[key] for key in sorted(accounts)],
+    )
 
 
 async def enter_all(session: Session, legs: Sequence[tuple[str, Leg]]) -> None:
     """Write the legs of postings, each with its posting's id, and move the balances of customers who are held."""
-    accounts = {leg.account_id: new_account(leg) for _, leg in sorted(legs, key=lambda one: one[1].account_id)}
-    await insert_once(session, LedgerAccount, list(accounts.values()), "id")
+    named = [(leg.account_id, posting_id, leg) for posting_id, leg in legs]
+    accounts = {account: leg for account, _, leg in named}
+    await put_accounts(session, accounts.values())
     table = table_of(LedgerAccount)
     connection = await session.connection()
-    owned = [key for key, account in accounts.items() if account["customer_id"]]
+    owned = [key for key, leg in accounts.items() if leg.customer_id]
     statement = select(table.c.id, table.c.balance, table.c.last_position).where(table.c.id.in_(owned))
     standing = {key: (balance, position) for key, balance, position in (await connection.execute(statement)).all()}
     entries: list[dict[str, Any]] = []
-    for posting_id, leg in legs:
+    for account, posting_id, leg in named:
         balance, position = None, None
-        if leg.account_id in standing:
-            balance, position = standing[leg.account_id]
+        if account in standing:
+            balance, position = standing[account]
             balance, position = balance + leg.points, position + 1
             if balance < 0:
                 raise InsufficientPoints
-            standing[leg.account_id] = balance, position
+            standing[account] = balance, position
         entries.append(new_entry(posting_id, leg, position, balance))
     moved = update(table).where(table.c.id == bindparam("account"))
     moves = [{"account": key, "to": to, "last": last} for key, (to, last) in sorted(standing.items())]
@@ -275,23 +287,36 @@ def netted(legs: Sequence[Leg]) -> list[Leg]:
     return [Leg(kind, total, customer_id) for (kind, customer_id), total in points.items() if total]
 
 
-async def enter(session: Session, posting_id: str, leg: Leg) -> None:
-    """Write one leg; where it is a customer's, the statement that moves the balance under its guard numbers it."""
-    await insert_once(session, LedgerAccount, new_account(leg), "id")
-    position, balance = await move(session, leg) if leg.customer_id else (None, None)
-    await insert_once(session, LedgerEntry, new_entry(posting_id, leg, position, balance), "id")
+async def enter(session: Session, posting_id: str, legs: Sequence[Leg]) -> None:
+    """Write the legs of a posting; those of customers are numbered by the statements that move their balances."""
+    entries: list[dict[str, Any]] = []
+    # Accounts are always taken in one order, so that two postings never wait for each other in a circle: customers'
+    # by their ids, then the house's, which nobody waits for once they are there.
+    ordered = sorted(legs, key=lambda leg: (leg.customer_id is None, leg.account_id))
+    for leg in ordered:
+        position, balance = await move(session, leg) if leg.customer_id else (None, None)
+        entries.append(new_entry(posting_id, leg, position, balance))
+    house = [leg for leg in ordered if not leg.customer_id]
+    if house:
+        await put_accounts(session, house)
+    await put_rows(session, LedgerEntry, entries)
 
 
 async def move(session: Session, leg: Leg) -> tuple[int, int]:
-    """Move a customer's balance; the number of this movement and the balance after it.
+    """Move a customer's balance under its guard; the number of this movement and the balance after it.
 
     Raises InsufficientPoints when it would fall below zero.
     """
     table = table_of(LedgerAccount)
     guarded = update(table).where(table.c.id == leg.account_id, table.c.balance + leg.points >= 0)
     moved = guarded.values(balance=table.c.balance + leg.points, last_position=table.c.last_position + 1)
+    moved = moved.returning(table.c.last_position, table.c.balance)
     connection = await session.connection()
-    found = (await connection.execute(moved.returning(table.c.last_position, table.c.balance))).first()
+    found = (await connection.execute(moved)).first()
+    if found is None:
+        # Most accounts are there, so they are made only where one was missing.
+        await put_accounts(session, [leg])
+        found = (await connection.execute(moved)).first()
     if found is None:
         raise InsufficientPoints
     return found[0], found[1]
@@ -306,8 +331,7 @@ async def hold(session: Session, customer_ids: Collection[str]) -> set[str]:
     """
     if not customer_ids:
         return set()
-    rows = [new_account(Leg(AccountKind.AVAILABLE, 0, one)) for one in sorted(customer_ids)]
-    await insert_once(session, LedgerAccount, rows, "id")
+    await put_accounts(session, [Leg(AccountKind.AVAILABLE, 0, one) for one in customer_ids])
     accounts = [account_id(kind, one) for one in customer_ids for kind in OF_CUSTOMERS]
     statement = select(LedgerAccount.customer_id, LedgerAccount.closed_at).where(col(LedgerAccount.id).in_(accounts))
     found = (await session.exec(statement.order_by(col(LedgerAccount.id)).with_for_update())).all()

@@ -64,9 +64,17 @@ async def ledger_of(
     marks = {kind: BEYOND_ALL for kind in OF_CUSTOMERS}
     if position:
         marks = {kind: int(mark) for kind, mark in zip(OF_CUSTOMERS, position, strict=True)}
-    lines = await lines_of(session, customer_id, wanted, marks, limit=size + 1)
+    found = await lines_of(session, customer_id, wanted, marks, limit=size + 1)
+    # An account that no page has come to yet ends where it ends now: what is booked later is on none of them.
+    marks = {kind: min(marks[kind], head_of(found, kind) + 1) for kind in OF_CUSTOMERS}
+    lines = found[: size + 1]
     places = {line.entry.id: place for line, place in zip(lines, places_after(lines, marks), strict=True)}
     return cut(lines, size, lambda line: places[line.entry.id])
+
+
+def head_of(lines: Sequence[LedgerLine], kind: AccountKind) -> int:
+    """The highest position of an account among these lines."""
+    return max((line.entry.position or 0 for line in lines if kind_of(line.entry) == kind), default=0)
 
 
 def places_after(lines: Sequence[LedgerLine], marks: Mapping[AccountKind, int]) -> list[list[int]]:
@@ -91,7 +99,10 @@ async def lines_of(
     limit: int,
     oldest_first: bool = False,
 ) -> list[LedgerLine]:
-    """Entries beyond a mark in each account (`oldest_first`: above it, else below), in one statement."""
+    """Entries beyond a mark in each account (`oldest_first`: above it, else below), up to `limit` of each account.
+
+    They come in one statement; the first `limit` of them all are the first of what there is.
+    """
     kinds = [wanted.account] if wanted.account else OF_CUSTOMERS
     parts = [
         select(part_of(customer_id, kind, marks[kind], wanted, limit=limit, oldest_first=oldest_first).subquery().c.id)
@@ -99,7 +110,7 @@ async def lines_of(
     ]
     statement = select(LedgerEntry, LedgerPosting).join(LedgerPosting).where(col(LedgerEntry.id).in_(union_all(*parts)))
     rows = (await session.exec(statement)).all()
-    return merged([LedgerLine(entry, posting) for entry, posting in rows], oldest_first=oldest_first)[:limit]
+    return merged([LedgerLine(entry, posting) for entry, posting in rows], oldest_first=oldest_first)
 
 
 def part_of(customer_id: str, kind: AccountKind, mark: int, wanted: LedgerFilter, *, limit: int, oldest_first: bool):

@@ -109,6 +109,7 @@ async def pages(database: Database, sheet: Sheet) -> AsyncGenerator[list[Line], 
     while True:
         async with database.read() as session:
             found = await lines_of(session, order.customer_id, wanted, marks, limit=PAGE, oldest_first=True)
+            found = found[:PAGE]
             lines = await described(session, found, sheet)
         if lines:
             yield lines

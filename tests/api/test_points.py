@@ -108,9 +108,9 @@ query($id: ID!) { postingProvenance(postingId: $id) {
 COSTS = {
     "viewer.points": (0, 5),
     "viewer.ledger": (0, 2),
-    "transferPoints": (1, 22),
-    "adjustPoints": (1, 16),
-    "approveAdjustment": (1, 14),
+    "transferPoints": (1, 19),
+    "adjustPoints": (1, 14),
+    "approveAdjustment": (1, 12),
     "rejectAdjustment": (1, 3),
     "exportStatement": (0, 1),
 }
@@ -263,7 +263,6 @@ async def test_a_day_is_begun_once_and_shown(system: System, unique: str) -> Non
     report = (await zhao.ask(LIABILITY, asOf=iso(utc_now())))["liabilityReport"]
     moved = sum(move["pointsIn"] - move["pointsOut"] for move in report["movements"])
     assert report["opening"] + moved == report["closing"] == report["available"] + report["pending"]
-    assert sum(month["available"] + month["pending"] for month in report["months"]) == report["closing"]
     assert (report["amount"], report["currency"]) == (None, None)
     wrong = await zhao.fail(LIABILITY, day=str(today))
     assert wrong["extensions"]["reason"] == "LIABILITY_PERIOD_INVALID"
