@@ -124,7 +124,7 @@ async def folds(
         .join(LedgerPosting, col(LedgerEntry.posting_id) == col(LedgerPosting.id))
         .join(LedgerAccount, col(LedgerEntry.account_id) == col(LedgerAccount.id))
         .where(
-            LedgerPosting.booked_at < booked_before,
+            col(LedgerPosting.booked_at) < booked_before,
             col(LedgerAccount.customer_id).is_not(None) | (col(LedgerAccount.id) == account_id(AccountKind.WRITE_OFF)),
         )
         .subquery()
