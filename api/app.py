@@ -28,6 +28,7 @@ from api.language import language_of
 from api.live.seats import Seats
 from api.live.sse import EventStream, wants_stream
 from api.live.websocket import serve_live
+from api.loyalty import statements
 from api.referrals import links
 from api.schema import build_schema
 from api.server import RequestInvalid, execute, preferred_type, read_operation, refuse, respond, status_of
@@ -77,6 +78,7 @@ def routes(settings: Settings, redis: Redis) -> list[BaseRoute]:
         Route("/readyz", readyz),
         *links.ROUTES,
         *calendar.ROUTES,
+        *statements.ROUTES,
         *signin.routes(settings),
     ]
     if settings.environment != "production":
@@ -270,6 +272,6 @@ class RequestLog:
 
 
 def path_of(scope: Scope) -> str:
-    """The path without what may be secret in it: a referral code belongs to a person, and so does a calendar."""
+    """The path without what may be secret in it: a code, a calendar and a statement belong to a person."""
     path: str = scope["path"]
-    return next((f"{prefix}…" for prefix in ("/r/", "/calendar/") if path.startswith(prefix)), path)
+    return next((f"{prefix}…" for prefix in ("/r/", "/calendar/", "/statements/") if path.startswith(prefix)), path)

@@ -39,9 +39,13 @@ from api.community.statistics import StatisticsQueries
 from api.customers.imports import ImportMutations, ImportQueries
 from api.customers.profiles import CustomerMutations, CustomerQueries
 from api.limits import LimitDocument, OneOperation
+from api.loyalty.adjustments import AdjustmentMutations, AdjustmentQueries
+from api.loyalty.day_close import DayCloseMutations, DayCloseQueries
 from api.loyalty.ledger import LedgerQueries
 from api.loyalty.provenance import ProvenanceQueries
 from api.loyalty.redemption import RedemptionMutations, RedemptionQueries
+from api.loyalty.statements import StatementMutations
+from api.loyalty.transfers import TransferMutations
 from api.nodes import NodeQueries
 from api.referrals.analytics import ReferralAnalyticsQueries
 from api.referrals.attribution import ReferralMutations, ReferralQueries
@@ -84,6 +88,8 @@ class Query(
     ReferralLeaderboardQueries,
     RedemptionQueries,
     LedgerQueries,
+    AdjustmentQueries,
+    DayCloseQueries,
     ProvenanceQueries,
 ):
     pass
@@ -119,6 +125,10 @@ class Mutation(
     FraudMutations,
     ClawbackMutations,
     RedemptionMutations,
+    TransferMutations,
+    AdjustmentMutations,
+    DayCloseMutations,
+    StatementMutations,
     NotificationMutations,
     CalendarMutations,
 ):

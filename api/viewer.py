@@ -11,7 +11,16 @@ from api.community.recommendations import RecommendedCommunityConnection, recomm
 from api.community.registrations import Registration, registration_page
 from api.context import Info
 from api.customers.profiles import Customer, load_customer
-from api.loyalty.ledger import LedgerEntry, Points, ledger_page, points_of
+from api.loyalty.ledger import (
+    Account,
+    BookedBefore,
+    BookedFrom,
+    Kinds,
+    LedgerEntry,
+    Points,
+    ledger_page,
+    points_of,
+)
 from api.loyalty.redemption import Redemption, redemption_page
 from api.referrals.attribution import Referral, viewer_referrals
 from api.referrals.codes import ReferralCode, viewer_code, viewer_codes
@@ -27,6 +36,7 @@ from api.service.notifications import (
 from community.communities import communities_of
 from community.seats import RegistrationStatus
 from core.principal import Role
+from loyalty.statements import LedgerFilter
 
 Program = Annotated[strawberry.ID, strawberry.argument(description="Global id of the programme.")]
 
@@ -100,9 +110,19 @@ class Viewer:
     async def points(self, info: Info) -> Points:
         return await points_of(info)
 
-    @strawberry.field(description="Your entries in the ledger, the latest first.")
-    async def ledger(self, info: Info, first: int | None = None, after: str | None = None) -> Connection[LedgerEntry]:
-        return await ledger_page(info, first, after)
+    @strawberry.field(description="Your entries in the ledger, the latest first; each keeps its running balance.")
+    async def ledger(
+        self,
+        info: Info,
+        account: Account = None,
+        kinds: Kinds = None,
+        booked_from: BookedFrom = None,
+        booked_before: BookedBefore = None,
+        first: First = None,
+        after: After = None,
+    ) -> Connection[LedgerEntry]:
+        wanted = LedgerFilter(account, kinds, booked_from, booked_before)
+        return await ledger_page(info, first, after, wanted)
 
     @strawberry.field(description="Your redemptions with their vouchers, the latest first.")
     async def redemptions(

@@ -3,6 +3,7 @@
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
+from zoneinfo import available_timezones
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -40,10 +41,23 @@ class Settings(BaseSettings):
 
     identity_hash_key: SecretStr = SecretStr(DEVELOPMENT_ONLY)
     checkin_key: SecretStr = SecretStr(DEVELOPMENT_ONLY)
+    statement_key: SecretStr = SecretStr(DEVELOPMENT_ONLY)
+    loyalty_time_zone: str = "Asia/Shanghai"
+    adjustment_limit: int = Field(default=1_000, ge=0)
+    amount_per_thousand_points: int = Field(default=0, ge=0)
+    points_currency: str = Field(default="CNY", pattern="^[A-Z]{3}$")
     max_body_bytes: int = Field(default=262_144, ge=1_024)
     operation_timeout_seconds: float = Field(default=10.0, gt=0)
     sweep_interval_seconds: int = Field(default=5, ge=1, le=60)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @field_validator("loyalty_time_zone")
+    @classmethod
+    def known_zone(cls, zone: str) -> str:
+        """Refuse a time zone that this machine does not know, before a day is closed by it."""
+        if zone not in available_timezones():
+            raise ValueError("not a time zone of the IANA database")
+        return zone
 
     @field_validator("database_url")
     @classmethod
@@ -75,7 +89,7 @@ class Settings(BaseSettings):
             return
         if self.embedded_issuer:
             raise SettingsError("OIDC_ISSUER: the embedded development issuer does not run in production")
-        for name in ("identity_hash_key", "checkin_key"):
+        for name in ("identity_hash_key", "checkin_key", "statement_key"):
             secret: str = getattr(self, name).get_secret_value()
             if secret == DEVELOPMENT_ONLY or len(secret) < SHORTEST_SECRET:
                 raise SettingsError(f"{name.upper()}: production needs its own secret of {SHORTEST_SECRET} characters")

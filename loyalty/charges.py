@@ -111,8 +111,8 @@ async def refund_event(
 ) -> bool:
     """Give the points of a registration back to the lots that they came from; False where there were none to give.
 
-    A charge that was never booked is made void. Points whose lot has expired meanwhile come back to it, and so
-    cannot be spent, as they could not had they stayed there.
+    A charge that was never booked is made void. Points whose lot has expired meanwhile go on to the house, as they
+    would have had they stayed there.
     """
     charge = await reserve(session, ChargeStatus.VOID, event_id, customer_id, sequence, points, now)
     return await give_back(session, charge, now=now)

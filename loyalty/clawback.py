@@ -108,12 +108,13 @@ async def preview_clawbacks(session: Session, demands: Sequence[Demand], *, now:
 async def claw_back(session: Session, demands: Sequence[Demand], *, now: datetime) -> list[Clawback]:
     """Take back what is demanded, each demand once by its key; one that is booked gives its first answer.
 
-    The customers are held from before the plan until the end of the transaction. Raises ValueError for a demand of
-    less than one point.
+    The customers are held from before the plan until the end of the transaction. What an erased customer would owe is
+    written off, since nobody will repay it. Raises ValueError for a demand of less than one point.
     """
     if any(demand.points < 1 for demand in demands):
         raise ValueError("a clawback takes at least one point")
-    await hold(session, {demand.customer_id for demand in demands})
+    erased = await hold(session, {demand.customer_id for demand in demands})
+    demands = [unowed(demand) if demand.customer_id in erased else demand for demand in demands]
     done = await clawbacks_by_key(session, [demand.key for demand in demands])
     fresh = [demand for demand in demands if demand.key not in done]
     lots = {lot.id: lot for lot in await lots_for(session, fresh, now=now)}
@@ -121,6 +122,10 @@ async def claw_back(session: Session, demands: Sequence[Demand], *, now: datetim
     booked = [await book(session, demand, plan, lots, now=now) for demand, plan in zip(fresh, planned, strict=True)]
     await session.flush()
     return in_order(demands, done, booked)
+
+
+def unowed(demand: Demand) -> Demand:
+    return replace(demand, shortfall=ShortfallPolicy.WRITE_OFF)
 
 
 def in_order(demands: Sequence[Demand], done: dict[str, Clawback], fresh: Iterable[Clawback]) -> list[Clawback]:

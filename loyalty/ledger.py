@@ -2,23 +2,24 @@
 
 Points are whole numbers. A customer has an available and a pending account, and one of what they owe, whose balances
 are kept beside the entries; the accounts of the house have no kept balance, because one row that every posting
-changes would make all customers wait for each other.
+changes would make all customers wait for each other. For the same reason only the entries of customers' accounts are
+numbered and say what the balance was after them.
 """
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, bindparam, func, update
+from sqlalchemy import BigInteger, CheckConstraint, Index, bindparam, insert, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Field, col, select
 
-from core.db import Record, Session, changed_rows, insert_once, instant, table_of
+from core.db import Record, Session, insert_once, instant, table_of
 from core.errors import Refusal
 from core.ids import new_id
-from core.paging import Page, cut, decode_cursor, page_size
 
 
 class InsufficientPoints(Refusal):
@@ -36,13 +37,17 @@ class PostingKind(StrEnum):
     REFUND = "REFUND"
     CLAWBACK = "CLAWBACK"
     REPAYMENT = "REPAYMENT"
+    EXPIRE = "EXPIRE"
+    TRANSFER = "TRANSFER"
+    ADJUST = "ADJUST"
+    WRITE_OFF = "WRITE_OFF"
 
 
 class AccountKind(StrEnum):
     """Three accounts for each customer, the others for the house.
 
     DEBT holds what a customer owes, RECEIVABLE minus what all owe together; WRITE_OFF minus what was issued for
-    nothing and could not be taken back.
+    nothing and could not be taken back. ADJUSTMENT holds minus what staff gave, plus what they took.
     """
 
     AVAILABLE = "AVAILABLE"
@@ -51,6 +56,7 @@ class AccountKind(StrEnum):
     ISSUANCE = "ISSUANCE"
     REDEMPTION = "REDEMPTION"
     EXPIRY = "EXPIRY"
+    ADJUSTMENT = "ADJUSTMENT"
     RECEIVABLE = "RECEIVABLE"
     WRITE_OFF = "WRITE_OFF"
 
@@ -59,7 +65,11 @@ OF_CUSTOMERS: tuple[AccountKind, ...] = (AccountKind.AVAILABLE, AccountKind.PEND
 
 
 class LedgerAccount(Record, table=True):
-    """An account; `balance` is kept for customers' accounts only and never falls below zero."""
+    """An account; `balance` is kept for customers' accounts only and never falls below zero.
+
+    `last_position` is the number of its latest entry. A customer's available account has `closed_at` from their
+    erasure on: what arrives after it belongs to nobody.
+    """
 
     __table_args__ = (CheckConstraint("balance IS NULL OR balance >= 0", name="ck_ledger_account_not_overdrawn"),)
 
@@ -67,6 +77,8 @@ class LedgerAccount(Record, table=True):
     kind: str
     customer_id: str | None = Field(default=None, index=True)
     balance: int | None = Field(default=None, sa_type=BigInteger)
+    last_position: int | None = Field(default=None, sa_type=BigInteger)
+    closed_at: datetime | None = instant(optional=True)
 
 
 class LedgerPosting(Record, table=True):
@@ -78,18 +90,24 @@ class LedgerPosting(Record, table=True):
     cause_kind: str
     cause_id: str = Field(index=True)
     occurred_at: datetime = instant()
-    booked_at: datetime = instant()
+    booked_at: datetime = instant(index=True)
 
 
 class LedgerEntry(Record, table=True):
-    """One leg of a posting; the legs of a posting sum to zero."""
+    """One leg of a posting; the legs of a posting sum to zero.
 
-    __table_args__ = (Index("ix_ledger_entry_account", "account_id", "id"),)
+    Those of a customer's account are numbered from 1 without a gap, and `balance_after` is the sum of the points up to
+    and with this one; the house's have neither.
+    """
+
+    __table_args__ = (Index("ux_ledger_entry_position", "account_id", "position", unique=True),)
 
     id: str = Field(primary_key=True)
     posting_id: str = Field(foreign_key="ledger_posting.id", index=True)
     account_id: str = Field(foreign_key="ledger_account.id")
     points: int = Field(sa_type=BigInteger)
+    position: int | None = Field(default=None, sa_type=BigInteger)
+    balance_after: int | None = Field(default=None, sa_type=BigInteger)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +132,7 @@ class Leg:
 
 
 def account_id(kind: AccountKind, customer_id: str | None = None) -> str:
-    return f"{customer_id}:{kind.lower()}" if customer_id else f"house:{kind.lower()}"
+    return f"{customer_id or 'house'}:{kind.lower()}"
 
 
 async def post(
@@ -146,9 +164,7 @@ async def post(
     }
     if not await insert_once(session, LedgerPosting, posting, "key"):
         return None
-    # Accounts are always taken in one order, so that two postings never wait for each other in a circle.
-    for leg in sorted(netted(legs), key=lambda leg: leg.account_id):
-        await enter(session, posting_id, leg)
+    await enter(session, posting_id, netted(legs))
     return posting_id
 
 
@@ -166,8 +182,8 @@ class Booking:
 async def post_all(session: Session, bookings: Sequence[Booking], *, now: datetime) -> dict[str, str]:
     """Book what is not booked yet, in a number of statements that does not grow with it; posting ids by key.
 
-    The caller holds all customers of the legs, and only puts points into their accounts. Raises ValueError when legs
-    do not sum to zero.
+    The caller holds all customers of the legs, so that nobody else books for them. Raises InsufficientPoints when an
+    account would fall below zero, ValueError when legs do not sum to zero.
     """
     if any(len(one.legs) < 2 or sum(leg.points for leg in one.legs) != 0 for one in bookings):
         raise ValueError("the legs of a posting sum to zero")
@@ -189,40 +205,78 @@ async def post_all(session: Session, bookings: Sequence[Booking], *, now: dateti
         }
         for one in fresh
     ]
-    if await insert_once(session, LedgerPosting, rows, "key") != len(rows):
-        raise RuntimeError("one of these was booked meanwhile by somebody who does not hold its customer")
+    # A key that somebody books meanwhile, who does not hold its customer, ends the transaction by its constraint.
+    await put_rows(session, LedgerPosting, rows)
     await enter_all(session, [(ids[one.key], leg) for one in fresh for leg in netted(one.legs)])
     return ids
 
 
-async def enter_all(session: Session, legs: Sequence[tuple[str, Leg]]) -> None:
-    """Write the legs of postings, each with its posting's id, and move the kept balances."""
-    accounts: dict[str, dict[str, Any]] = {
-        leg.account_id: {
-            "id": leg.account_id,
-            "kind": leg.kind,
-            "customer_id": leg.customer_id,
-            "balance": 0 if leg.customer_id else None,
-        }
-        for _, leg in sorted(legs, key=lambda one: one[1].account_id)
-    }
-    await insert_once(session, LedgerAccount, list(accounts.values()), "id")
-    moved: Counter[str] = Counter()
-    for _, leg in legs:
-        if leg.customer_id:
-            moved[leg.account_id] += leg.points
-    table = table_of(LedgerAccount)
-    statement = update(table).where(table.c.id == bindparam("account"))
+async def put_rows(session: Session, model: type[Record], rows: Sequence[dict[str, Any]]) -> None:
+    """Insert rows that nobody else inserts; the driver is given them one after the other, so there may be many."""
+    if rows:
+        connection = await session.connection()
+        await connection.execute(insert(table_of(model)), rows)
+
+
+async def put_accounts(session: Session, legs: Iterable[Leg]) -> None:
+    """Make the accounts of legs that are not there yet, in the order of their ids, which everybody keeps to."""
+    build = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+    accounts = {account["id"]: account for account in map(new_account, legs)}
     connection = await session.connection()
     await connection.execute(
-        statement.values(balance=table.c.balance + bindparam("points")),
-        [{"account": key, "points": points} for key, points in sorted(moved.items())],
+        build(table_of(LedgerAccount)).on_conflict_do_nothing(index_elements=["id"]),
+        [accounts[key] for key in sorted(accounts)],
     )
-    entries = [
-        {"id": new_id(), "posting_id": posting_id, "account_id": leg.account_id, "points": leg.points}
-        for posting_id, leg in legs
-    ]
-    await insert_once(session, LedgerEntry, entries, "id")
+
+
+async def enter_all(session: Session, legs: Sequence[tuple[str, Leg]]) -> None:
+    """Write the legs of postings, each with its posting's id, and move the balances of customers who are held."""
+    named = [(leg.account_id, posting_id, leg) for posting_id, leg in legs]
+    accounts = {account: leg for account, _, leg in named}
+    await put_accounts(session, accounts.values())
+    table = table_of(LedgerAccount)
+    connection = await session.connection()
+    owned = [key for key, leg in accounts.items() if leg.customer_id]
+    statement = select(table.c.id, table.c.balance, table.c.last_position).where(table.c.id.in_(owned))
+    standing = {key: (balance, position) for key, balance, position in (await connection.execute(statement)).all()}
+    entries: list[dict[str, Any]] = []
+    for account, posting_id, leg in named:
+        balance, position = None, None
+        if account in standing:
+            balance, position = standing[account]
+            balance, position = balance + leg.points, position + 1
+            if balance < 0:
+                raise InsufficientPoints
+            standing[account] = balance, position
+        entries.append(new_entry(posting_id, leg, position, balance))
+    moved = update(table).where(table.c.id == bindparam("account"))
+    moves = [{"account": key, "to": to, "last": last} for key, (to, last) in sorted(standing.items())]
+    if moves:
+        await connection.execute(moved.values(balance=bindparam("to"), last_position=bindparam("last")), moves)
+    await put_rows(session, LedgerEntry, entries)
+
+
+def new_account(leg: Leg) -> dict[str, Any]:
+    """The account of a leg as it is before its first entry."""
+    kept = 0 if leg.customer_id else None
+    return {
+        "id": leg.account_id,
+        "kind": leg.kind,
+        "customer_id": leg.customer_id,
+        "balance": kept,
+        "last_position": kept,
+    }
+
+
+def new_entry(posting_id: str, leg: Leg, position: int | None, balance_after: int | None) -> dict[str, Any]:
+    return {
+        "id": new_id(),
+        "posting_id": posting_id,
+        "account_id": leg.account_id,
+        "points": leg.points,
+        "position": position,
+        "balance_after": balance_after,
+    }
 
 
 def netted(legs: Sequence[Leg]) -> list[Leg]:
@@ -233,37 +287,55 @@ def netted(legs: Sequence[Leg]) -> list[Leg]:
     return [Leg(kind, total, customer_id) for (kind, customer_id), total in points.items() if total]
 
 
-async def enter(session: Session, posting_id: str, leg: Leg) -> None:
-    """Write one leg and move the kept balance under its guard."""
-    account: dict[str, Any] = {"id": leg.account_id, "kind": leg.kind, "customer_id": leg.customer_id}
-    account["balance"] = 0 if leg.customer_id else None
-    await insert_once(session, LedgerAccount, account, "id")
-    if leg.customer_id:
-        guarded = update(LedgerAccount).where(
-            col(LedgerAccount.id) == leg.account_id, col(LedgerAccount.balance) + leg.points >= 0
-        )
-        if not await changed_rows(session, guarded.values(balance=col(LedgerAccount.balance) + leg.points)):
-            raise InsufficientPoints
-    entry = {"id": new_id(), "posting_id": posting_id, "account_id": leg.account_id, "points": leg.points}
-    await insert_once(session, LedgerEntry, entry, "id")
+async def enter(session: Session, posting_id: str, legs: Sequence[Leg]) -> None:
+    """Write the legs of a posting; those of customers are numbered by the statements that move their balances."""
+    entries: list[dict[str, Any]] = []
+    # Accounts are always taken in one order, so that two postings never wait for each other in a circle: customers'
+    # by their ids, then the house's, which nobody waits for once they are there.
+    ordered = sorted(legs, key=lambda leg: (leg.customer_id is None, leg.account_id))
+    for leg in ordered:
+        position, balance = await move(session, leg) if leg.customer_id else (None, None)
+        entries.append(new_entry(posting_id, leg, position, balance))
+    house = [leg for leg in ordered if not leg.customer_id]
+    if house:
+        await put_accounts(session, house)
+    await put_rows(session, LedgerEntry, entries)
 
 
-async def hold(session: Session, customer_ids: Collection[str]) -> None:
+async def move(session: Session, leg: Leg) -> tuple[int, int]:
+    """Move a customer's balance under its guard; the number of this movement and the balance after it.
+
+    Raises InsufficientPoints when it would fall below zero.
+    """
+    table = table_of(LedgerAccount)
+    guarded = update(table).where(table.c.id == leg.account_id, table.c.balance + leg.points >= 0)
+    moved = guarded.values(balance=table.c.balance + leg.points, last_position=table.c.last_position + 1)
+    moved = moved.returning(table.c.last_position, table.c.balance)
+    connection = await session.connection()
+    found = (await connection.execute(moved)).first()
+    if found is None:
+        # Most accounts are there, so they are made only where one was missing.
+        await put_accounts(session, [leg])
+        found = (await connection.execute(moved)).first()
+    if found is None:
+        raise InsufficientPoints
+    return found[0], found[1]
+
+
+async def hold(session: Session, customer_ids: Collection[str]) -> set[str]:
     """Lock the accounts of customers until the transaction ends, in the order in which postings take them.
 
     Whoever decides by balances or lots before booking, or books more than once, holds the customers first. A
-    customer's available account is the lock for all of theirs, so it is made where it is missing.
+    customer's available account is the lock for all of theirs, so it is made where it is missing. Returns those of
+    them who were erased.
     """
     if not customer_ids:
-        return
-    rows: list[dict[str, Any]] = [
-        {"id": account_id(AccountKind.AVAILABLE, one), "kind": AccountKind.AVAILABLE, "customer_id": one, "balance": 0}
-        for one in sorted(customer_ids)
-    ]
-    await insert_once(session, LedgerAccount, rows, "id")
+        return set()
+    await put_accounts(session, [Leg(AccountKind.AVAILABLE, 0, one) for one in customer_ids])
     accounts = [account_id(kind, one) for one in customer_ids for kind in OF_CUSTOMERS]
-    statement = select(LedgerAccount.id).where(col(LedgerAccount.id).in_(accounts))
-    await session.exec(statement.order_by(col(LedgerAccount.id)).with_for_update())
+    statement = select(LedgerAccount.customer_id, LedgerAccount.closed_at).where(col(LedgerAccount.id).in_(accounts))
+    found = (await session.exec(statement.order_by(col(LedgerAccount.id)).with_for_update())).all()
+    return {customer_id for customer_id, closed_at in found if customer_id and closed_at}
 
 
 async def balances(session: Session, customer_id: str) -> dict[AccountKind, int]:
@@ -275,26 +347,6 @@ async def balances(session: Session, customer_id: str) -> dict[AccountKind, int]
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerLine:
-    """An entry of a customer's account together with its posting."""
-
-    entry: LedgerEntry
-    posting: LedgerPosting
-
-
-async def ledger_of(session: Session, customer_id: str, *, first: int | None, after: str | None) -> Page[LedgerLine]:
-    """The customer's entries, the latest first."""
-    size = page_size(first)
-    position = decode_cursor(after, str)
-    accounts = [account_id(kind, customer_id) for kind in OF_CUSTOMERS]
-    statement = select(LedgerEntry, LedgerPosting).join(LedgerPosting).where(col(LedgerEntry.account_id).in_(accounts))
-    if position:
-        statement = statement.where(LedgerEntry.id < str(position[0]))
-    rows = (await session.exec(statement.order_by(col(LedgerEntry.id).desc()).limit(size + 1))).all()
-    return cut([LedgerLine(entry, posting) for entry, posting in rows], size, lambda line: (line.entry.id,))
-
-
 async def posting_of(session: Session, posting_id: str) -> LedgerPosting | None:
     return await session.get(LedgerPosting, posting_id)
 
@@ -304,45 +356,6 @@ async def entries_of(session: Session, posting_id: str) -> Sequence[LedgerEntry]
     return (await session.exec(statement)).all()
 
 
-def owner_of(entries: Sequence[LedgerEntry]) -> str | None:
-    """The customer whose account a posting moves; None for a posting between accounts of the house."""
-    owners = {entry.account_id.split(":")[0] for entry in entries} - {"house"}
-    return min(owners, default=None)
-
-
-@dataclass(frozen=True, slots=True)
-class TrialBalance:
-    """The proof of the books: the sum of all entries, and accounts whose kept balance is not their fold."""
-
-    total: int
-    entries: int
-    unbalanced_postings: list[str]
-    drifted_accounts: list[str]
-
-    @property
-    def holds(self) -> bool:
-        return self.total == 0 and not self.unbalanced_postings and not self.drifted_accounts
-
-
-async def trial_balance(session: Session) -> TrialBalance:
-    """Fold every entry anew and compare; it reads the whole ledger."""
-    total, count = (
-        await session.exec(select(func.coalesce(func.sum(LedgerEntry.points), 0), func.count(col(LedgerEntry.id))))
-    ).one()
-    unbalanced = select(LedgerEntry.posting_id).group_by(col(LedgerEntry.posting_id))
-    fold = (
-        select(col(LedgerEntry.account_id).label("account_id"), func.sum(LedgerEntry.points).label("points"))
-        .group_by(col(LedgerEntry.account_id))
-        .subquery()
-    )
-    drifted = (
-        select(LedgerAccount.id)
-        .outerjoin(fold, fold.c.account_id == LedgerAccount.id)
-        .where(col(LedgerAccount.balance).is_not(None), LedgerAccount.balance != func.coalesce(fold.c.points, 0))
-    )
-    return TrialBalance(
-        total=int(total),
-        entries=int(count),
-        unbalanced_postings=list((await session.exec(unbalanced.having(func.sum(LedgerEntry.points) != 0))).all()),
-        drifted_accounts=list((await session.exec(drifted)).all()),
-    )
+def owners_of(entries: Sequence[LedgerEntry]) -> set[str]:
+    """The customers whose accounts a posting moves; none for a posting between accounts of the house."""
+    return {entry.account_id.split(":")[0] for entry in entries} - {"house"}

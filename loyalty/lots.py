@@ -1,4 +1,4 @@
-"""Lots: where points came from, when they may be spent, and which of them a debit took.
+"""Lots: where points came from, when they may be spent and until when, and which of them a debit took.
 
 Points that become available (earned, released or refunded) first repay what clawbacks could not take: so nobody who
 owes can spend, and it makes no difference whether a clawback came before or after them.
@@ -6,10 +6,11 @@ owes can spend, and it makes no difference whether a clawback came before or aft
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, func, update
+from sqlalchemy import BigInteger, CheckConstraint, Index, literal_column, text, update
 from sqlmodel import Field, col, select
 
 from core.db import Record, Session, changed_rows, instant
@@ -31,19 +32,51 @@ from loyalty.shortfall import Shortfall, debtors, debts, repay, written_off
 
 POINTS_RELEASE = "points.release"
 LOT = "LOT"
+# Partial indexes serve only conditions in which the number is written out.
+NOTHING = literal_column("0")
+HAS_LEFT, UNRELEASED = text("remaining > 0"), text("NOT released")
+
+
+class ExpiredPolicy(StrEnum):
+    """What becomes of points that a refund gives back when their lot has expired: the house's, or a new lot."""
+
+    FORFEIT = "FORFEIT"
+    REINSTATE = "REINSTATE"
 
 
 class LedgerLot(Record, table=True):
-    """Points earned by one posting; `remaining` counts down as debits take from it."""
+    """Points that one posting put into an account; `remaining` counts down as debits take from it.
+
+    What comes from another lot, transferred or reinstated, names it and keeps the instant when it was earned.
+    """
 
     __table_args__ = (
         CheckConstraint("remaining >= 0 AND remaining <= points", name="ck_ledger_lot_remaining"),
-        Index("ix_ledger_lot_burn", "customer_id", "expires_at", "earned_at", "id"),
+        Index(
+            "ix_ledger_lot_burn",
+            "customer_id",
+            "expires_at",
+            "earned_at",
+            "id",
+            sqlite_where=HAS_LEFT,
+            postgresql_where=HAS_LEFT,
+        ),
+        Index(
+            "ix_ledger_lot_pending",
+            "customer_id",
+            "available_at",
+            "id",
+            sqlite_where=UNRELEASED,
+            postgresql_where=UNRELEASED,
+        ),
+        # Erasing, statements and reports look at all of a customer's lots.
+        Index("ix_ledger_lot_customer", "customer_id", "id"),
     )
 
     id: str = Field(primary_key=True)
     customer_id: str
-    posting_id: str = Field(foreign_key="ledger_posting.id", unique=True)
+    posting_id: str = Field(foreign_key="ledger_posting.id", index=True)
+    source_lot_id: str | None = Field(default=None, foreign_key="ledger_lot.id")
     points: int = Field(sa_type=BigInteger)
     remaining: int = Field(sa_type=BigInteger)
     earned_at: datetime = instant()
@@ -88,9 +121,10 @@ async def earn_all(session: Session, earned: Sequence[Earned], *, now: datetime)
     """Issue points into new lots, each once by its key, in a number of statements that does not grow with them.
 
     Returns the postings by the keys of what was not done before. Points whose `available_at` lies ahead go to the
-    pending account, and their release is owed; others first repay what the customer owes.
+    pending account, and their release is owed; others first repay what the customer owes. What an erased customer
+    earns has expired at once, and goes to the house when the day is closed.
     """
-    await hold(session, {one.customer_id for one in earned})
+    erased = await hold(session, {one.customer_id for one in earned})
     bookings = [
         Booking(
             one.key,
@@ -119,7 +153,7 @@ async def earn_all(session: Session, earned: Sequence[Earned], *, now: datetime)
             remaining=one.points,
             earned_at=one.occurred_at,
             available_at=one.available_at,
-            expires_at=one.expires_at,
+            expires_at=min(one.expires_at, now) if one.customer_id in erased else one.expires_at,
             released=one.available_at <= now,
         )
         for one in fresh
@@ -171,8 +205,11 @@ async def collect_debt(session: Session, lot: LedgerLot, *, now: datetime) -> No
 
 async def pay_off(
     session: Session, lot: LedgerLot, points: int, shortfalls: Sequence[Shortfall], *, trigger: str, now: datetime
-) -> None:
-    """Repay shortfalls in their order from up to `points` of a lot; `trigger` names what made them available."""
+) -> int:
+    """Repay shortfalls in their order from up to `points` of a lot; returns how many are left of them.
+
+    `trigger` names what made them available.
+    """
     for shortfall in shortfalls:
         taken = min(points, shortfall.points)
         if taken == 0:
@@ -188,20 +225,24 @@ async def pay_off(
         lot.remaining -= taken
         session.add(LotDebit(id=new_id(), posting_id=posting_id, lot_id=lot.id, points=taken))
         points -= taken
+    return points
 
 
-async def burn(session: Session, *, posting_id: str, customer_id: str, points: int, now: datetime) -> None:
-    """Take points from the customer's lots, the earliest expiry first, ties by age and id.
+async def burn(
+    session: Session, *, posting_id: str, customer_id: str, points: int, now: datetime
+) -> list[tuple[LedgerLot, int]]:
+    """Take points from the customer's lots, the earliest expiry first, ties by age and id; what each of them gave.
 
     The caller has debited the available account in this transaction, which holds off every other
     debit of the same customer. Raises InsufficientPoints when the lots that have not expired hold less.
     """
+    taken_from: list[tuple[LedgerLot, int]] = []
     statement = (
         select(LedgerLot)
         .where(
             LedgerLot.customer_id == customer_id,
             col(LedgerLot.released).is_(True),
-            LedgerLot.remaining > 0,
+            col(LedgerLot.remaining) > NOTHING,
             LedgerLot.expires_at > now,
         )
         .order_by(col(LedgerLot.expires_at), col(LedgerLot.earned_at), col(LedgerLot.id))
@@ -212,22 +253,54 @@ async def burn(session: Session, *, posting_id: str, customer_id: str, points: i
         taken = min(points, lot.remaining)
         lot.remaining -= taken
         session.add(LotDebit(id=new_id(), posting_id=posting_id, lot_id=lot.id, points=taken))
+        taken_from.append((lot, taken))
         points -= taken
         if not points:
-            return
+            return taken_from
     raise InsufficientPoints
 
 
-async def refund(session: Session, *, debit_id: str, refund_id: str, now: datetime) -> None:
+async def refund(
+    session: Session,
+    *,
+    debit_id: str,
+    refund_id: str,
+    now: datetime,
+    expired: ExpiredPolicy = ExpiredPolicy.FORFEIT,
+    grace_days: int = 0,
+) -> None:
     """Give the points that the posting `debit_id` took back to the very lots from which it took them.
 
     The caller has booked the posting `refund_id`, once, into the customer's account, which orders it among their
-    debits. A lot that has expired meanwhile takes its points back too, and nobody can spend them.
+    debits. Points of a lot that has expired meanwhile go on to the house by a posting of their own, or live on for
+    `grace_days` in a new lot that names the old one; an erased customer's always go to the house. Raises ValueError
+    where they are to be reinstated for less than a day.
 
     Where a clawback came in between, the points go where it would have sent them had they been there: into what is
     open of the lot's own clawback, owed or written off, be the lot expired or not; and into the customer's other
-    debts, the oldest first, unless the lot has expired.
+    debts, the oldest first, unless they have expired.
     """
+    if expired == ExpiredPolicy.REINSTATE and grace_days < 1:
+        raise ValueError("points are reinstated for a day at least")
+    took = await taken_by(session, debit_id)
+    if await hold(session, {lot.customer_id for _, lot, _ in took}):
+        expired = ExpiredPolicy.FORFEIT
+    until = now + timedelta(days=grace_days) if expired == ExpiredPolicy.REINSTATE else None
+    back = [(give_back(session, debit, lot, refund_id, until, now=now), debit.points, own) for debit, lot, own in took]
+    await session.flush()
+    owed = [*await written_off(session, {own for _, _, own in back})]
+    for customer_id in {lot.customer_id for lot, _, _ in back}:
+        owed += await debts(session, customer_id)
+    for lot, points, own in back:
+        first = [one for one in owed if one.cause == own]
+        others = [one for one in owed if one.cause != own and lot.expires_at > now]
+        left = await pay_off(session, lot, points, [*first, *others], trigger=f"{refund_id}:{lot.id}", now=now)
+        if left and lot.expires_at <= now:
+            await forfeit(session, lot, left, key=f"expire:{lot.id}:{refund_id}", occurred_at=now, now=now)
+
+
+async def taken_by(session: Session, debit_id: str) -> list[tuple[LotDebit, LedgerLot, Cause]]:
+    """The debits of a posting with their lots, which stay locked, and the causes of what filled these."""
     statement = (
         select(LotDebit, LedgerLot, LedgerPosting.cause_kind, LedgerPosting.cause_id)
         .join(LedgerLot, col(LotDebit.lot_id) == col(LedgerLot.id))
@@ -237,18 +310,60 @@ async def refund(session: Session, *, debit_id: str, refund_id: str, now: dateti
         .with_for_update(of=LedgerLot)
         .execution_options(populate_existing=True)
     )
-    returned = [(debit, lot, Cause(kind, id)) for debit, lot, kind, id in (await session.exec(statement)).all()]
-    for debit, lot, _ in returned:
+    return [(debit, lot, Cause(kind, id)) for debit, lot, kind, id in (await session.exec(statement)).all()]
+
+
+def give_back(
+    session: Session, debit: LotDebit, lot: LedgerLot, refund_id: str, until: datetime | None, *, now: datetime
+) -> LedgerLot:
+    """The lot that has the points of a debit again: the one that it took them from, or one that lives `until`."""
+    if until is None or lot.expires_at > now:
         lot.remaining += debit.points
         session.add(LotDebit(id=new_id(), posting_id=refund_id, lot_id=lot.id, points=-debit.points))
-    owed = [*await written_off(session, {cause for _, _, cause in returned})]
-    for customer_id in {lot.customer_id for _, lot, _ in returned}:
-        owed += await debts(session, customer_id)
-    for debit, lot, cause in returned:
-        own = [one for one in owed if one.cause == cause]
-        others = [one for one in owed if one.cause != cause and lot.expires_at > now]
-        trigger = f"{refund_id}:{lot.id}"
-        await pay_off(session, lot, debit.points, [*own, *others], trigger=trigger, now=now)
+        return lot
+    key = lot_id(f"reinstate:{refund_id}:{lot.id}")
+    heir = successor(lot, debit.points, key, customer_id=lot.customer_id, posting_id=refund_id, now=now)
+    heir.expires_at = until
+    session.add(heir)
+    return heir
+
+
+def successor(
+    source: LedgerLot, points: int, id: str, *, customer_id: str, posting_id: str, now: datetime
+) -> LedgerLot:
+    """A lot that goes on with points of another: it keeps when they were earned and when they expire."""
+    return LedgerLot(
+        id=id,
+        customer_id=customer_id,
+        posting_id=posting_id,
+        source_lot_id=source.id,
+        points=points,
+        remaining=points,
+        earned_at=source.earned_at,
+        available_at=now,
+        expires_at=source.expires_at,
+        released=True,
+    )
+
+
+async def forfeit(
+    session: Session, lot: LedgerLot, points: int, *, key: str, occurred_at: datetime, now: datetime
+) -> None:
+    """Let points of a lot, pending or available, go to the house, once by `key`; the caller holds the customer."""
+    account = AccountKind.AVAILABLE if lot.released else AccountKind.PENDING
+    posting_id = await post(
+        session,
+        key=key,
+        kind=PostingKind.EXPIRE,
+        cause=Cause(LOT, lot.id),
+        legs=[Leg(account, -points, lot.customer_id), Leg(AccountKind.EXPIRY, points)],
+        occurred_at=occurred_at,
+        now=now,
+    )
+    if posting_id is None:
+        raise RuntimeError(f"lot {lot.id} still holds what was forfeited by {key}")
+    lot.remaining -= points
+    session.add(LotDebit(id=new_id(), posting_id=posting_id, lot_id=lot.id, points=points))
 
 
 async def debits_of(session: Session, posting_id: str) -> Sequence[tuple[LotDebit, LedgerLot]]:
@@ -257,19 +372,13 @@ async def debits_of(session: Session, posting_id: str) -> Sequence[tuple[LotDebi
     return (await session.exec(statement.order_by(col(LotDebit.id)))).all()
 
 
-async def lot_of_posting(session: Session, posting_id: str) -> LedgerLot | None:
-    return (await session.exec(select(LedgerLot).where(LedgerLot.posting_id == posting_id))).first()
+async def lots_of_posting(session: Session, posting_id: str) -> Sequence[LedgerLot]:
+    """The lots that a posting filled: one by an earning, several by a transfer."""
+    statement = select(LedgerLot).where(LedgerLot.posting_id == posting_id).order_by(col(LedgerLot.id))
+    return (await session.exec(statement)).all()
 
 
 async def fillers_of(session: Session, lot_ids: Sequence[str]) -> dict[str, LedgerPosting]:
     """The postings that filled lots, by the lots' ids."""
     statement = select(LedgerLot.id, LedgerPosting).join(LedgerPosting).where(col(LedgerLot.id).in_(list(lot_ids)))
     return dict((await session.exec(statement)).all())
-
-
-async def next_release(session: Session, customer_id: str) -> datetime | None:
-    """When the earliest pending points become available."""
-    statement = select(func.min(LedgerLot.available_at)).where(
-        LedgerLot.customer_id == customer_id, col(LedgerLot.released).is_(False), LedgerLot.remaining > 0
-    )
-    return (await session.exec(statement)).first()

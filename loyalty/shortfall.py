@@ -72,7 +72,7 @@ async def debts(session: Session, customer_id: str) -> Sequence[Shortfall]:
         .where(LedgerEntry.account_id == debt)
         .group_by(col(LedgerPosting.cause_kind), col(LedgerPosting.cause_id))
         .having(total > 0)
-        .order_by(func.min(LedgerEntry.id))
+        .order_by(func.min(LedgerEntry.position))
     )
     rows = (await session.exec(statement)).all()
     return [Shortfall(Cause(kind, id), ShortfallPolicy.DEBT, int(points)) for kind, id, points in rows]
@@ -94,6 +94,23 @@ async def written_off(session: Session, causes: Collection[Cause]) -> Sequence[S
     rows = (await session.exec(statement)).all()
     found = [Shortfall(Cause(kind, id), ShortfallPolicy.WRITE_OFF, -int(points)) for kind, id, points in rows]
     return [one for one in found if one.cause in causes]
+
+
+async def forgive(session: Session, shortfall: Shortfall, *, key: str, customer_id: str, now: datetime) -> None:
+    """Write off a debt that nobody will repay, once by `key`; what was issued for it is then a loss."""
+    points = shortfall.points
+    await post(
+        session,
+        key=key,
+        kind=PostingKind.WRITE_OFF,
+        cause=shortfall.cause,
+        legs=[
+            *shortfall_legs(ShortfallPolicy.DEBT, customer_id, -points),
+            *shortfall_legs(ShortfallPolicy.WRITE_OFF, customer_id, points),
+        ],
+        occurred_at=now,
+        now=now,
+    )
 
 
 async def repay(

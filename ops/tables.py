@@ -5,7 +5,7 @@ from sqlmodel import SQLModel
 from community import feedback, reports, search_sql
 from core import audit, facts, outbox
 from customers import imports, profiles
-from loyalty import catalogue, charges, earning, ledger, lots, redemption
+from loyalty import adjustments, catalogue, charges, day_close, earning, ledger, lots, redemption, transfers
 from referrals import (
     attribution,
     codes,
@@ -37,6 +37,9 @@ MODULES = (
     ledger,
     lots,
     redemption,
+    adjustments,
+    transfers,
+    day_close,
     attribution,
     codes,
     households,

@@ -19,6 +19,7 @@ from core.processes import start_leashed, stop
 from core.settings import load_settings
 from graph.client import GraphClient
 from worker.completion import complete_forgotten_events
+from worker.day_close import is_day_due
 from worker.handlers import Stores
 from worker.reminders import sweep_digests, sweep_reminders
 from worker.series import extend_due_series
@@ -132,6 +133,13 @@ async def recompute_influence(ctx: Context) -> None:
     await run_apart("worker.influence")
 
 
+async def close_days(ctx: Context, _: str = "") -> None:
+    """Close the days that are over; cut off, the next run goes on. Looking whether there are any is cheap."""
+    stores: Stores = ctx["stores"]
+    if await is_day_due(stores.database, zone=SETTINGS.loyalty_time_zone):
+        await run_apart("worker.day_close")
+
+
 async def run_apart(module: str) -> None:
     """Run a bulk computation in a process of its own, so that its memory goes and the sweeps go on."""
     process = start_leashed([sys.executable, "-m", module], log=None)
@@ -163,6 +171,7 @@ class WorkerSettings:
         func(settle_attendance, timeout=30, keep_result=0, max_tries=1),
         func(relay, timeout=60, keep_result=0, max_tries=1),
         func(recompute_recommendations, timeout=3600, keep_result=0, max_tries=1),
+        func(close_days, timeout=14_400, keep_result=0, max_tries=1),
         func(search_for_rings, timeout=3600, keep_result=0, max_tries=1),
     ]
     cron_jobs: ClassVar[list[Any]] = [
@@ -171,6 +180,7 @@ class WorkerSettings:
         cron(digest, minute=every(10), second={45}, timeout=600, keep_result=0, max_tries=1),
         cron(complete_events, minute={41}, timeout=300, keep_result=0, max_tries=1),
         cron(extend_series, minute={23}, timeout=300, keep_result=0, max_tries=1),
+        cron(close_days, minute=every(10), second={15}, timeout=14_400, keep_result=0, max_tries=1),
         cron(recompute_recommendations, minute={7}, timeout=3600, keep_result=0, max_tries=1),
         cron(search_for_rings, minute={37}, timeout=3600, keep_result=0, max_tries=1),
         cron(recompute_influence, minute={52}, timeout=1800, keep_result=0, max_tries=1),

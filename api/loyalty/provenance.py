@@ -11,6 +11,7 @@ from api.community.events import Event, load_event
 from api.context import Info
 from api.loyalty.ledger import Posting, posting_of_row
 from api.loyalty.redemption import Redemption, redemption_of
+from api.loyalty.transfers import PointsTransfer, transfer_of
 from api.referrals.attribution import Referral, referral_of
 from api.referrals.codes import ReferralCode, code_of
 from api.referrals.rewards import ReferralReward, referral_reward_of
@@ -19,12 +20,15 @@ from core.audit import AuditEntry, acts_by_key
 from core.db import Session, rows_by_id
 from core.facts import Fact as FactRow
 from core.principal import Principal
+from loyalty.adjustments import ADJUSTMENT, Adjustment
 from loyalty.charges import EVENT_CHARGE, ChargeStatus, EventCharge
 from loyalty.earning import EARNING_RULE, earnings_by_id
-from loyalty.ledger import LedgerPosting, PostingKind, entries_of, owner_of, posting_of
+from loyalty.ledger import LedgerPosting, PostingKind, entries_of, owners_of, posting_of
 from loyalty.lots import LOT, debits_of, fillers_of
 from loyalty.redemption import REDEMPTION
 from loyalty.redemption import Redemption as RedemptionRow
+from loyalty.transfers import TRANSFER
+from loyalty.transfers import PointsTransfer as TransferRow
 from referrals.attribution import Referral as ReferralRow
 from referrals.clawback import clawback_key
 from referrals.codes import ReferralCode as CodeRow
@@ -96,13 +100,30 @@ class EventCause:
         return await load_event(info, self.event_local)
 
 
+@strawberry.type(description="Points that one customer gave to another.")
+class TransferCause:
+    transfer: PointsTransfer = strawberry.field(description="The transfer.")
+
+
+@strawberry.type(description="Points that staff gave or took.")
+class AdjustmentCause:
+    adjusted_at: datetime = strawberry.field(description="When it was booked.")
+    reason: str | None = strawberry.field(description="In whose words why; for administrators only.")
+
+
 @strawberry.type(description="A cause outside the rules, such as a welcome gift.")
 class OtherCause:
     kind: str = strawberry.field(description="What it is.")
 
 
 PostingCause = Annotated[
-    ReferralRewardCause | EarningRuleCause | RedemptionCause | EventCause | OtherCause,
+    ReferralRewardCause
+    | EarningRuleCause
+    | RedemptionCause
+    | EventCause
+    | TransferCause
+    | AdjustmentCause
+    | OtherCause,
     strawberry.union("PostingCause"),
 ]
 
@@ -135,7 +156,15 @@ def fact_of(row: FactRow) -> Fact:
     )
 
 
-TOUCHING_LOTS = (PostingKind.REDEEM, PostingKind.REFUND, PostingKind.CLAWBACK, PostingKind.REPAYMENT)
+# Not TRANSFER: where the sender had the points from is no affair of the receiver's.
+TOUCHING_LOTS = (
+    PostingKind.REDEEM,
+    PostingKind.REFUND,
+    PostingKind.CLAWBACK,
+    PostingKind.REPAYMENT,
+    PostingKind.EXPIRE,
+    PostingKind.ADJUST,
+)
 
 
 async def provenance(session: Session, posting: LedgerPosting, info: Info) -> PostingProvenance:
@@ -176,9 +205,22 @@ async def causes_of(session: Session, postings: Sequence[LedgerPosting], info: I
             key: EventCause(refunded=row.status == ChargeStatus.REFUNDED, event_local=row.event_id)
             for key, row in (await rows_by_id(session, EventCharge, ids[EVENT_CHARGE])).items()
         },
+        **{
+            key: TransferCause(transfer=transfer_of(row))
+            for key, row in (await rows_by_id(session, TransferRow, ids[TRANSFER])).items()
+        },
+        **{
+            key: adjustment_cause(row, is_staff=info.context.signed_in().is_administrator)
+            for key, row in (await rows_by_id(session, Adjustment, ids[ADJUSTMENT])).items()
+        },
         **await referral_causes(session, ids[REFERRAL_REWARD], info),
     }
     return {key: found.get(posting.cause_id, OtherCause(kind=posting.cause_kind)) for key, posting in asked.items()}
+
+
+def adjustment_cause(row: Adjustment, *, is_staff: bool) -> AdjustmentCause:
+    """That staff adjusted, for everybody who sees the posting; in which words, for administrators."""
+    return AdjustmentCause(adjusted_at=row.decided_at or row.requested_at, reason=row.reason if is_staff else None)
 
 
 async def referral_causes(session: Session, reward_ids: Sequence[str], info: Info) -> dict[str, PostingCause]:
@@ -235,7 +277,7 @@ def clawback_of(reward: RewardRow, entry: AuditEntry | None, *, is_staff: bool) 
 
 async def may_see_posting(session: Session, principal: Principal, posting_id: str) -> bool:
     """A posting is explained to its owner and to administrators."""
-    return principal.is_administrator or owner_of(await entries_of(session, posting_id)) == principal.customer_id
+    return principal.is_administrator or principal.customer_id in owners_of(await entries_of(session, posting_id))
 
 
 @strawberry.type

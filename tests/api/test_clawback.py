@@ -72,7 +72,7 @@ query($id: ID!) {
 """
 
 # Round trips to the graph and statements to SQL, with two rewards of a referral.
-COSTS = {"previewClawback": (1, 9), "clawBackReward": (1, 40)}
+COSTS = {"previewClawback": (1, 9), "clawBackReward": (1, 34)}
 
 
 @dataclass(frozen=True)

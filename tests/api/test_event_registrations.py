@@ -16,7 +16,8 @@ from core.clock import iso, utc_now
 from core.ids import derived_id, new_id
 from graph.client import GraphClient
 from loyalty.charges import EventCharge
-from loyalty.ledger import AccountKind, LedgerPosting, balances, trial_balance
+from loyalty.ledger import AccountKind, LedgerPosting, balances
+from loyalty.trial_balance import trial_balance
 from service.notifications import Notification
 from tests.api.conftest import Caller, System
 from tests.api.test_denials import MISSING, state

@@ -52,6 +52,7 @@ ONES_OWN = {
     "joinReferralLeaderboard",
     "leaveReferralLeaderboard",
     "redeemReward",
+    "transferPoints",
     "markNotificationsRead",
     "setNotificationPreference",
     "createCalendarFeed",
@@ -67,6 +68,12 @@ STAFF_ONLY = {
     "simulateReferralProgram",
     "recordFacts",
     "createReward",
+    "adjustPoints",
+    "approveAdjustment",
+    "rejectAdjustment",
+    "closeDay",
+    # Tried with somebody else's id; one's own is in test_points.
+    "exportStatement",
     "previewClawback",
     "clawBackReward",
     "declareHousehold",
@@ -94,6 +101,7 @@ KINDS = {
     "customerIds": "Customer",
     "householdId": "Household",
     "caseId": "FraudCase",
+    "adjustmentId": "Adjustment",
 }
 VALUES: Mapping[str, Any] = {
     "String": "words",
@@ -101,6 +109,7 @@ VALUES: Mapping[str, Any] = {
     "Float": 1.0,
     "Boolean": True,
     "JSON": {},
+    "Date": "2020-01-01",
     "DateTime": iso(utc_now() + timedelta(days=1)),
     "recurrenceRule": "FREQ=WEEKLY;COUNT=3",
     "rule": "FREQ=WEEKLY;COUNT=3",

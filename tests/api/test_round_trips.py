@@ -144,7 +144,7 @@ async def test_the_cost_of_each_action(system: System, unique: str) -> None:
         "redeemReward": await cost(system, wu, REDEEM, reward=reward, key="wish-0001"),
         "checkIn (from the list)": await check_in_cost(system, owner, wu, event, customer),
     }
-    assert costs == {"claimReferral": (6, 12), "redeemReward": (0, 18), "checkIn (from the list)": (3, 1)}
+    assert costs == {"claimReferral": (6, 12), "redeemReward": (0, 16), "checkIn (from the list)": (3, 1)}
 
 
 async def check_in_cost(system: System, owner: Caller, wu: Caller, event: str, customer: str) -> tuple[int, int]:

@@ -7,6 +7,7 @@ from community.access import MemberRole
 from core.ids import new_id
 from tests.api import (
     test_clawback,
+    test_points,
     test_referral_analytics,
     test_round_trips_events,
     test_round_trips_fraud,
@@ -68,6 +69,7 @@ ELSEWHERE = {
     "simulateReferralProgram",
     "recordFacts",
     "createReward",
+    "closeDay",
 }
 
 
@@ -114,6 +116,7 @@ def test_no_mutation_is_without_its_cost() -> None:
     tables = (
         COSTS,
         test_clawback.COSTS,
+        test_points.COSTS,
         test_round_trips_events.COSTS,
         test_round_trips_fraud.COSTS,
         test_round_trips_members.COSTS,

@@ -30,7 +30,7 @@ def test_production_refuses_what_is_meant_for_development(monkeypatch: pytest.Mo
     monkeypatch.setenv("OIDC_ISSUER", "https://issuer.example")
     with pytest.raises(SettingsError, match="IDENTITY_HASH_KEY"):
         load_settings()
-    for name in ("IDENTITY_HASH_KEY", "CHECKIN_KEY"):
+    for name in ("IDENTITY_HASH_KEY", "CHECKIN_KEY", "STATEMENT_KEY"):
         for guessable in ("", "development-only", "fifteen letters"):
             monkeypatch.setenv(name, guessable)
             with pytest.raises(SettingsError, match=name):

@@ -11,9 +11,10 @@ from core.db import Database
 from core.ids import new_id
 from loyalty.catalogue import NewReward, create_reward
 from loyalty.clawback import Clawback, Demand, claw_back
-from loyalty.ledger import AccountKind, Cause, Leg, PostingKind, balances, post, trial_balance
-from loyalty.lots import Earned, LedgerLot, burn, earn, lot_id, refund
+from loyalty.ledger import AccountKind, Cause, Leg, PostingKind, balances, post
+from loyalty.lots import Earned, ExpiredPolicy, LedgerLot, burn, earn, lot_id, refund
 from loyalty.shortfall import ShortfallPolicy, debts
+from loyalty.trial_balance import trial_balance
 
 
 async def give(
@@ -74,7 +75,16 @@ async def by_hand(database: Database, statement: str, **parameters: Any) -> None
         await (await session.connection()).execute(text(statement), parameters)
 
 
-async def unspend(database: Database, customer_id: str, debit_id: str, points: int, *, now: datetime) -> str:
+async def unspend(
+    database: Database,
+    customer_id: str,
+    debit_id: str,
+    points: int,
+    *,
+    now: datetime,
+    expired: ExpiredPolicy = ExpiredPolicy.FORFEIT,
+    grace_days: int = 0,
+) -> str:
     """Give back what `spend` took, as a cancelled redemption would; returns the posting's id."""
     async with database.write() as session:
         posting_id = await post(
@@ -87,7 +97,7 @@ async def unspend(database: Database, customer_id: str, debit_id: str, points: i
             now=now,
         )
         assert posting_id is not None
-        await refund(session, debit_id=debit_id, refund_id=posting_id, now=now)
+        await refund(session, debit_id=debit_id, refund_id=posting_id, now=now, expired=expired, grace_days=grace_days)
     return posting_id
 
 
@@ -133,9 +143,11 @@ async def books_hold(database: Database, *customers: str) -> None:
     async with database.read() as session:
         proof = await trial_balance(session)
         assert (proof.total, proof.unbalanced_postings) == (0, [])
-        assert not [one for one in proof.drifted_accounts if one.split(":")[0] in customers]
+        named = [*proof.drifted_accounts, *proof.misnumbered_accounts, *proof.uncovered_accounts]
+        assert not [one for one in named if one.split(":")[0] in customers]
         for customer_id in customers:
             lots = (await session.exec(select(LedgerLot).where(LedgerLot.customer_id == customer_id))).all()
+            assert not {lot.id for lot in lots} & set(proof.drifted_lots)
             found = await balances(session, customer_id)
             assert sum(lot.remaining for lot in lots if lot.released) == found[AccountKind.AVAILABLE]
             assert sum(lot.remaining for lot in lots if not lot.released) == found[AccountKind.PENDING]

@@ -11,8 +11,9 @@ from core.clock import utc_now
 from core.db import Database
 from core.ids import new_id
 from loyalty.charges import ChargeOver, ChargeStatus, EventCharge, charge_event, refund_all, refund_event
-from loyalty.ledger import AccountKind, InsufficientPoints, balances, trial_balance
+from loyalty.ledger import AccountKind, InsufficientPoints, balances
 from loyalty.lots import LedgerLot, debits_of
+from loyalty.trial_balance import trial_balance
 from tests.conftest import Addresses
 from tests.loyalty.accounts import give, spend
 
@@ -63,7 +64,7 @@ async def test_a_refund_goes_to_the_lots_that_were_taken_from(database: Database
     assert (proof.total, proof.unbalanced_postings) == (0, [])
 
 
-async def test_points_that_expired_meanwhile_come_back_and_cannot_be_spent(database: Database, unique: str) -> None:
+async def test_points_that_expired_meanwhile_go_to_the_house(database: Database, unique: str) -> None:
     now = utc_now()
     await give(database, unique, 25, expires_in=timedelta(hours=1), now=now - timedelta(minutes=59))
     names = named(unique)
@@ -72,7 +73,8 @@ async def test_points_that_expired_meanwhile_come_back_and_cannot_be_spent(datab
     later = now + timedelta(days=1)
     async with database.write() as session:
         assert await refund_event(session, **names, now=later)
-    assert await lots(database, unique) == [(25, 25)]
+    assert await lots(database, unique) == [(25, 0)]
+    assert await available(database, unique) == 0
     with pytest.raises(InsufficientPoints):
         await spend(database, unique, 1, now=later)
 

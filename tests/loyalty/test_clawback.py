@@ -17,9 +17,10 @@ from core.clock import utc_now
 from core.db import Database
 from core.processes import REPOSITORY
 from loyalty.clawback import Clawback, Demand, LotState, Take, claw_back, plan_clawbacks, preview_clawbacks
-from loyalty.ledger import InsufficientPoints, LedgerEntry, LedgerPosting, ledger_of
+from loyalty.ledger import InsufficientPoints, LedgerEntry, LedgerPosting
 from loyalty.lots import LedgerLot, debits_of, lot_id, release
 from loyalty.shortfall import ShortfallPolicy
+from loyalty.statements import ledger_of
 from tests.conftest import Addresses
 from tests.loyalty.accounts import books_hold, demand, give, house, spend, standing, take_back
 

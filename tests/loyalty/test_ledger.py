@@ -17,11 +17,11 @@ from loyalty.ledger import (
     account_id,
     balances,
     entries_of,
-    ledger_of,
-    owner_of,
+    owners_of,
     post,
-    trial_balance,
 )
+from loyalty.statements import ledger_of
+from loyalty.trial_balance import trial_balance
 from tests.conftest import Addresses
 from tests.loyalty.accounts import by_hand, give, spend
 
@@ -183,4 +183,4 @@ async def test_the_ledger_pages_from_the_latest_to_the_first(database: Database,
 async def test_a_posting_belongs_to_the_customer_whose_account_it_moves(database: Database, unique: str) -> None:
     posting_id = await give(database, unique, 5)
     async with database.read() as session:
-        assert owner_of(await entries_of(session, posting_id or "")) == unique
+        assert owners_of(await entries_of(session, posting_id or "")) == {unique}

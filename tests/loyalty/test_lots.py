@@ -11,8 +11,9 @@ from core.clock import utc_now
 from core.db import Database
 from core.ids import derived_id, new_id
 from core.outbox import Outbox
+from loyalty.holdings import Holdings, expiring_within, holdings
 from loyalty.ledger import AccountKind, InsufficientPoints, balances
-from loyalty.lots import POINTS_RELEASE, LedgerLot, debits_of, next_release, release
+from loyalty.lots import POINTS_RELEASE, LedgerLot, debits_of, release
 from tests.loyalty.accounts import give, spend
 
 pytestmark = pytest.mark.anyio
@@ -58,7 +59,7 @@ async def test_pending_points_are_released_once_at_their_time(database: Database
             AccountKind.PENDING: 12,
             AccountKind.DEBT: 0,
         }
-        assert await next_release(session, unique) == now + timedelta(days=3)
+        assert (await holdings(session, unique, now=now)).pending_until == now + timedelta(days=3)
         owed = (await session.exec(select(Outbox).where(Outbox.topic == POINTS_RELEASE, Outbox.key == lot_id))).one()
         assert owed.available_at == now + timedelta(days=3)
     for _ in range(2):
@@ -70,6 +71,21 @@ async def test_pending_points_are_released_once_at_their_time(database: Database
             AccountKind.PENDING: 0,
             AccountKind.DEBT: 0,
         }
+
+
+async def test_what_has_expired_is_not_available_though_its_day_is_open(database: Database, unique: str) -> None:
+    """Given lots that expired, expire within 30 days and later, then the first is none of what one has."""
+    now = utc_now()
+    async with database.read() as session:
+        assert await holdings(session, unique, now=now) == Holdings()
+    for points, days in ((1, 5), (20, 25), (300, 40)):
+        await give(database, unique, points, expires_in=timedelta(days=days), now=now - timedelta(days=5))
+    await give(database, unique, 4_000, available_in=timedelta(days=1), now=now)
+    async with database.read() as session:
+        assert await holdings(session, unique, now=now) == Holdings(320, 4_000, now + timedelta(days=1), 0)
+        for days, points in ((19, 0), (20, 20), (30, 20), (35, 320)):
+            until = now + timedelta(days=days)
+            assert await expiring_within(session, unique, now=now, until=until) == points
 
 
 lots = st.lists(st.tuples(st.integers(1, 50), st.integers(1, 20)), min_size=1, max_size=6)

@@ -10,9 +10,10 @@ from sqlmodel import col, select
 
 from core.db import Database
 from core.ids import new_id
-from loyalty.ledger import InsufficientPoints, LedgerPosting, PostingKind, ledger_of
+from loyalty.ledger import InsufficientPoints, LedgerPosting, PostingKind
 from loyalty.lots import LedgerLot, debits_of, lot_id, release
 from loyalty.shortfall import ShortfallPolicy
+from loyalty.statements import ledger_of
 from tests.loyalty.accounts import books_hold, demand, give, house, spend, standing, take_back, unspend
 
 pytestmark = pytest.mark.anyio
@@ -119,12 +120,14 @@ async def test_a_refund_to_another_lot_repays_debts_and_not_what_was_written_off
     await books_hold(database, unique)
 
 
-async def test_a_refund_to_an_expired_lot_of_ones_own_repays_nothing(database: Database, unique: str) -> None:
+async def test_a_refund_to_an_expired_lot_of_ones_own_repays_nothing_and_is_forfeited(
+    database: Database, unique: str
+) -> None:
     await give(database, unique, 25, expires_in=DAY, now=NOON)
     spent = await spend(database, unique, 25, now=NOON)
     await clawed_after_spending(database, unique, "a", 10)
     await unspend(database, unique, spent, 25, now=NOON + 2 * DAY)
-    assert await standing(database, unique) == (25, 0, 10)
+    assert await standing(database, unique) == (0, 0, 10)
     await books_hold(database, unique)
 
 
@@ -164,13 +167,14 @@ class Model:
         lot.left -= paid
         return points - paid
 
-    def arrive(self, number: int, points: int) -> None:
+    def arrive(self, number: int, points: int) -> int:
         lot = self.lots[number]
         for policy in (WRITE_OFF, DEBT):
             points = self.pay(lot, points, number, policy)
         if lot.expires > self.today:
             for whose in self.owing:
                 points = self.pay(lot, points, whose, DEBT)
+        return points
 
     def earn(self, key: str, points: int, wait: int, life: int) -> None:
         now = wait == 0
@@ -200,7 +204,9 @@ class Model:
         for n, part in back.items():
             self.lots[n].left += part
         for n, part in back.items():
-            self.arrive(n, part)
+            left = self.arrive(n, part)
+            if self.lots[n].expires <= self.today:
+                self.lots[n].left -= left
         return sum(back.values())
 
     def claw_back(self, number: int, points: int, policy: ShortfallPolicy) -> None:

@@ -22,7 +22,8 @@ from core.settings import Settings
 from customers.importer import all_kinds
 from customers.profiles import SIGN_IN, customer_id_of
 from graph.client import GraphClient
-from loyalty.ledger import AccountKind, balances, trial_balance
+from loyalty.ledger import AccountKind, balances
+from loyalty.trial_balance import trial_balance
 from ops.demonstration.bank import Bank
 from ops.demonstration.forest import DEEPEST
 from tests.conftest import Addresses, Server, migrate, start_embedded

@@ -16,7 +16,8 @@ from core.ids import derived_id
 from core.processes import REPOSITORY, start_leashed
 from graph.client import GraphClient, Row
 from loyalty.charges import charge_event
-from loyalty.ledger import AccountKind, LedgerPosting, balances, trial_balance
+from loyalty.ledger import AccountKind, LedgerPosting, balances
+from loyalty.trial_balance import trial_balance
 from tests.community.places import make_community, make_customers, make_event
 from tests.conftest import Addresses
 from tests.loyalty.accounts import give, spend

@@ -24,8 +24,9 @@ from core.processes import REPOSITORY, free_port, start_leashed, stop
 from core.redis_server import redis_url as url_of_redis
 from core.redis_server import start_redis, wait_for_redis
 from graph.client import GraphClient
-from loyalty.ledger import AccountKind, LedgerPosting, account_id, balances, trial_balance
+from loyalty.ledger import AccountKind, LedgerPosting, account_id, balances
 from loyalty.lots import POINTS_RELEASE, LedgerLot
+from loyalty.trial_balance import trial_balance
 from referrals.attribution import REFERRAL_CLAIMED, refer
 from referrals.rewards import REWARD_APPROVED, REWARD_MADE, ReferralReward
 from tests.community.places import make_community, make_event, soon
