@@ -31,9 +31,14 @@ from core.paging import Page
 from customers.profiles import read_customers
 from customers.tags import tags_of_customers
 from graph.client import GraphClient, Row
-from loyalty.catalogue import Reward
+from graph.eligibility import Held, held_by
+from loyalty.catalogue import Reward, RewardPrice, tags_of_rewards
+from loyalty.catalogue_changes import price_history
+from loyalty.coupons import coupon_stocks
+from loyalty.ledger import AccountKind, balances
 from loyalty.lots import LedgerLot
-from loyalty.redemption import Redemption
+from loyalty.offers import Usage, usages_of
+from loyalty.redemption_records import Redemption
 from referrals.attribution import Referral
 from referrals.channels import MOST_OWNERS, Owner, Sharing, sharing_of
 from referrals.codes import ReferralCode
@@ -340,6 +345,64 @@ class Loaders:
     @cached_property
     def rewards(self) -> DataLoader[str, Reward | None]:
         return by_key(self._rows(Reward))
+
+    @cached_property
+    def reward_tags(self) -> DataLoader[str, set[str]]:
+        """The tags that rewards ask for."""
+
+        async def load(ids: list[str]) -> list[set[str]]:
+            async with self._database.read() as session:
+                found = await tags_of_rewards(session, ids)
+            return [found[key] for key in ids]
+
+        return DataLoader(load_fn=load)
+
+    @cached_property
+    def reward_prices(self) -> DataLoader[str, list[RewardPrice]]:
+        return self._lists(price_history, lambda row: row.reward_id)
+
+    @cached_property
+    def coupon_stocks(self) -> DataLoader[str, int]:
+        """How many codes are left of each pool."""
+
+        async def load(ids: list[str]) -> list[int]:
+            async with self._database.read() as session:
+                found = await coupon_stocks(session, ids)
+            return [found[key] for key in ids]
+
+        return DataLoader(load_fn=load)
+
+    @cached_property
+    def viewer_usage(self) -> DataLoader[str, Usage]:
+        """What the viewer has redeemed of each reward."""
+
+        async def load(ids: list[str]) -> list[Usage]:
+            viewer_id = await self._viewer_id()
+            rewards = [row for row in await self.rewards.load_many(ids) if row]
+            async with self._database.read() as session:
+                found = await usages_of(session, viewer_id, rewards, now=self._now) if viewer_id else {}
+            return [found.get(key, Usage()) for key in ids]
+
+        return DataLoader(load_fn=load)
+
+    @cached_property
+    def held(self) -> DataLoader[str, Held]:
+        """What conditions ask of customers; asked of the viewer alone, so of one in each operation."""
+
+        async def load(ids: list[str]) -> list[Held]:
+            return [await held_by(self._graph, key, now=self._now) for key in ids]
+
+        return DataLoader(load_fn=load)
+
+    @cached_property
+    def available_points(self) -> DataLoader[str, int]:
+        """What customers can spend; asked of the viewer alone, likewise."""
+
+        async def load(ids: list[str]) -> list[int]:
+            async with self._database.read() as session:
+                return [(await balances(session, key))[AccountKind.AVAILABLE] for key in ids]
+
+        return DataLoader(load_fn=load)
 
     @cached_property
     def lots(self) -> DataLoader[str, LedgerLot | None]:

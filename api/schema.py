@@ -39,9 +39,13 @@ from api.community.statistics import StatisticsQueries
 from api.customers.imports import ImportMutations, ImportQueries
 from api.customers.profiles import CustomerMutations, CustomerQueries
 from api.limits import LimitDocument, OneOperation
+from api.loyalty.catalogue import CatalogueQueries
+from api.loyalty.catalogue_changes import CatalogueMutations
 from api.loyalty.ledger import LedgerQueries
 from api.loyalty.provenance import ProvenanceQueries
 from api.loyalty.redemption import RedemptionMutations, RedemptionQueries
+from api.loyalty.stock import StockMutations
+from api.loyalty.vouchers import VoucherMutations
 from api.nodes import NodeQueries
 from api.referrals.analytics import ReferralAnalyticsQueries
 from api.referrals.attribution import ReferralMutations, ReferralQueries
@@ -82,6 +86,7 @@ class Query(
     ReferralTreeQueries,
     ReferralAnalyticsQueries,
     ReferralLeaderboardQueries,
+    CatalogueQueries,
     RedemptionQueries,
     LedgerQueries,
     ProvenanceQueries,
@@ -118,7 +123,10 @@ class Mutation(
     HouseholdMutations,
     FraudMutations,
     ClawbackMutations,
+    CatalogueMutations,
+    StockMutations,
     RedemptionMutations,
+    VoucherMutations,
     NotificationMutations,
     CalendarMutations,
 ):

@@ -53,9 +53,15 @@ class Database:
         self.wake = wake
         self.statements = 0
         self.is_sqlite = make_url(url).get_backend_name() == "sqlite"
+        # An error names the statement and never its parameters: among them are codes that only their owners may see.
         if self.is_sqlite:
             self.engine = create_async_engine(
-                url, pool_size=pool_size, max_overflow=0, pool_timeout=timeout, connect_args={"timeout": timeout}
+                url,
+                pool_size=pool_size,
+                max_overflow=0,
+                pool_timeout=timeout,
+                hide_parameters=True,
+                connect_args={"timeout": timeout},
             )
             event.listen(self.engine.sync_engine, "connect", prepare_sqlite)
             event.listen(self.engine.sync_engine, "begin", begin_sqlite)
@@ -66,6 +72,7 @@ class Database:
                 max_overflow=0,
                 pool_timeout=timeout,
                 pool_pre_ping=True,
+                hide_parameters=True,
                 connect_args={"command_timeout": timeout, "timeout": timeout},
             )
         event.listen(self.engine.sync_engine, "before_cursor_execute", self._count)

@@ -5,7 +5,7 @@ from sqlmodel import SQLModel
 from community import feedback, reports, search_sql
 from core import audit, facts, outbox
 from customers import imports, profiles
-from loyalty import catalogue, charges, earning, ledger, lots, redemption
+from loyalty import catalogue, catalogue_changes, charges, coupons, earning, ledger, lots, redemption_records
 from referrals import (
     attribution,
     codes,
@@ -32,11 +32,13 @@ MODULES = (
     imports,
     profiles,
     catalogue,
+    catalogue_changes,
     charges,
+    coupons,
     earning,
     ledger,
     lots,
-    redemption,
+    redemption_records,
     attribution,
     codes,
     households,
