@@ -122,9 +122,9 @@ async def update_reward(
 
 def description_of(reward: Reward, tags: set[str], now: datetime) -> NewReward:
     """The reward as an administrator would describe it now."""
-    known = {name: getattr(reward, name) for name in COLUMNS}
-    known |= {"price": reward.price_at(now), "kind": RewardKind(reward.kind), "required_tags": tuple(sorted(tags))}
-    return NewReward(**{**known, "expired_policy": ExpiredPolicy(reward.expired_policy)})
+    known: dict[str, Any] = {name: getattr(reward, name) for name in COLUMNS}
+    known |= {"kind": RewardKind(reward.kind), "expired_policy": ExpiredPolicy(reward.expired_policy)}
+    return NewReward(**{**known, "price": reward.price_at(now), "required_tags": tuple(sorted(tags))})
 
 
 async def set_price(

@@ -89,7 +89,8 @@ async def conditions_of(session: Session, reward_id: str) -> Conditions | None:
     rows = (await session.exec(statement)).all()
     if not rows:
         return None
-    return Conditions(rows[0][0], frozenset(tag for _, tag in rows if tag is not None))
+    # The one row of a reward without tags has none.
+    return Conditions(rows[0][0], frozenset(tag for _, tag in rows if tag))
 
 
 def catalogue_status(reward: Reward, now: datetime) -> CatalogueStatus:

@@ -115,7 +115,8 @@ CHANGEABLE = tuple(name for name in UpdateRewardInput.__annotations__ if name no
 
 def new_reward(input: CreateRewardInput) -> NewReward:
     given: dict[str, Any] = {name: getattr(input, name) for name in CreateRewardInput.__annotations__}
-    return NewReward(**{**given, "required_tags": tuple(input.required_tags)})
+    given["required_tags"] = tuple(input.required_tags)
+    return NewReward(**given)
 
 
 def changes_of(input: UpdateRewardInput) -> dict[str, Any]:

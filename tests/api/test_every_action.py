@@ -35,6 +35,7 @@ from tests.api.test_denials import state
 from tests.api.test_way_through import local_of
 from tests.community.places import add_member, make_community, make_customers, make_event
 from tests.community.writings import write_post
+from tests.loyalty.redeeming import reserve_one
 from tests.referrals.programs import code_of, make_program
 
 pytestmark = pytest.mark.anyio
@@ -67,6 +68,13 @@ STAFF_ONLY = {
     "simulateReferralProgram",
     "recordFacts",
     "createReward",
+    "updateReward",
+    "retireReward",
+    "restockReward",
+    "addCouponCodes",
+    "fulfillRedemption",
+    "failRedemption",
+    "useVoucher",
     "previewClawback",
     "clawBackReward",
     "declareHousehold",
@@ -94,6 +102,7 @@ KINDS = {
     "customerIds": "Customer",
     "householdId": "Household",
     "caseId": "FraudCase",
+    "redemptionId": "Redemption",
 }
 VALUES: Mapping[str, Any] = {
     "String": "words",
@@ -205,6 +214,7 @@ async def furnish(system: System, visibility: str) -> dict[str, str]:
     code = await code_of(system.edge.database, await make_program(system.edge.database), member)
     found = {"Community": community, "Event": event, "Post": post, "Comment": comment, "Customer": member}
     found["ReferralCode"] = code.id
+    found["Reward"], found["Redemption"] = await reserve_one(system.edge.database, member)
     return {kind: global_id(kind, local) for kind, local in found.items()}
 
 

@@ -8,6 +8,7 @@ from core.ids import new_id
 from tests.api import (
     test_clawback,
     test_referral_analytics,
+    test_round_trips_catalogue,
     test_round_trips_events,
     test_round_trips_fraud,
     test_round_trips_members,
@@ -114,6 +115,7 @@ def test_no_mutation_is_without_its_cost() -> None:
     tables = (
         COSTS,
         test_clawback.COSTS,
+        test_round_trips_catalogue.COSTS,
         test_round_trips_events.COSTS,
         test_round_trips_fraud.COSTS,
         test_round_trips_members.COSTS,

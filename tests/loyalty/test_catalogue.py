@@ -305,7 +305,13 @@ async def test_everything_that_is_in_the_way_is_said(database: Database, unique:
         Obstacle.OUT_OF_STOCK,
         Obstacle.POINTS_MISSING,
     ]
-    good = {"held": Held("VIP", frozenset({"a"})), "usage": Usage(1, 0), "points": 100, "stock": None, "now": now}
+    good: dict[str, Any] = {
+        "held": Held("VIP", frozenset({"a"})),
+        "usage": Usage(1, 0),
+        "points": 100,
+        "stock": None,
+        "now": now,
+    }
     assert obstacles(reward, conditions, **good) == []
     assert obstacles(reward, conditions, **{**good, "now": now - timedelta(days=9)}) == [Obstacle.NOT_YET]
     reward.valid_until = now
