@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from strawberry.dataloader import DataLoader
 
+from api.loyalty.loaders import CatalogueLoaders
 from community.access import MemberRole
 from community.acts import area_of
 from community.comments import comments_of, read_comments
@@ -31,13 +32,8 @@ from core.paging import Page
 from customers.profiles import read_customers
 from customers.tags import tags_of_customers
 from graph.client import GraphClient, Row
-from graph.eligibility import Held, held_by
-from loyalty.catalogue import Reward, RewardPrice, tags_of_rewards
-from loyalty.catalogue_changes import price_history
-from loyalty.coupons import coupon_stocks
-from loyalty.ledger import AccountKind, balances
+from loyalty.catalogue import Reward
 from loyalty.lots import LedgerLot
-from loyalty.offers import Usage, usages_of
 from loyalty.redemption_records import Redemption
 from referrals.attribution import Referral
 from referrals.channels import MOST_OWNERS, Owner, Sharing, sharing_of
@@ -347,62 +343,9 @@ class Loaders:
         return by_key(self._rows(Reward))
 
     @cached_property
-    def reward_tags(self) -> DataLoader[str, set[str]]:
-        """The tags that rewards ask for."""
-
-        async def load(ids: list[str]) -> list[set[str]]:
-            async with self._database.read() as session:
-                found = await tags_of_rewards(session, ids)
-            return [found[key] for key in ids]
-
-        return DataLoader(load_fn=load)
-
-    @cached_property
-    def reward_prices(self) -> DataLoader[str, list[RewardPrice]]:
-        return self._lists(price_history, lambda row: row.reward_id)
-
-    @cached_property
-    def coupon_stocks(self) -> DataLoader[str, int]:
-        """How many codes are left of each pool."""
-
-        async def load(ids: list[str]) -> list[int]:
-            async with self._database.read() as session:
-                found = await coupon_stocks(session, ids)
-            return [found[key] for key in ids]
-
-        return DataLoader(load_fn=load)
-
-    @cached_property
-    def viewer_usage(self) -> DataLoader[str, Usage]:
-        """What the viewer has redeemed of each reward."""
-
-        async def load(ids: list[str]) -> list[Usage]:
-            viewer_id = await self._viewer_id()
-            rewards = [row for row in await self.rewards.load_many(ids) if row]
-            async with self._database.read() as session:
-                found = await usages_of(session, viewer_id, rewards, now=self._now) if viewer_id else {}
-            return [found.get(key, Usage()) for key in ids]
-
-        return DataLoader(load_fn=load)
-
-    @cached_property
-    def held(self) -> DataLoader[str, Held]:
-        """What conditions ask of customers; asked of the viewer alone, so of one in each operation."""
-
-        async def load(ids: list[str]) -> list[Held]:
-            return [await held_by(self._graph, key, now=self._now) for key in ids]
-
-        return DataLoader(load_fn=load)
-
-    @cached_property
-    def available_points(self) -> DataLoader[str, int]:
-        """What customers can spend; asked of the viewer alone, likewise."""
-
-        async def load(ids: list[str]) -> list[int]:
-            async with self._database.read() as session:
-                return [(await balances(session, key))[AccountKind.AVAILABLE] for key in ids]
-
-        return DataLoader(load_fn=load)
+    def catalogue(self) -> CatalogueLoaders:
+        """What the catalogue says of rewards, and of the viewer."""
+        return CatalogueLoaders(self._database, self._graph, self._viewer_id, self._now, self.rewards)
 
     @cached_property
     def lots(self) -> DataLoader[str, LedgerLot | None]:

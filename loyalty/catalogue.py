@@ -256,6 +256,8 @@ def check_limits(reward: NewReward) -> None:
             raise RewardInvalid(path=(field,), detail=f"{least} to {most}")
     if (reward.limit_per_period is None) != (reward.period_days is None):
         raise RewardInvalid(path=("periodDays",), detail="a limit per period and the days of the period go together")
+    if reward.expired_policy == ExpiredPolicy.REINSTATE and reward.grace_days < 1:
+        raise RewardInvalid(path=("graceDays",), detail="points are reinstated for a day at least")
     if reward.time_limit_minutes is not None and reward.kind != RewardKind.PARTNER:
         raise RewardInvalid(path=("timeLimitMinutes",), detail="only partners have a time limit")
 

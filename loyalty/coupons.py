@@ -73,7 +73,7 @@ class CouponCode(Record, table=True):
     id: str = Field(primary_key=True)
     reward_id: str = Field(foreign_key="reward.id")
     batch_id: str = Field(foreign_key="coupon_batch.id")
-    code: str = Field(unique=True)
+    code: str = Field(unique=True, repr=False)
     redemption_id: str | None = Field(default=None, foreign_key="redemption.id", unique=True)
     assigned_at: datetime | None = instant(optional=True)
 

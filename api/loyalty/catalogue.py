@@ -104,7 +104,7 @@ class Reward(Node):
 
     @strawberry.field(description="Keys of the tags that a customer must hold, all of them.")
     async def required_tags(self, info: Info) -> list[str]:
-        return sorted(await info.context.loaders.reward_tags.load(self.row.id))
+        return sorted(await info.context.loaders.catalogue.tags.load(self.row.id))
 
     @strawberry.field(description="Its words in both languages.")
     async def texts(self) -> RewardTexts:
@@ -118,7 +118,7 @@ class Reward(Node):
 
     @strawberry.field(description=f"Its prices so far, the latest first, at most {MOST_PRICES}.")
     async def price_history(self, info: Info) -> list[RewardPriceChange]:
-        rows = await info.context.loaders.reward_prices.load(self.row.id)
+        rows = await info.context.loaders.catalogue.prices.load(self.row.id)
         now, sees_plans = info.context.now, info.context.signed_in().is_administrator
         return [price_of(row, now) for row in rows if sees_plans or row.valid_from <= now][:MOST_PRICES]
 
@@ -164,18 +164,18 @@ async def load_reward(info: Info, local: str) -> Reward | None:
 
 
 async def stock_of(info: Info, row: RewardRow) -> int | None:
-    return await info.context.loaders.coupon_stocks.load(row.id) if counts_codes(row) else row.stock
+    return await info.context.loaders.catalogue.codes_left.load(row.id) if counts_codes(row) else row.stock
 
 
 async def viewer_held(info: Info) -> Held:
     """What conditions ask of the viewer; somebody without a profile has nothing."""
     viewer_id = await info.context.viewer_id()
-    return await info.context.loaders.held.load(viewer_id) if viewer_id else Held()
+    return await info.context.loaders.catalogue.held.load(viewer_id) if viewer_id else Held()
 
 
 async def viewer_points(info: Info) -> int:
     viewer_id = await info.context.viewer_id()
-    return await info.context.loaders.available_points.load(viewer_id) if viewer_id else 0
+    return await info.context.loaders.catalogue.available_points.load(viewer_id) if viewer_id else 0
 
 
 async def meets(info: Info, conditions: Conditions) -> bool:
@@ -186,12 +186,12 @@ async def meets(info: Info, conditions: Conditions) -> bool:
 async def obstacles_of(info: Info, row: RewardRow) -> list[Obstacle]:
     """Everything that keeps the viewer from redeeming a reward now."""
     loaders = info.context.loaders
-    conditions = Conditions(row.minimum_tier, frozenset(await loaders.reward_tags.load(row.id)))
+    conditions = Conditions(row.minimum_tier, frozenset(await loaders.catalogue.tags.load(row.id)))
     found = obstacles(
         row,
         conditions,
         held=await viewer_held(info) if conditions.ask_anything else Held(),
-        usage=await loaders.viewer_usage.load(row.id),
+        usage=await loaders.catalogue.viewer_usage.load(row.id),
         points=await viewer_points(info),
         stock=await stock_of(info, row),
         now=info.context.now,

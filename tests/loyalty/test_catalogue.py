@@ -13,7 +13,15 @@ from core.ids import new_id
 from core.paging import PageInvalid
 from graph.client import GraphClient
 from graph.eligibility import Held, held_by
-from loyalty.catalogue import NewReward, Reward, RewardInvalid, RewardKind, create_reward, tags_of_rewards
+from loyalty.catalogue import (
+    ExpiredPolicy,
+    NewReward,
+    Reward,
+    RewardInvalid,
+    RewardKind,
+    create_reward,
+    tags_of_rewards,
+)
 from loyalty.catalogue_changes import price_history, retire_reward, update_reward
 from loyalty.offers import (
     CatalogueStatus,
@@ -140,6 +148,7 @@ async def test_a_change_that_cannot_be_is_refused_with_its_path(
         ({"kind": RewardKind.COUPON, "stock": 5}, "stock"),
         ({"time_limit_minutes": 5}, "timeLimitMinutes"),
         ({"limit_per_period": 1}, "periodDays"),
+        ({"expired_policy": ExpiredPolicy.REINSTATE}, "graceDays"),
         ({"required_tags": tuple("abcdefghijklmnopqrstu")}, "requiredTags"),
     ],
 )
