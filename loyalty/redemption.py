@@ -69,13 +69,14 @@ async def redeem(
     price = reward.price_at(now)
     if expected_price not in (None, price):
         raise PriceChanged(path=("expectedPrice",), detail=f"{price} points")
+    code = None
     if reward.kind == RewardKind.COUPON:
-        redemption.voucher_code = await assign_code(session, reward_id, redemption.id, now=now)
+        code = await assign_code(session, reward_id, redemption.id, now=now)
     await pay(session, redemption, reward, price, now=now)
     if reward.kind == RewardKind.PARTNER:
         await owe_end(session, redemption, until=now + reward.time_limit, now=now)
     else:
-        fulfil_at_once(redemption, reward, now=now)
+        fulfil_at_once(redemption, reward, code or new_code(VOUCHER_LENGTH), now=now)
     session.add(redemption)
     await session.flush()
     return redemption
@@ -146,9 +147,9 @@ async def check_limits(session: Session, reward: Reward, customer_id: str, *, no
         raise PeriodLimitReached(path=("rewardId",))
 
 
-def fulfil_at_once(redemption: Redemption, reward: Reward, *, now: datetime) -> None:
+def fulfil_at_once(redemption: Redemption, reward: Reward, code: str, *, now: datetime) -> None:
     """Hand over the code: that of the pool, or one made now."""
-    redemption.voucher_code = redemption.voucher_code or new_code(VOUCHER_LENGTH)
+    redemption.voucher_code = code
     redemption.voucher_until = now + timedelta(days=reward.voucher_days) if reward.voucher_days is not None else None
     redemption.status, redemption.ended_at = RedemptionStatus.FULFILLED, now
 

@@ -47,6 +47,8 @@ class Redemption(Node):
 
     @strawberry.field(description="To show at the counter; for your eyes only, and null for everybody else.")
     async def voucher_code(self, info: Info) -> str | None:
+        if self.row.voucher_code is None:
+            return None
         is_own = await info.context.viewer_id() == self.row.customer_id
         return self.row.voucher_code if is_own else None
 
@@ -54,8 +56,10 @@ class Redemption(Node):
     async def reason(self, info: Info) -> str | None:
         return self.row.reason if info.context.signed_in().is_administrator else None
 
-    @strawberry.field(description="Who redeemed it.")
+    @strawberry.field(description="Who redeemed it; for administrators only, as partners know it by its id.")
     async def customer(self, info: Info) -> Customer | None:
+        if not info.context.signed_in().is_administrator:
+            return None
         return await load_customer(info, self.row.customer_id)
 
     @strawberry.field(description="What was redeemed.")
