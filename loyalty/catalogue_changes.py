@@ -124,7 +124,8 @@ def description_of(reward: Reward, tags: set[str], now: datetime) -> NewReward:
     """The reward as an administrator would describe it now."""
     known: dict[str, Any] = {name: getattr(reward, name) for name in COLUMNS}
     known |= {"kind": RewardKind(reward.kind), "expired_policy": ExpiredPolicy(reward.expired_policy)}
-    return NewReward(**{**known, "price": reward.price_at(now), "required_tags": tuple(sorted(tags))})
+    known |= {"price": reward.price_at(now), "required_tags": tuple(sorted(tags))}
+    return NewReward(**known)
 
 
 async def set_price(

@@ -15,13 +15,13 @@ pytestmark = pytest.mark.anyio
 # Round trips to the graph and statements to SQL of each.
 COSTS = {
     "redeemReward (with conditions)": (1, 18),
-    "redeemReward (coupon)": (0, 20),
+    "redeemReward (coupon)": (0, 21),
     "redeemReward (partner)": (0, 23),
     "updateReward": (0, 9),
     "restockReward": (0, 8),
     "addCouponCodes": (0, 8),
-    "fulfillRedemption": (0, 6),
-    "failRedemption": (0, 21),
+    "fulfillRedemption": (0, 5),
+    "failRedemption": (0, 20),
     "cancelRedemption": (0, 20),
     "useVoucher": (0, 5),
     "retireReward": (0, 3),

@@ -322,7 +322,8 @@ async def test_everything_that_is_in_the_way_is_said(database: Database, unique:
         "now": now,
     }
     assert obstacles(reward, conditions, **good) == []
-    assert obstacles(reward, conditions, **{**good, "now": now - timedelta(days=9)}) == [Obstacle.NOT_YET]
+    early: dict[str, Any] = {**good, "now": now - timedelta(days=9)}
+    assert obstacles(reward, conditions, **early) == [Obstacle.NOT_YET]
     reward.valid_until = now
     assert obstacles(reward, conditions, **good) == [Obstacle.ENDED]
     reward.retired_at = now
