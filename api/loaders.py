@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from strawberry.dataloader import DataLoader
 
+from api.loyalty.loaders import CatalogueLoaders
 from community.access import MemberRole
 from community.acts import area_of
 from community.comments import comments_of, read_comments
@@ -33,7 +34,7 @@ from customers.tags import tags_of_customers
 from graph.client import GraphClient, Row
 from loyalty.catalogue import Reward
 from loyalty.lots import LedgerLot
-from loyalty.redemption import Redemption
+from loyalty.redemption_records import Redemption
 from referrals.attribution import Referral
 from referrals.channels import MOST_OWNERS, Owner, Sharing, sharing_of
 from referrals.codes import ReferralCode
@@ -340,6 +341,11 @@ class Loaders:
     @cached_property
     def rewards(self) -> DataLoader[str, Reward | None]:
         return by_key(self._rows(Reward))
+
+    @cached_property
+    def catalogue(self) -> CatalogueLoaders:
+        """What the catalogue says of rewards, and of the viewer."""
+        return CatalogueLoaders(self._database, self._graph, self._viewer_id, self._now, self.rewards)
 
     @cached_property
     def lots(self) -> DataLoader[str, LedgerLot | None]:

@@ -12,7 +12,9 @@ from api.community.posts import load_post
 from api.community.registrations import load_registration
 from api.context import Info
 from api.customers.profiles import load_customer, may_see
-from api.loyalty.redemption import reward_of
+from api.loyalty.catalogue import load_reward
+from api.loyalty.redemption import load_redemption
+from api.loyalty.vouchers import load_voucher
 from api.referrals.attribution import load_referral
 from api.referrals.codes import load_code
 from api.referrals.fraud import load_case
@@ -35,11 +37,6 @@ async def load_seen_customer(info: Info, local: str) -> Node | None:
     return await load_customer(info, local) if await may_see(info, local) else None
 
 
-async def load_reward(info: Info, local: str) -> Node | None:
-    row = await info.context.loaders.rewards.load(local)
-    return reward_of(row, info) if row else None
-
-
 async def load_own_notification(info: Info, local: str) -> Node | None:
     # Notices name nodes as their subjects, so that module needs this one.
     from api.service.notifications import load_notification
@@ -56,6 +53,8 @@ LOADERS: dict[str, Callable[[Info, str], Awaitable[Node | None]]] = {
     "EventSeries": load_series,
     "Registration": load_registration,
     "Reward": load_reward,
+    "Redemption": load_redemption,
+    "Voucher": load_voucher,
     "ReferralProgram": load_program,
     "Referral": load_referral,
     "ReferralCode": load_code,

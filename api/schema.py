@@ -40,12 +40,16 @@ from api.customers.imports import ImportMutations, ImportQueries
 from api.customers.profiles import CustomerMutations, CustomerQueries
 from api.limits import LimitDocument, OneOperation
 from api.loyalty.adjustments import AdjustmentMutations, AdjustmentQueries
+from api.loyalty.catalogue import CatalogueQueries
+from api.loyalty.catalogue_changes import CatalogueMutations
 from api.loyalty.day_close import DayCloseMutations, DayCloseQueries
 from api.loyalty.ledger import LedgerQueries
 from api.loyalty.provenance import ProvenanceQueries
 from api.loyalty.redemption import RedemptionMutations, RedemptionQueries
 from api.loyalty.statements import StatementMutations
+from api.loyalty.stock import StockMutations
 from api.loyalty.transfers import TransferMutations
+from api.loyalty.vouchers import VoucherMutations
 from api.nodes import NodeQueries
 from api.referrals.analytics import ReferralAnalyticsQueries
 from api.referrals.attribution import ReferralMutations, ReferralQueries
@@ -86,6 +90,7 @@ class Query(
     ReferralTreeQueries,
     ReferralAnalyticsQueries,
     ReferralLeaderboardQueries,
+    CatalogueQueries,
     RedemptionQueries,
     LedgerQueries,
     AdjustmentQueries,
@@ -124,11 +129,14 @@ class Mutation(
     HouseholdMutations,
     FraudMutations,
     ClawbackMutations,
+    CatalogueMutations,
+    StockMutations,
     RedemptionMutations,
     TransferMutations,
     AdjustmentMutations,
     DayCloseMutations,
     StatementMutations,
+    VoucherMutations,
     NotificationMutations,
     CalendarMutations,
 ):

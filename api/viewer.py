@@ -22,6 +22,7 @@ from api.loyalty.ledger import (
     points_of,
 )
 from api.loyalty.redemption import Redemption, redemption_page
+from api.loyalty.vouchers import Voucher, voucher_page
 from api.referrals.attribution import Referral, viewer_referrals
 from api.referrals.codes import ReferralCode, viewer_code, viewer_codes
 from api.referrals.prompting import ReferralPrompt, viewer_prompt
@@ -36,7 +37,9 @@ from api.service.notifications import (
 from community.communities import communities_of
 from community.seats import RegistrationStatus
 from core.principal import Role
+from loyalty.redemption_records import RedemptionStatus
 from loyalty.statements import LedgerFilter
+from loyalty.vouchers import VoucherStatus
 
 Program = Annotated[strawberry.ID, strawberry.argument(description="Global id of the programme.")]
 
@@ -124,11 +127,29 @@ class Viewer:
         wanted = LedgerFilter(account, kinds, booked_from, booked_before)
         return await ledger_page(info, first, after, wanted)
 
-    @strawberry.field(description="Your redemptions with their vouchers, the latest first.")
+    @strawberry.field(description="Your redemptions, the latest first.")
     async def redemptions(
-        self, info: Info, first: int | None = None, after: str | None = None
+        self,
+        info: Info,
+        statuses: Annotated[
+            list[RedemptionStatus] | None, strawberry.argument(description="Only these; null: all of them.")
+        ] = None,
+        first: First = None,
+        after: After = None,
     ) -> Connection[Redemption]:
-        return await redemption_page(info, first, after)
+        return await redemption_page(info, statuses, first, after)
+
+    @strawberry.field(description="Your vouchers, the latest first: by default what can be shown at a counter now.")
+    async def vouchers(
+        self,
+        info: Info,
+        status: Annotated[
+            VoucherStatus | None, strawberry.argument(description="Only these; null: all of them.")
+        ] = VoucherStatus.VALID,
+        first: First = None,
+        after: After = None,
+    ) -> Connection[Voucher]:
+        return await voucher_page(info, status, first, after)
 
     @strawberry.field(description="What you were told, the latest first; with `unreadOnly` what you have not read.")
     async def notifications(

@@ -5,10 +5,10 @@ from datetime import datetime
 from enum import StrEnum
 
 from community.access import IS_MEMBER, MAY_SEE
-from community.eligibility import ELIGIBLE
 from core.clock import iso
 from core.paging import Page, cut, decode_cursor, page_size
 from graph.client import GraphClient, Row
+from graph.eligibility import ELIGIBLE
 
 
 class JoinPolicy(StrEnum):

@@ -10,10 +10,10 @@ from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from community.eligibility import TIERS
 from core.clock import iso, parse_instant
 from core.errors import BadUserInput, camel
 from graph.client import Row
+from graph.eligibility import TIERS
 
 # Lists of what has not ended begin to look this long ago, so nothing may last longer.
 LONGEST_EVENT = timedelta(days=92)

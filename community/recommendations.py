@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import orjson
 
-from community.eligibility import ELIGIBLE
 from community.recommendation_scores import Evidence, Model, Recommendation, ScoringPolicy, fit, recommend
 from core.clock import iso, utc_now
 from core.paging import Page, cut, decode_cursor, page_size
 from graph.client import GraphClient, Row
+from graph.eligibility import ELIGIBLE
 from graph.export import (
     export_acquaintances,
     export_catalogue,

@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any
 
 from community.access import may_read
-from community.eligibility import NotEligible, is_eligible
 from community.prices import Charge, charges_owed, unpaid_charge
 from community.seats import (
     CAPACITY,
@@ -28,6 +27,7 @@ from core.clock import iso
 from core.errors import BadUserInput, NotFound, Refusal
 from core.paging import Page, cut, decode_cursor, page_size
 from graph.client import GraphClient, Row, Transaction
+from graph.eligibility import NotEligible, is_eligible
 from graph.owed import owe_effects
 
 KEPT = (RegistrationStatus.REGISTERED, RegistrationStatus.WAITING, RegistrationStatus.OFFERED)

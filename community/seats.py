@@ -10,10 +10,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from community.eligibility import HELD_TAGS
 from core.clock import iso
 from core.ids import new_id
 from graph.client import Row, Transaction
+from graph.eligibility import HELD_TAGS
 
 
 class RegistrationStatus(StrEnum):

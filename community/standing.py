@@ -5,11 +5,11 @@ from datetime import datetime
 from typing import Any
 
 from community.access import MANAGERS, MEMBERS, MemberRole, Visibility, is_member
-from community.eligibility import HELD_TAGS, NotEligible, is_eligible
 from core.clock import iso
 from core.errors import NotFound, Refusal
 from core.ids import new_id
 from graph.client import Row, Transaction
+from graph.eligibility import HELD_TAGS, NotEligible, is_eligible
 from graph.listed import DROP_LISTED, PUT_LISTED
 from graph.owed import Effect
 

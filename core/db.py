@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 import structlog
 from sqlalchemy import JSON, Column, CursorResult, DateTime, Dialect, Table, event
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import Connection, make_url
+from sqlalchemy.engine import Connection, ExceptionContext, make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -53,9 +53,15 @@ class Database:
         self.wake = wake
         self.statements = 0
         self.is_sqlite = make_url(url).get_backend_name() == "sqlite"
+        # An error names the statement and never its parameters: among them are codes that only their owners may see.
         if self.is_sqlite:
             self.engine = create_async_engine(
-                url, pool_size=pool_size, max_overflow=0, pool_timeout=timeout, connect_args={"timeout": timeout}
+                url,
+                pool_size=pool_size,
+                max_overflow=0,
+                pool_timeout=timeout,
+                hide_parameters=True,
+                connect_args={"timeout": timeout},
             )
             event.listen(self.engine.sync_engine, "connect", prepare_sqlite)
             event.listen(self.engine.sync_engine, "begin", begin_sqlite)
@@ -66,9 +72,11 @@ class Database:
                 max_overflow=0,
                 pool_timeout=timeout,
                 pool_pre_ping=True,
+                hide_parameters=True,
                 connect_args={"command_timeout": timeout, "timeout": timeout},
             )
         event.listen(self.engine.sync_engine, "before_cursor_execute", self._count)
+        event.listen(self.engine.sync_engine, "handle_error", forget_details)
         # SQLite has one writer. Waiting for it here is fair and cheap; inside SQLite it is polling.
         self._writer = asyncio.Lock() if self.is_sqlite else None
 
@@ -145,6 +153,16 @@ def begin_sqlite(connection: Connection) -> None:
     """Take the write lock at the start: a reader that turns writer half-way would fail at once."""
     writes = connection.get_execution_options().get("kinship_writes")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def forget_details(context: ExceptionContext) -> None:
+    """Take out of an error of PostgreSQL the row or key that it quotes, because errors are logged."""
+    error: BaseException | None = context.original_exception
+    while error is not None:
+        if hasattr(error, "detail"):
+            error.detail = None
+        error.args = tuple(one.partition("\nDETAIL:")[0] if isinstance(one, str) else one for one in error.args)
+        error = error.__cause__
 
 
 class Record(SQLModel):

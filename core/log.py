@@ -40,6 +40,8 @@ def configure_logging(level: str) -> None:
     # Under uvicorn's command line its loggers bring handlers of their own, which write text.
     logging.getLogger("uvicorn").handlers.clear()
     logging.getLogger("uvicorn").propagate = True
+    # It writes each statement at DEBUG with its parameters, among them codes that only their owners may see.
+    logging.getLogger("aiosqlite").setLevel(logging.WARNING)
     # Both repeat at INFO what our own request and job lines say better.
     for noisy in ("httpx", "uvicorn.access", "neo4j", "arq.worker", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -19,6 +19,7 @@ class Scope(StrEnum):
 
     FACTS_WRITE = "facts:write"
     IMPORTS_WRITE = "imports:write"
+    REDEMPTIONS_WRITE = "redemptions:write"
 
 
 @dataclass(frozen=True, slots=True)

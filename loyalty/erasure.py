@@ -11,6 +11,7 @@ from core.db import Session, changed_rows
 from loyalty.adjustments import Adjustment, AdjustmentStatus
 from loyalty.ledger import AccountKind, LedgerAccount, account_id, hold
 from loyalty.lots import NOTHING, LedgerLot, forfeit
+from loyalty.redemption_records import Redemption
 from loyalty.shortfall import debts, forgive
 from loyalty.transfers import PointsTransfer
 
@@ -72,3 +73,5 @@ async def blank_words(session: Session, customer_id: str, *, now: datetime) -> N
     await changed_rows(session, update(Adjustment).where(mine).values(reason=None, decision_reason=None))
     either = (col(PointsTransfer.sender_id) == customer_id) | (col(PointsTransfer.receiver_id) == customer_id)
     await changed_rows(session, update(PointsTransfer).where(either).values(note=None))
+    redemptions = update(Redemption).where(col(Redemption.customer_id) == customer_id)
+    await changed_rows(session, redemptions.values(reason=None, reference=None))

@@ -5,7 +5,19 @@ from sqlmodel import SQLModel
 from community import feedback, reports, search_sql
 from core import audit, facts, outbox
 from customers import imports, profiles
-from loyalty import adjustments, catalogue, charges, day_close, earning, ledger, lots, redemption, transfers
+from loyalty import (
+    adjustments,
+    catalogue,
+    catalogue_changes,
+    charges,
+    coupons,
+    day_close,
+    earning,
+    ledger,
+    lots,
+    redemption_records,
+    transfers,
+)
 from referrals import (
     attribution,
     codes,
@@ -32,14 +44,16 @@ MODULES = (
     imports,
     profiles,
     catalogue,
+    catalogue_changes,
     charges,
+    coupons,
     earning,
     ledger,
     lots,
-    redemption,
     adjustments,
     transfers,
     day_close,
+    redemption_records,
     attribution,
     codes,
     households,

@@ -151,6 +151,26 @@ WORDS: dict[NoticeKind, Words] = {
             "Points that it cost come back. {reason}",
         ),
     ),
+    NoticeKind.REDEMPTION_FULFILLED: Words(
+        ("兑换完成", "Redemptions fulfilled"),
+        ("您兑换的“{reward}”已完成", "{reward} is yours"),
+        ("合作方已完成您的兑换。", "Our partner has fulfilled what you redeemed."),
+    ),
+    NoticeKind.REDEMPTION_FAILED: Words(
+        ("兑换失败", "Redemptions failed"),
+        ("您兑换的“{reward}”未能完成", "{reward} could not be fulfilled"),
+        ("很抱歉，所用积分已退回。", "We are sorry. The points that it cost have come back."),
+    ),
+    NoticeKind.REDEMPTION_CANCELLED: Words(
+        ("兑换被取消", "Redemptions cancelled for me"),
+        ("您兑换的“{reward}”已被取消", "Your redemption of {reward} was cancelled"),
+        ("所用积分已退回。", "The points that it cost have come back."),
+    ),
+    NoticeKind.REDEMPTION_EXPIRED: Words(
+        ("兑换超时", "Redemptions not fulfilled in time"),
+        ("您兑换的“{reward}”未能按时完成", "{reward} was not fulfilled in time"),
+        ("很抱歉，所用积分已退回。", "We are sorry. The points that it cost have come back."),
+    ),
     NoticeKind.DIGEST: Words(
         ("每周摘要", "Weekly digest"),
         ("您的社群一周动态", "A week in your communities"),
@@ -168,6 +188,7 @@ STAND_INS = {
     "community": ("社群", "a community"),
     "event": ("活动", "an event"),
     "actor": ("有人", "Somebody"),
+    "reward": ("礼品", "A reward"),
     "start": ("见活动页面", "the time on its page"),
     "deadline": ("期限", "the deadline on its page"),
     "posts": ("若干", "some"),

@@ -42,8 +42,10 @@ from core.facts import OWN_SOURCE, NewFact, record_facts
 from core.notices import NOTICE_OWED, NoticeKind
 from graph.client import GraphClient, Row
 from loyalty.charges import ChargeOver, charge_event, refund_all, refund_event
+from loyalty.fulfilment import expire_redemption
 from loyalty.ledger import InsufficientPoints
 from loyalty.lots import POINTS_RELEASE, release
+from loyalty.redemption import REDEMPTION_DUE
 from referrals.attribution import REFERRAL_CLAIMED, Referral, referees_since
 from referrals.rewards import REWARD_REVERSED
 from service.notifications import notify
@@ -106,6 +108,11 @@ async def on_reward_reversed(work: Work) -> None:
 
 async def on_points_release(work: Work) -> None:
     await release(work.session, work.payload["lot_id"], now=work.now)
+
+
+async def on_redemption_due(work: Work) -> None:
+    """End a reservation that its partner has not fulfilled in time; nothing where it has ended."""
+    await expire_redemption(work.session, work.payload["redemption_id"], now=work.now)
 
 
 async def on_act_audited(work: Work) -> None:
@@ -322,6 +329,7 @@ HANDLERS: dict[str, Handler] = {
     REFERRAL_RESETTLED: on_referral_resettled,
     REWARD_REVERSED: on_reward_reversed,
     POINTS_RELEASE: on_points_release,
+    REDEMPTION_DUE: on_redemption_due,
     ACT_AUDITED: on_act_audited,
     NOTICE_OWED: on_notice_owed,
     ANSWER_ACCEPTED: on_answer_accepted,

@@ -11,8 +11,8 @@ from api.relay import local_id
 from community.access import Visibility
 from community.charters import archive_community, create_community, update_community
 from community.communities import JoinPolicy
-from community.eligibility import Tier
 from core.errors import NotFound
+from graph.eligibility import Tier
 
 
 @strawberry.input(description="What a new community is; each text in both languages.")

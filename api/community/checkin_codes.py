@@ -1,15 +1,12 @@
 """A customer's check-in code as text and as a picture."""
 
-import io
 from datetime import datetime
 
-import segno
 import strawberry
 
 from api.context import Info
+from api.qr import qr_png, qr_svg
 from community.checkin_codes import make_code
-
-PIXELS = 6
 
 
 @strawberry.type(description="A code to show at the entrance; ask for a new one when it has expired.")
@@ -19,13 +16,11 @@ class CheckInCode:
 
     @strawberry.field(description="The code as a QR code, a whole SVG document.")
     def qr_svg(self) -> str:
-        image = io.BytesIO()
-        segno.make(self.code, micro=False).save(image, kind="svg", scale=PIXELS)
-        return image.getvalue().decode()
+        return qr_svg(self.code)
 
     @strawberry.field(description="The code as a QR code, a PNG in a data: address.")
     def qr_png(self) -> str:
-        return segno.make(self.code, micro=False).png_data_uri(scale=PIXELS)
+        return qr_png(self.code)
 
 
 def code_for(info: Info, event_id: str, customer_id: str) -> CheckInCode:

@@ -22,11 +22,11 @@ from api.customers.profiles import Customer, Tag, load_customer, tag_of
 from api.relay import After, Connection, First, Node, PageInfo, connection, global_id, local_id, page_info
 from community.access import MANAGERS, MemberRole, Visibility, may_list_guests, may_read
 from community.communities import JoinPolicy, list_communities
-from community.eligibility import Tier
 from community.rosters import invitations_of
 from core.errors import NotFound
 from core.paging import Page
 from graph.client import Row
+from graph.eligibility import Tier
 
 if TYPE_CHECKING:
     from api.community.events import Event

@@ -7,9 +7,9 @@ from typing import Any
 import strawberry
 
 from api.relay import local_id
-from community.eligibility import Tier
 from community.event_details import WALKED, AttendanceMode, EventDetails, EventInvalid
 from core.errors import camel
+from graph.eligibility import Tier
 
 strawberry.enum(AttendanceMode, name="AttendanceMode", description="Where people take part.")
 

@@ -25,8 +25,8 @@ from loyalty.charges import EVENT_CHARGE, ChargeStatus, EventCharge
 from loyalty.earning import EARNING_RULE, earnings_by_id
 from loyalty.ledger import LedgerPosting, PostingKind, entries_of, owners_of, posting_of
 from loyalty.lots import LOT, debits_of, fillers_of
-from loyalty.redemption import REDEMPTION
-from loyalty.redemption import Redemption as RedemptionRow
+from loyalty.redemption_records import REDEMPTION
+from loyalty.redemption_records import Redemption as RedemptionRow
 from loyalty.transfers import TRANSFER
 from loyalty.transfers import PointsTransfer as TransferRow
 from referrals.attribution import Referral as ReferralRow

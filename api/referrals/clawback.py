@@ -9,7 +9,7 @@ import strawberry
 from api.community.events import Event, load_event
 from api.context import Info
 from api.customers.profiles import Customer, load_customer
-from api.loyalty.redemption import Reward, reward_of
+from api.loyalty.catalogue import Reward, reward_of
 from api.referrals.rewards import ReferralReward, referral_reward_of
 from api.refusals import Refusal, refusals
 from api.relay import global_id, local_id
@@ -20,7 +20,7 @@ from loyalty.charges import EVENT_CHARGE, EventCharge
 from loyalty.clawback import Clawback, Demand, claw_back, preview_clawbacks, spendings_from
 from loyalty.ledger import Cause
 from loyalty.lots import LedgerLot, lot_id
-from loyalty.redemption import REDEMPTION, Redemption
+from loyalty.redemption_records import REDEMPTION, Redemption
 from loyalty.shortfall import ShortfallPolicy
 from referrals.clawback import (
     MOST_REWARDS,

@@ -38,6 +38,7 @@ SUBJECTS = {
     "registration_id": "Registration",
     "event_id": "Event",
     "community_id": "Community",
+    "redemption_id": "Redemption",
 }
 
 
@@ -56,7 +57,9 @@ class Notification(Node):
     async def body(self, info: Info) -> str:
         return written(WORDS[self.kind].body, await names_in(info, self.data), info.context.language)
 
-    @strawberry.field(description="The community, event, post or comment that it is about; null when out of sight.")
+    @strawberry.field(
+        description="The community, event, post, comment or redemption that it is about; null when out of sight."
+    )
     async def subject(self, info: Info) -> Node | None:
         for key, kind in SUBJECTS.items():
             if key in self.data and kind in LOADERS:
@@ -70,6 +73,7 @@ async def names_in(info: Info, data: Mapping[str, Any]) -> dict[str, str | None]
     community = await loaders.communities.load(str(data["community_id"])) if "community_id" in data else None
     event = await loaders.events.load(str(data["event_id"])) if "event_id" in data else None
     actor_id = next((str(data[key]) for key in ACTORS if key in data), None)
+    reward = await loaders.rewards.load(str(data["reward_id"])) if "reward_id" in data else None
     hidden = ("community_id" in data and community is None) or ("event_id" in data and event is None)
     actor = await loaders.customers.load(actor_id) if actor_id and not hidden else None
     deadline = next((str(data[key]) for key in DEADLINES if key in data), None)
@@ -77,6 +81,7 @@ async def names_in(info: Info, data: Mapping[str, Any]) -> dict[str, str | None]
         "community": context.text(community, "name") if community else None,
         "event": context.text(event, "title") if event else None,
         "actor": actor["display_name"] if actor else None,
+        "reward": context.text(reward, "name") if reward else None,
         "start": local_time(event["starts_at"], event) if event else None,
         "deadline": local_time(deadline, event) if event and deadline else None,
         "reason": str(data["reason"]) if event and data.get("reason") else None,

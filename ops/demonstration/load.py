@@ -19,8 +19,10 @@ from core.settings import Settings
 from customers.imports import ImportBatch, Importer
 from customers.profiles import customer_id_of
 from graph.client import GraphClient
-from loyalty.catalogue import NewReward, create_reward
+from loyalty.catalogue import NewReward, RewardKind, create_reward
+from loyalty.coupons import NewCodes, add_codes
 from loyalty.earning import EarningRule, activate_earning_rule
+from loyalty.lots import ExpiredPolicy
 from ops.demonstration.bank import Bank
 from ops.demonstration.personas import NUMBER_OF, REFERRER, WELCOMED
 from ops.demonstration.rows import customer_key
@@ -57,13 +59,45 @@ DEFINITION: dict[str, Any] = {
 }
 EARNING_RULES = {EVENT_ATTENDED: 50, WELCOMED: 600}
 REWARDS = (
-    NewReward("手冲咖啡券", "Coffee voucher", 100, stock=500, limit_per_customer=5),
-    NewReward("电影票两张", "Two cinema tickets", 300, stock=200, limit_per_customer=2),
-    NewReward("明前龙井茶礼盒", "Longjing tea gift box", 500, stock=80, limit_per_customer=1),
-    NewReward("机场贵宾厅一次", "One airport lounge visit", 800, stock=120, limit_per_customer=4),
-    NewReward("全面体检套餐", "Full medical check-up", 3_000, stock=20, limit_per_customer=1),
+    NewReward("手冲咖啡券", "Coffee voucher", 100, stock=500, limit_per_customer=5, category="food", voucher_days=90),
+    NewReward(
+        "电影票两张",
+        "Two cinema tickets",
+        300,
+        limit_per_customer=2,
+        kind=RewardKind.COUPON,
+        category="culture",
+        description_zh="合作影院通用兑换码",
+        description_en="A code for every cinema of our partner",
+    ),
+    NewReward("明前龙井茶礼盒", "Longjing tea gift box", 500, stock=80, limit_per_customer=1, category="food"),
+    NewReward(
+        "机场贵宾厅一次",
+        "One airport lounge visit",
+        800,
+        stock=120,
+        limit_per_period=4,
+        period_days=365,
+        category="travel",
+    ),
+    NewReward(
+        "全面体检套餐",
+        "Full medical check-up",
+        3_000,
+        stock=20,
+        limit_per_customer=1,
+        kind=RewardKind.PARTNER,
+        category="health",
+        description_zh="体检中心将在七日内确认预约",
+        description_en="The clinic confirms your appointment within seven days",
+        time_limit_minutes=7 * 24 * 60,
+        expired_policy=ExpiredPolicy.REINSTATE,
+        grace_days=30,
+    ),
     NewReward("公益捐赠一份", "A donation in your name", 50),
 )
+# A partner would hand over codes like these; each is good for two tickets.
+CODES = 200
 
 
 async def is_loaded(database: Database) -> bool:
@@ -111,7 +145,11 @@ async def offer(session: Session, *, now: datetime) -> None:
         if (await session.exec(select(EarningRule.id).where(EarningRule.fact_kind == kind))).first() is None:
             await activate_earning_rule(session, fact_kind=kind, points=points, hold_days=0, expires_days=730, now=now)
     for reward in REWARDS:
-        await create_reward(session, reward, now=now, reward_id=derived_id(SOURCE, "reward", reward.name_en))
+        reward_id = derived_id(SOURCE, "reward", reward.name_en)
+        await create_reward(session, reward, now=now, reward_id=reward_id)
+        if reward.kind == RewardKind.COUPON:
+            codes = [f"CINEMA-{derived_id(reward_id, str(number))[:13].upper()}" for number in range(CODES)]
+            await add_codes(session, NewCodes(reward_id, codes, f"{SOURCE}-codes"), actor="supervisor", now=now)
 
 
 async def import_rows(

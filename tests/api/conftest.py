@@ -1,7 +1,9 @@
 """The application over real stores, with an issuer at the outer socket whose keys the tests hold."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -103,9 +105,8 @@ mutation($name: String!) {
 """
 
 
-@pytest.fixture
-async def system(stores: Addresses, redis_url: str, tmp_path: Any) -> AsyncGenerator[System, None]:
-    settings = Settings(
+def settings_for(stores: Addresses, redis_url: str, data_dir: Path) -> Settings:
+    return Settings(
         _env_file=None,  # pyright: ignore[reportCallIssue] - pydantic-settings takes it at run time
         environment="test",
         neo4j_uri=stores.neo4j_uri,
@@ -115,9 +116,14 @@ async def system(stores: Addresses, redis_url: str, tmp_path: Any) -> AsyncGener
         database_url=stores.database_url,
         redis_url=redis_url,
         oidc_issuer=ISSUER,
-        data_dir=tmp_path,
+        data_dir=data_dir,
         operation_timeout_seconds=30,
     )
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncGenerator[System, None]:
+    """The application as it runs, with the test issuer's keys."""
     app = create_app(settings)
     async with app.router.lifespan_context(app):
         issuer = httpx.AsyncClient(transport=httpx.MockTransport(answer_as_issuer))
@@ -125,6 +131,12 @@ async def system(stores: Addresses, redis_url: str, tmp_path: Any) -> AsyncGener
         transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
         async with issuer, httpx.AsyncClient(transport=transport, base_url="http://kinship.test", timeout=60) as http:
             yield System(app.state.edge, http, settings, app)
+
+
+@pytest.fixture
+async def system(stores: Addresses, redis_url: str, tmp_path: Path) -> AsyncGenerator[System, None]:
+    async with running(settings_for(stores, redis_url, tmp_path)) as found:
+        yield found
 
 
 Ask = Callable[..., Awaitable[dict[str, Any]]]

@@ -57,6 +57,24 @@ mutation($id: ID!, $from: DateTime!, $to: DateTime!) {
   simulateReferralProgram(input: {programId: $id, from: $from, to: $to}) { __typename }
 }
 """
+UPDATE_REWARD = "mutation($id: ID!) { updateReward(input: {rewardId: $id, price: 1}) { __typename } }"
+RETIRE_REWARD = 'mutation($id: ID!) { retireReward(input: {rewardId: $id, reason: "over"}) { __typename } }'
+RESTOCK_REWARD = """
+mutation($id: ID!) {
+  restockReward(input: {rewardId: $id, change: 1, reason: "more", idempotencyKey: "a-key-of-ours"}) { __typename }
+}
+"""
+ADD_CODES = """
+mutation($id: ID!) {
+  addCouponCodes(input: {rewardId: $id, codes: ["CODE-1"], idempotencyKey: "a-key-of-ours"}) { __typename }
+}
+"""
+FULFILL = 'mutation($id: ID!) { fulfillRedemption(input: {redemptionId: $id, reference: "R"}) { __typename } }'
+FAIL = 'mutation($id: ID!) { failRedemption(input: {redemptionId: $id, reason: "none"}) { __typename } }'
+USE_VOUCHER = 'mutation { useVoucher(input: {code: "CODE"}) { __typename } }'
+CANCEL_REDEMPTION = """
+mutation($id: ID!) { cancelRedemption(input: {redemptionId: $id}) { __typename ... on Refusal { code } } }
+"""
 LEAVE = "mutation($id: ID!) { leaveCommunity(input: {communityId: $id}) { __typename } }"
 CANCEL = "mutation($id: ID!) { cancelRegistration(input: {eventId: $id}) { __typename } }"
 ROTATE = "mutation($program: ID!) { rotateReferralCode(input: {programId: $program}) { __typename } }"
@@ -100,6 +118,15 @@ async def state(system: System) -> tuple[Any, ...]:
         (END_PROGRAM, {"id": global_id("ReferralProgram", MISSING)}),
         (SIMULATE, {"id": global_id("ReferralProgram", MISSING), "from": iso(utc_now()), "to": iso(utc_now())}),
         (FACTS, {"source": "core", "facts": []}),
+        (UPDATE_REWARD, {"id": global_id("Reward", MISSING)}),
+        (RETIRE_REWARD, {"id": global_id("Reward", MISSING)}),
+        (RESTOCK_REWARD, {"id": global_id("Reward", MISSING)}),
+        (ADD_CODES, {"id": global_id("Reward", MISSING)}),
+        (FULFILL, {"id": global_id("Redemption", MISSING)}),
+        (FAIL, {"id": global_id("Redemption", MISSING)}),
+        (USE_VOUCHER, {}),
+        ("{ rewards(statuses: [RETIRED]) { edges { cursor } } }", {}),
+        ("{ reservedRedemptions { edges { cursor } } }", {}),
         ("{ trialBalance { holds } }", {}),
     ],
     ids=[
@@ -112,6 +139,15 @@ async def state(system: System) -> tuple[Any, ...]:
         "endReferralProgram",
         "simulateReferralProgram",
         "recordFacts",
+        "updateReward",
+        "retireReward",
+        "restockReward",
+        "addCouponCodes",
+        "fulfillRedemption",
+        "failRedemption",
+        "useVoucher",
+        "rewards of all statuses",
+        "reservedRedemptions",
         "trialBalance",
     ],
 )
@@ -148,6 +184,7 @@ async def test_what_is_not_for_customers_is_forbidden_to_them(
         (CANCEL, {"id": global_id("Event", MISSING)}),
         (ROTATE, {"program": global_id("ReferralProgram", MISSING)}),
         (REVOKE, {"id": global_id("ReferralCode", MISSING)}),
+        (CANCEL_REDEMPTION, {"id": global_id("Redemption", MISSING)}),
     ],
 )
 async def test_a_customers_actions_need_a_sign_in_and_a_profile(

@@ -35,6 +35,7 @@ from tests.api.test_denials import state
 from tests.api.test_way_through import local_of
 from tests.community.places import add_member, make_community, make_customers, make_event
 from tests.community.writings import write_post
+from tests.loyalty.redeeming import reserve_one
 from tests.referrals.programs import code_of, make_program
 
 pytestmark = pytest.mark.anyio
@@ -74,6 +75,13 @@ STAFF_ONLY = {
     "closeDay",
     # Tried with somebody else's id; one's own is in test_points.
     "exportStatement",
+    "updateReward",
+    "retireReward",
+    "restockReward",
+    "addCouponCodes",
+    "fulfillRedemption",
+    "failRedemption",
+    "useVoucher",
     "previewClawback",
     "clawBackReward",
     "declareHousehold",
@@ -102,6 +110,7 @@ KINDS = {
     "householdId": "Household",
     "caseId": "FraudCase",
     "adjustmentId": "Adjustment",
+    "redemptionId": "Redemption",
 }
 VALUES: Mapping[str, Any] = {
     "String": "words",
@@ -214,6 +223,7 @@ async def furnish(system: System, visibility: str) -> dict[str, str]:
     code = await code_of(system.edge.database, await make_program(system.edge.database), member)
     found = {"Community": community, "Event": event, "Post": post, "Comment": comment, "Customer": member}
     found["ReferralCode"] = code.id
+    found["Reward"], found["Redemption"] = await reserve_one(system.edge.database, member)
     return {kind: global_id(kind, local) for kind, local in found.items()}
 
 

@@ -25,7 +25,6 @@ from community.admissions import (
 )
 from community.bans import UntilInvalid, ban_member, end_ban, remove_member, unban_member
 from community.communities import read_communities
-from community.eligibility import NotEligible
 from community.memberships import Banned, TooManyRequests, join_community, leave_community
 from community.roles import (
     MOST_OFFICES,
@@ -41,6 +40,7 @@ from community.standing import LastOwner
 from core.clock import iso, utc_now
 from core.errors import KinshipError, NotFound
 from graph.client import GraphClient, Row, Transaction
+from graph.eligibility import NotEligible
 from tests.community.places import add_member, make_community, make_customers
 from tests.conftest import Addresses
 

@@ -7,7 +7,6 @@ import pytest
 
 from community.access import MEMBERS, MemberRole
 from community.communities import read_communities
-from community.eligibility import NotEligible
 from community.memberships import Banned, JoinByInvitation, join_community, leave_community
 from community.rosters import members_of
 from community.standing import CommunityArchived, LastOwner
@@ -16,6 +15,7 @@ from core.errors import NotFound, Refusal
 from core.ids import new_id
 from core.paging import PageInvalid
 from graph.client import GraphClient
+from graph.eligibility import NotEligible
 from tests.community.places import add_member, make_community, make_customers
 from tests.conftest import Addresses
 

@@ -13,16 +13,10 @@ from core.codes import normal_code
 from core.db import Database
 from core.errors import KinshipError
 from loyalty.catalogue import NewReward, OutOfStock, Reward, RewardInvalid, RewardNotAvailable, create_reward
+from loyalty.idempotency import IdempotencyKeyInvalid, IdempotencyKeyReused
 from loyalty.ledger import AccountKind, InsufficientPoints, LedgerPosting, balances
-from loyalty.redemption import (
-    IdempotencyKeyInvalid,
-    IdempotencyKeyReused,
-    Redemption,
-    RedemptionLimitReached,
-    RedemptionStatus,
-    redeem,
-    redemptions_of,
-)
+from loyalty.redemption import RedemptionLimitReached, redeem
+from loyalty.redemption_records import Redemption, RedemptionStatus, redemptions_of
 from tests.conftest import Addresses
 from tests.loyalty.accounts import give, make_reward
 

@@ -1,9 +1,13 @@
-"""Who is eligible for a community or an event: a least tier, and tags that must all be held and not expired."""
+"""Who may join, register or redeem: those of a least tier with certain tags, all of them held and not expired."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
+from core.clock import iso
 from core.errors import Refusal
+from graph.client import GraphClient
 
 
 class Tier(StrEnum):
@@ -40,3 +44,20 @@ ELIGIBLE = (
     + HELD_TAGS
     + ")"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What conditions ask of a customer, as it is at an instant; who is not known has nothing."""
+
+    tier: str | None = None
+    tags: frozenset[str] = frozenset()
+
+
+HELD = "MATCH (me:Customer {id: $customer_id}) RETURN me.tier AS tier, " + HELD_TAGS + " AS tags"
+
+
+async def held_by(graph: GraphClient, customer_id: str, *, now: datetime) -> Held:
+    """The tier and the tags that a customer has now, for conditions that are kept outside of the graph."""
+    rows = await graph.read(HELD, customer_id=customer_id, now=iso(now))
+    return Held(rows[0]["tier"], frozenset(rows[0]["tags"])) if rows else Held()

@@ -5,10 +5,10 @@ from typing import LiteralString
 
 import pytest
 
-from community.eligibility import ELIGIBLE, HELD_TAGS, TIERS, is_eligible
 from core.clock import iso, utc_now
 from core.ids import new_id
 from graph.client import GraphClient, Row
+from graph.eligibility import ELIGIBLE, HELD_TAGS, TIERS, is_eligible
 
 TAGS = ["a", "b"]
 SETS = [[], ["a"], ["a", "b"]]
