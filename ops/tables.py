@@ -3,9 +3,9 @@
 from sqlmodel import SQLModel
 
 from community import feedback, reports, search_sql
-from core import audit, facts, outbox
+from core import anniversaries, audit, facts, outbox
 from customers import imports, profiles
-from loyalty import catalogue, charges, earning, ledger, lots, redemption
+from loyalty import catalogue, charges, earning_caps, earning_rules, ledger, lots, redemption
 from referrals import (
     attribution,
     codes,
@@ -28,12 +28,14 @@ MODULES = (
     audit,
     facts,
     outbox,
+    anniversaries,
     reports,
     imports,
     profiles,
     catalogue,
     charges,
-    earning,
+    earning_rules,
+    earning_caps,
     ledger,
     lots,
     redemption,
