@@ -12,6 +12,7 @@ from api.community.posts import load_post
 from api.community.registrations import load_registration
 from api.context import Info
 from api.customers.profiles import load_customer, may_see
+from api.loyalty.earning import load_rule
 from api.loyalty.redemption import reward_of
 from api.referrals.attribution import load_referral
 from api.referrals.codes import load_code
@@ -56,6 +57,7 @@ LOADERS: dict[str, Callable[[Info, str], Awaitable[Node | None]]] = {
     "EventSeries": load_series,
     "Registration": load_registration,
     "Reward": load_reward,
+    "EarningRule": load_rule,
     "ReferralProgram": load_program,
     "Referral": load_referral,
     "ReferralCode": load_code,

@@ -39,6 +39,8 @@ from api.community.statistics import StatisticsQueries
 from api.customers.imports import ImportMutations, ImportQueries
 from api.customers.profiles import CustomerMutations, CustomerQueries
 from api.limits import LimitDocument, OneOperation
+from api.loyalty.earning import EarningMutations, EarningQueries
+from api.loyalty.earning_simulation import EarningSimulationMutations
 from api.loyalty.ledger import LedgerQueries
 from api.loyalty.provenance import ProvenanceQueries
 from api.loyalty.redemption import RedemptionMutations, RedemptionQueries
@@ -84,6 +86,7 @@ class Query(
     ReferralLeaderboardQueries,
     RedemptionQueries,
     LedgerQueries,
+    EarningQueries,
     ProvenanceQueries,
 ):
     pass
@@ -119,6 +122,8 @@ class Mutation(
     FraudMutations,
     ClawbackMutations,
     RedemptionMutations,
+    EarningMutations,
+    EarningSimulationMutations,
     NotificationMutations,
     CalendarMutations,
 ):

@@ -11,6 +11,7 @@ from api.community.recommendations import RecommendedCommunityConnection, recomm
 from api.community.registrations import Registration, registration_page
 from api.context import Info
 from api.customers.profiles import Customer, load_customer
+from api.loyalty.earning import Earning, earning_page
 from api.loyalty.ledger import LedgerEntry, Points, ledger_page, points_of
 from api.loyalty.redemption import Redemption, redemption_page
 from api.referrals.attribution import Referral, viewer_referrals
@@ -103,6 +104,10 @@ class Viewer:
     @strawberry.field(description="Your entries in the ledger, the latest first.")
     async def ledger(self, info: Info, first: int | None = None, after: str | None = None) -> Connection[LedgerEntry]:
         return await ledger_page(info, first, after)
+
+    @strawberry.field(description="What you earned by rules and why it is less where it is, the latest facts first.")
+    async def earnings(self, info: Info, first: First = None, after: After = None) -> Connection[Earning]:
+        return await earning_page(info, await info.context.viewer_id(), first, after)
 
     @strawberry.field(description="Your redemptions with their vouchers, the latest first.")
     async def redemptions(

@@ -68,6 +68,12 @@ ELSEWHERE = {
     "simulateReferralProgram",
     "recordFacts",
     "createReward",
+    "createEarningRule",
+    "updateEarningRule",
+    "activateEarningRule",
+    "pauseEarningRule",
+    "retireEarningRule",
+    "simulateEarningRule",
 }
 
 
