@@ -33,6 +33,7 @@ from customers.profiles import read_customers
 from customers.tags import tags_of_customers
 from graph.client import GraphClient, Row
 from loyalty.catalogue import Reward
+from loyalty.earning_rules import EarningRule, Timeline, timelines_of
 from loyalty.lots import LedgerLot
 from loyalty.redemption_records import Redemption
 from referrals.attribution import Referral
@@ -346,6 +347,20 @@ class Loaders:
     def catalogue(self) -> CatalogueLoaders:
         """What the catalogue says of rewards, and of the viewer."""
         return CatalogueLoaders(self._database, self._graph, self._viewer_id, self._now, self.rewards)
+
+    @cached_property
+    def earning_rules(self) -> DataLoader[str, EarningRule | None]:
+        return by_key(self._rows(EarningRule))
+
+    @cached_property
+    def earning_timelines(self) -> DataLoader[str, Timeline | None]:
+        """Which version of earning rules counts when."""
+
+        async def load(ids: Sequence[str]) -> Mapping[str, Timeline]:
+            async with self._database.read() as session:
+                return await timelines_of(session, ids)
+
+        return by_key(load)
 
     @cached_property
     def lots(self) -> DataLoader[str, LedgerLot | None]:

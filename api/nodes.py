@@ -13,6 +13,7 @@ from api.community.registrations import load_registration
 from api.context import Info
 from api.customers.profiles import load_customer, may_see
 from api.loyalty.catalogue import load_reward
+from api.loyalty.earning import load_rule
 from api.loyalty.redemption import load_redemption
 from api.loyalty.vouchers import load_voucher
 from api.referrals.attribution import load_referral
@@ -55,6 +56,7 @@ LOADERS: dict[str, Callable[[Info, str], Awaitable[Node | None]]] = {
     "Reward": load_reward,
     "Redemption": load_redemption,
     "Voucher": load_voucher,
+    "EarningRule": load_rule,
     "ReferralProgram": load_program,
     "Referral": load_referral,
     "ReferralCode": load_code,

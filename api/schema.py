@@ -43,6 +43,8 @@ from api.loyalty.adjustments import AdjustmentMutations, AdjustmentQueries
 from api.loyalty.catalogue import CatalogueQueries
 from api.loyalty.catalogue_changes import CatalogueMutations
 from api.loyalty.day_close import DayCloseMutations, DayCloseQueries
+from api.loyalty.earning import EarningMutations, EarningQueries
+from api.loyalty.earning_simulation import EarningSimulationMutations
 from api.loyalty.ledger import LedgerQueries
 from api.loyalty.provenance import ProvenanceQueries
 from api.loyalty.redemption import RedemptionMutations, RedemptionQueries
@@ -95,6 +97,7 @@ class Query(
     LedgerQueries,
     AdjustmentQueries,
     DayCloseQueries,
+    EarningQueries,
     ProvenanceQueries,
 ):
     pass
@@ -137,6 +140,8 @@ class Mutation(
     DayCloseMutations,
     StatementMutations,
     VoucherMutations,
+    EarningMutations,
+    EarningSimulationMutations,
     NotificationMutations,
     CalendarMutations,
 ):

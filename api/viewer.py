@@ -11,6 +11,7 @@ from api.community.recommendations import RecommendedCommunityConnection, recomm
 from api.community.registrations import Registration, registration_page
 from api.context import Info
 from api.customers.profiles import Customer, load_customer
+from api.loyalty.earning import Earning, earning_page
 from api.loyalty.ledger import (
     Account,
     BookedBefore,
@@ -126,6 +127,10 @@ class Viewer:
     ) -> Connection[LedgerEntry]:
         wanted = LedgerFilter(account, kinds, booked_from, booked_before)
         return await ledger_page(info, first, after, wanted)
+
+    @strawberry.field(description="What you earned by rules and why it is less where it is, the latest facts first.")
+    async def earnings(self, info: Info, first: First = None, after: After = None) -> Connection[Earning]:
+        return await earning_page(info, await info.context.viewer_id(), first, after)
 
     @strawberry.field(description="Your redemptions, the latest first.")
     async def redemptions(

@@ -130,3 +130,19 @@ async def fresh_graph(*, neo4j: bool) -> AsyncGenerator[GraphClient, None]:
                 yield graph
         finally:
             stop(server)
+
+
+@asynccontextmanager
+async def fresh_database(*, postgres: bool) -> AsyncGenerator[str, None]:
+    """The address of a SQL database alone, migrated, in a folder that is thrown away."""
+    with ExitStack() as stack:
+        folder = throw_away_folder(stack)
+        url = f"sqlite+aiosqlite:///{folder / 'bench.sqlite'}"
+        if postgres:
+            server, admin_url = start_postgres(folder / "postgres", port=free_port(), log=folder / "postgres.log")
+            stack.callback(stop, server)
+            url = await create_database(admin_url, "kinship")
+        database = Database(url, timeout=60.0)
+        await upgrade_sql(database)
+        await database.close()
+        yield url

@@ -33,7 +33,11 @@ class FactInvalid(BadUserInput):
 class Fact(Record, table=True):
     """Something that happened to a customer; the sender's `source` and `key` name it for ever."""
 
-    __table_args__ = (UniqueConstraint("source", "key"), Index("ix_fact_customer", "customer_id", "occurred_at"))
+    __table_args__ = (
+        UniqueConstraint("source", "key"),
+        Index("ix_fact_customer", "customer_id", "occurred_at"),
+        Index("ix_fact_kind", "kind", "customer_id", "occurred_at", "id"),
+    )
 
     id: str = Field(primary_key=True)
     source: str
@@ -96,14 +100,17 @@ def seal_fact(fact: NewFact, *, hash_key: str, path: tuple[str, ...] = ()) -> Ne
     return replace(fact, payload={"identifier": key})
 
 
-async def record_facts(session: Session, facts: Sequence[NewFact], *, now: datetime) -> list[str]:
-    """Record the facts that are new and owe their consequences; returns the ids of the new ones."""
+async def record_facts(session: Session, facts: Sequence[NewFact], *, now: datetime, hint: bool = True) -> list[str]:
+    """Record the facts that are new and owe their consequences; returns the ids of the new ones.
+
+    Without a hint the sweep settles them many at a time, instead of each by a job of its own.
+    """
     fresh = {fact.id: fact for fact in facts}
     recorded = await insert_new(session, Fact, [row_of(fact, now) for fact in fresh.values()])
     payloads: dict[str, dict[str, Any]] = {
         fact_id: {"fact_id": fact_id, "customer_id": fresh[fact_id].customer_id} for fact_id in recorded
     }
-    await owe_all(session, topic=FACT_RECORDED, payloads=payloads, now=now, hint=True)
+    await owe_all(session, topic=FACT_RECORDED, payloads=payloads, now=now, hint=hint)
     return recorded
 
 

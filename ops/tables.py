@@ -3,7 +3,7 @@
 from sqlmodel import SQLModel
 
 from community import feedback, reports, search_sql
-from core import audit, facts, outbox
+from core import anniversaries, audit, facts, outbox
 from customers import imports, profiles
 from loyalty import (
     adjustments,
@@ -12,7 +12,8 @@ from loyalty import (
     charges,
     coupons,
     day_close,
-    earning,
+    earning_caps,
+    earning_rules,
     ledger,
     lots,
     redemption_records,
@@ -40,6 +41,7 @@ MODULES = (
     audit,
     facts,
     outbox,
+    anniversaries,
     reports,
     imports,
     profiles,
@@ -47,7 +49,8 @@ MODULES = (
     catalogue_changes,
     charges,
     coupons,
-    earning,
+    earning_rules,
+    earning_caps,
     ledger,
     lots,
     adjustments,

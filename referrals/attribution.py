@@ -106,6 +106,8 @@ class Referral(Record, table=True):
     claimed_at: datetime = instant()
     qualified_at: datetime | None = instant(optional=True)
     rejected_at: datetime | None = instant(optional=True)
+    # How many steps were undone since they are told as facts; empty: none.
+    steps_undone: int | None = None
 
     @property
     def is_open_to_facts(self) -> bool:

@@ -7,10 +7,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, mo
 from pydantic import Field as Setting
 
 from core.errors import BadUserInput
-from core.facts import KIND
+from core.lawful import is_about_deposits, is_kind
 
-# Taking money in exchange for placing deposits is forbidden, so no step may reward it.
-DEPOSIT_WORDS = ("DEPOSIT", "BALANCE", "SAVING", "AUM")
 DEEPEST_REWARD = 2
 LARGEST_POINTS = 10_000_000
 
@@ -74,9 +72,9 @@ def points() -> Any:
 
 def lawful_kind(kind: str) -> str:
     """A kind of fact by its form, and none that is about money placed with the bank."""
-    if not KIND.fullmatch(kind):
+    if not is_kind(kind):
         raise ValueError("capital letters, digits and _")
-    if any(word in kind for word in DEPOSIT_WORDS):
+    if is_about_deposits(kind):
         raise ValueError("a deposit or balance cannot be a qualifying step")
     return kind
 
@@ -105,7 +103,7 @@ class Step(BaseModel):
     @field_validator("reversed_by")
     @classmethod
     def are_kinds(cls, kinds: tuple[str, ...]) -> tuple[str, ...]:
-        if not all(KIND.fullmatch(kind) for kind in kinds):
+        if not all(is_kind(kind) for kind in kinds):
             raise ValueError("capital letters, digits and _")
         return kinds
 

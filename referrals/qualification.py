@@ -1,31 +1,11 @@
 """Qualification: a pure fold over facts in the order in which they happened, never in which they came."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Protocol
 
+from core.reversals import FactLike, is_about, names
 from referrals.definition import ProgramDefinition, Step
-
-# Where a reversal says which fact it takes back: the key that its source gave that fact.
-REVERSES = "reverses"
-
-
-class FactLike(Protocol):
-    """What the fold reads of a fact."""
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def source(self) -> str: ...
-    @property
-    def key(self) -> str: ...
-    @property
-    def kind(self) -> str: ...
-    @property
-    def occurred_at(self) -> datetime: ...
-    @property
-    def payload(self) -> Mapping[str, Any]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +92,9 @@ def is_undone(step: Step, fact: FactLike, facts: Sequence[FactLike], *, until: d
     return any(
         fact.occurred_at <= reversal.occurred_at < until
         for reversal in facts
-        if reversal.kind in step.reversed_by and (REVERSES not in reversal.payload or names(reversal, fact))
+        if reversal.kind in step.reversed_by and is_about(reversal, fact)
     )
 
 
 def is_taken_back(step: Step, fact: FactLike, facts: Sequence[FactLike]) -> bool:
     return any(reversal.kind in step.reversed_by and names(reversal, fact) for reversal in facts)
-
-
-def names(reversal: FactLike, fact: FactLike) -> bool:
-    return reversal.source == fact.source and reversal.payload.get(REVERSES) == fact.key

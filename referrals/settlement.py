@@ -8,7 +8,7 @@ from typing import Any
 from sqlmodel import Field, col, select
 
 from core.db import Record, Session, insert_once, instant, rows_by_id
-from core.facts import facts_by_customer
+from core.facts import NewFact, facts_by_customer, record_facts
 from core.outbox import owe, owe_all
 from referrals.attribution import (
     Referral,
@@ -37,10 +37,14 @@ from referrals.rewards import (
     reward_id,
     reward_key,
 )
+from referrals.step_facts import step_reached, step_undone
 
 
 class ReferralStep(Record, table=True):
-    """A step that a referral has reached, by which fact and since when; it goes when the step is undone."""
+    """A step that a referral has reached, by which fact and since when; it goes when the step is undone.
+
+    `attempt` is in the key of the fact that told it; empty for a step from before they were told.
+    """
 
     referral_id: str = Field(primary_key=True, foreign_key="referral.id")
     step: str = Field(primary_key=True)
@@ -48,6 +52,7 @@ class ReferralStep(Record, table=True):
     position: int
     fact_id: str
     reached_at: datetime = instant()
+    attempt: int | None = None
 
 
 @dataclass(slots=True)
@@ -80,12 +85,13 @@ async def settle_referees(session: Session, since: Mapping[str, datetime | None]
     todo = await read_settlings(session, since)
     undo: list[tuple[ReferralReward, str]] = []
     make: list[tuple[Settling, Entitlement, int]] = []
+    told: list[NewFact] = []
     for one in todo:
         gone, missing = reconcile(entitlements(one.definition, one.outcome, one.parties), one.made, one.outcome.undone)
         reason = EXISTING_CUSTOMER if one.outcome.is_existing_customer else REVERSED
         undo += [(reward, reason) for reward in gone]
         make += [(one, entitlement, attempt) for entitlement, attempt in missing]
-        await put_steps(session, one)
+        told += await put_steps(session, one, now=now)
     # All programmes in one order before the first of them is changed, so that no two workers wait in a circle.
     for program_id in sorted({reward.program_id for reward, _ in undo} | {one.referral.program_id for one, *_ in make}):
         await lock_program(session, program_id)
@@ -93,6 +99,8 @@ async def settle_referees(session: Session, since: Mapping[str, datetime | None]
         await undo_reward(session, reward, reason=reason, now=now)
     await make_rewards(session, make, now=now)
     await change_statuses(session, [(one.referral, one.standing) for one in todo], now=now)
+    # Nobody waits for what referrers earn by rules, so the sweep settles these facts many at a time.
+    await record_facts(session, told, now=now, hint=False)
 
 
 async def read_settlings(session: Session, since: Mapping[str, datetime | None]) -> list[Settling]:
@@ -240,28 +248,53 @@ async def reject_referral(session: Session, referral: Referral, *, reason: str, 
         if reward.stands and reward.status in COUNTED:
             await undo_reward(session, reward, reason=reason, now=now)
     await change_status(session, referral, Standing(ReferralStatus.REJECTED, reason=reason), now=now)
+    told = taken_back(referral, await steps_of(session, [referral.id]), now=now)
+    await record_facts(session, told, now=now, hint=False)
 
 
-async def put_steps(session: Session, one: Settling) -> None:
-    """Keep the steps reached beside the referral, for funnels and for whoever asks how far it is."""
+async def put_steps(session: Session, one: Settling, *, now: datetime) -> list[NewFact]:
+    """Keep the steps reached beside the referral; returns what is to be told of those that are new or undone."""
     known = {row.step: row for row in one.steps}
+    standing = {reached.step.name for reached in one.outcome.steps}
+    undone = [row for row in one.steps if row.step not in standing]
+    told = await undo_steps(session, one.referral, undone, now=now)
+    attempt = one.referral.steps_undone or 0
     for position, reached in enumerate(one.outcome.steps):
-        row = known.pop(reached.step.name, None)
-        if row is None:
-            session.add(
-                ReferralStep(
-                    referral_id=one.referral.id,
-                    step=reached.step.name,
-                    program_id=one.referral.program_id,
-                    position=position,
-                    fact_id=reached.fact_id,
-                    reached_at=reached.reached_at,
-                )
-            )
-        else:
+        name, row = reached.step.name, known.get(reached.step.name)
+        if row is not None:
             row.fact_id, row.reached_at = reached.fact_id, reached.reached_at
-    for row in known.values():
+            continue
+        session.add(
+            ReferralStep(
+                referral_id=one.referral.id,
+                step=name,
+                program_id=one.referral.program_id,
+                position=position,
+                fact_id=reached.fact_id,
+                reached_at=reached.reached_at,
+                attempt=attempt,
+            )
+        )
+        told.append(step_reached(one.referral, name, attempt, position=position, reached_at=reached.reached_at))
+    return told
+
+
+async def undo_steps(
+    session: Session, referral: Referral, steps: Sequence[ReferralStep], *, now: datetime
+) -> list[NewFact]:
+    """Forget steps that are reached no longer; returns the facts that take back what was told of them."""
+    for row in steps:
         await session.delete(row)
+    referral.steps_undone = (referral.steps_undone or 0) + len(steps) or None
+    return taken_back(referral, steps, now=now)
+
+
+def taken_back(referral: Referral, steps: Sequence[ReferralStep], *, now: datetime) -> list[NewFact]:
+    return [
+        step_undone(referral, row.step, row.attempt, reached_at=row.reached_at, now=now)
+        for row in steps
+        if row.attempt is not None
+    ]
 
 
 async def steps_of(session: Session, referral_ids: Sequence[str]) -> Sequence[ReferralStep]:

@@ -18,6 +18,7 @@ from core.outbox import hints_for
 from core.processes import start_leashed, stop
 from core.settings import load_settings
 from graph.client import GraphClient
+from worker.anniversaries import sweep_anniversaries
 from worker.completion import complete_forgotten_events
 from worker.day_close import is_day_due
 from worker.handlers import Stores
@@ -104,6 +105,13 @@ async def digest(ctx: Context) -> None:
         log.info("digests", owed=owed)
 
 
+async def find_anniversaries(ctx: Context) -> None:
+    """Record whose anniversary it is; hourly, so that a day is searched soon after it began, and cut off it goes on."""
+    found = await sweep_anniversaries(ctx["stores"], now=utc_now())
+    if found:
+        log.info("anniversaries", facts=found)
+
+
 async def extend_series(ctx: Context) -> None:
     """Lay out recurring events; hourly, because a series is due once a day and one hour may be missed."""
     made = await extend_due_series(ctx["stores"])
@@ -179,6 +187,7 @@ class WorkerSettings:
         cron(remind, second={30}, timeout=600, keep_result=0, max_tries=1),
         cron(digest, minute=every(10), second={45}, timeout=600, keep_result=0, max_tries=1),
         cron(complete_events, minute={41}, timeout=300, keep_result=0, max_tries=1),
+        cron(find_anniversaries, minute={11}, timeout=1800, keep_result=0, max_tries=1),
         cron(extend_series, minute={23}, timeout=300, keep_result=0, max_tries=1),
         cron(close_days, minute=every(10), second={15}, timeout=14_400, keep_result=0, max_tries=1),
         cron(recompute_recommendations, minute={7}, timeout=3600, keep_result=0, max_tries=1),

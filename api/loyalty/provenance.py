@@ -80,6 +80,7 @@ class ReferralRewardCause:
 
 @strawberry.type(description="Points by an earning rule.")
 class EarningRuleCause:
+    rule_name: str = strawberry.field(description="Name of the rule in the language of the request.")
     fact_kind: str = strawberry.field(description="The kind of fact that the rule is for.")
     version: int = strawberry.field(description="The version of the rule.")
     fact: Fact = strawberry.field(description="The fact that earned.")
@@ -198,8 +199,13 @@ async def causes_of(session: Session, postings: Sequence[LedgerPosting], info: I
             for key, row in (await rows_by_id(session, RedemptionRow, ids[REDEMPTION])).items()
         },
         **{
-            key: EarningRuleCause(fact_kind=rule.fact_kind, version=rule.version, fact=fact_of(fact))
-            for key, (_, rule, fact) in (await earnings_by_id(session, ids[EARNING_RULE])).items()
+            key: EarningRuleCause(
+                rule_name=info.context.text(rule, "name"),
+                fact_kind=fact.kind,
+                version=earning.version,
+                fact=fact_of(fact),
+            )
+            for key, (earning, rule, fact) in (await earnings_by_id(session, ids[EARNING_RULE])).items()
         },
         **{
             key: EventCause(refunded=row.status == ChargeStatus.REFUNDED, event_local=row.event_id)

@@ -9,7 +9,6 @@ from zoneinfo import ZoneInfo
 import orjson
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from sqlmodel import select
 
 from core.clock import utc_now
 from core.db import Database, Session, insert_once
@@ -21,7 +20,7 @@ from customers.profiles import customer_id_of
 from graph.client import GraphClient
 from loyalty.catalogue import NewReward, RewardKind, create_reward
 from loyalty.coupons import NewCodes, add_codes
-from loyalty.earning import EarningRule, activate_earning_rule
+from loyalty.earning_rules import activate_earning_rule, create_earning_rule, watched_kinds
 from loyalty.lots import ExpiredPolicy
 from ops.demonstration.bank import Bank
 from ops.demonstration.personas import NUMBER_OF, REFERRER, WELCOMED
@@ -57,7 +56,8 @@ DEFINITION: dict[str, Any] = {
     ],
     "rewards_per_referrer": 50,
 }
-EARNING_RULES = {EVENT_ATTENDED: 50, WELCOMED: 600}
+# By kind of fact: the names of the rule, and its points.
+EARNING_RULES = {EVENT_ATTENDED: ("参加活动", "Attending an event", 50), WELCOMED: ("新客礼", "Welcome gift", 600)}
 REWARDS = (
     NewReward("手冲咖啡券", "Coffee voucher", 100, stock=500, limit_per_customer=5, category="food", voucher_days=90),
     NewReward(
@@ -141,9 +141,14 @@ async def offer(session: Session, *, now: datetime) -> None:
             now=now,
         )
         await activate_program(session, PROGRAM_ID)
-    for kind, points in EARNING_RULES.items():
-        if (await session.exec(select(EarningRule.id).where(EarningRule.fact_kind == kind))).first() is None:
-            await activate_earning_rule(session, fact_kind=kind, points=points, hold_days=0, expires_days=730, now=now)
+    for kind, (name_zh, name_en, points) in EARNING_RULES.items():
+        if not await watched_kinds(session, [kind]):
+            definition = {"fact_kind": kind, "points": points}
+            rule_id = await create_earning_rule(
+                session, name_zh=name_zh, name_en=name_en, definition=definition, now=now
+            )
+            # What is loaded has happened before.
+            await activate_earning_rule(session, rule_id, effective_from=now - timedelta(days=3650), now=now)
     for reward in REWARDS:
         reward_id = derived_id(SOURCE, "reward", reward.name_en)
         await create_reward(session, reward, now=now, reward_id=reward_id)

@@ -71,6 +71,12 @@ ELSEWHERE = {
     "recordFacts",
     "createReward",
     "closeDay",
+    "createEarningRule",
+    "updateEarningRule",
+    "activateEarningRule",
+    "pauseEarningRule",
+    "retireEarningRule",
+    "simulateEarningRule",
 }
 
 

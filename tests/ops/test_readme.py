@@ -10,10 +10,12 @@ import pytest
 from api.tour import tour_documents
 from core.processes import REPOSITORY
 from core.settings import Settings
+from loyalty.earning_definition import Condition, EarningDefinition, PerUnit, parse_earning_definition
 from referrals.definition import ProgramDefinition, Step, parse_definition
 
 README = REPOSITORY / "README.md"
 PROGRAMME = REPOSITORY / "docs" / "referral-programme.md"
+EARNING = REPOSITORY / "docs" / "earning-rules.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -73,3 +75,19 @@ def test_the_described_programme_is_a_programme() -> None:
         assert re.search(rf"^\| `{name}` \| `?{re.escape(str(default))}`? ?\|", text, re.MULTILINE), name
     for name in Step.model_fields:
         assert f"`steps[].{name}`" in text
+
+
+def test_the_described_earning_rule_is_a_rule() -> None:
+    """Given the page about earning rules; then its example is valid and it names every field with its default."""
+    (example,) = blocks(EARNING, "json")
+    parse_earning_definition(json.loads(example))
+    text = EARNING.read_text()
+    fields = {
+        **EarningDefinition.model_fields,
+        **{f"conditions[].{name}": field for name, field in Condition.model_fields.items()},
+        **{f"per_unit.{name}": field for name, field in PerUnit.model_fields.items()},
+    }
+    for name, field in fields.items():
+        default = "" if field.is_required() else "none" if field.default is None else field.default
+        row = rf"^\| `{re.escape(name)}` \| `?{re.escape(str(default))}`? ?\|"
+        assert re.search(row, text, re.MULTILINE), name

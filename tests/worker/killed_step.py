@@ -1,8 +1,8 @@
 """A step of the worker that kills itself: `python tests/worker/killed_step.py STEP POINT NUMBER`.
 
-STEP is `relay` (what the graph owes moves into the outbox) or `remind` (a page of reminders at a time). It dies at the
-NUMBERth transaction that writes to the outbox: `before-commit`, with nothing kept, or `after-commit`, when the stores
-disagree.
+STEP is `relay` (what the graph owes moves into the outbox), `remind` (a page of reminders at a time) or `anniversaries`
+(a page at a time, of the days up to today). It dies at the NUMBERth transaction that writes to the outbox:
+`before-commit`, with nothing kept, or `after-commit`, when the stores disagree.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from core.clock import utc_now
 from core.db import Database
 from core.settings import load_settings
 from graph.client import GraphClient
-from worker import reminders, sweeps
+from worker import anniversaries, reminders, sweeps
 from worker.handlers import Stores
 
 STEP, POINT, NUMBER = sys.argv[1], sys.argv[2], int(sys.argv[3])
@@ -60,11 +60,13 @@ event.listen(Pool, "checkin", watch.after_release)
 
 async def main() -> None:
     settings = load_settings()
-    sweeps.BATCH = reminders.PEOPLE = 3
+    sweeps.BATCH = reminders.PEOPLE = anniversaries.CUSTOMERS = anniversaries.PAGES = 3
     async with GraphClient.of(settings) as graph:
         stores = Stores(Database(settings.database_url or ""), graph)
         if STEP == "relay":
             await sweeps.relay_owed(stores)
+        elif STEP == "anniversaries":
+            await anniversaries.sweep_anniversaries(stores, now=utc_now())
         else:
             await reminders.sweep_reminders(stores, now=utc_now())
 

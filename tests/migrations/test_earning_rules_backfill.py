@@ -1,0 +1,91 @@
+"""Revision 0015 keeps what was earned: the versions for one kind of fact become those of one rule."""
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import DateTime, bindparam, text
+from sqlmodel import col, select
+
+from core.clock import utc_now
+from core.db import Database
+from loyalty.earning_caps import Earning
+from loyalty.earning_rules import EarningRule, timelines_of, watched_kinds
+from migrations.sql_migrations import is_sql_current, upgrade_sql
+from tests.conftest import Addresses
+from tests.loyalty.rules import earn, earnings, fact_of, tell
+from tests.migrations.test_referral_channels_backfill import migrated
+from tests.migrations.test_sql_migrations import empty_database
+
+pytestmark = pytest.mark.anyio
+
+RULE = """
+INSERT INTO earning_rule (id, fact_kind, version, points, hold_days, expires_days, active, created_at)
+VALUES (:id, :kind, :version, :points, 0, 730, :active, :at)
+"""
+FACT = """
+INSERT INTO fact (id, source, key, kind, customer_id, occurred_at, recorded_at, payload)
+VALUES (:id, 'test', :id, :kind, 'lin', :at, :at, '{}')
+"""
+EARNING = "INSERT INTO earning (id, rule_id, fact_id, customer_id, points) VALUES (:id, :rule, :fact, 'lin', :points)"
+
+
+async def test_rules_and_earnings_from_before_are_kept(stores: Addresses, tmp_path: Path) -> None:
+    """Given two versions of one kind and one of another, then earnings name their versions, and no fact earns anew."""
+    database = Database(await empty_database(stores, tmp_path), timeout=60)
+    now = utc_now()
+    try:
+        await migrated(database, "0012")
+        await fill(database, now)
+        await upgrade_sql(database)
+        assert await is_sql_current(database)
+        await check(database, now)
+        await earn(database, ["f-1", "f-2", "f-3"])
+        assert len(await earnings(database, "lin")) == 3
+        await migrated(database, "0012", down=True)
+        await upgrade_sql(database)
+        await check(database, now)
+        (new,) = await tell(database, fact_of("lin", "ATTENDED", at=now))
+        await earn(database, [new])
+        assert [(one.version, one.points) for one in await earnings(database, "lin") if one.fact_id == new] == [(2, 9)]
+    finally:
+        await database.close()
+
+
+async def fill(database: Database, now: datetime) -> None:
+    async with database.write() as session:
+        connection = await session.connection()
+
+        async def put(statement: str, **values: Any) -> None:
+            timed = [bindparam("at", type_=DateTime(timezone=True))] if "at" in values else []
+            await connection.execute(text(statement).bindparams(*timed), values)
+
+        first, second = now - timedelta(days=9), now - timedelta(days=5)
+        await put(RULE, id="r-1", kind="ATTENDED", version=1, points=5, active=False, at=first)
+        await put(RULE, id="r-2", kind="ATTENDED", version=2, points=9, active=True, at=second)
+        await put(RULE, id="r-3", kind="ANSWERED", version=1, points=2, active=True, at=first)
+        for number, (kind, rule, points) in enumerate(
+            [("ATTENDED", "r-1", 5), ("ATTENDED", "r-2", 9), ("ANSWERED", "r-3", 2)], start=1
+        ):
+            await put(FACT, id=f"f-{number}", kind=kind, at=now - timedelta(days=8))
+            await put(EARNING, id=f"e-{number}", rule=rule, fact=f"f-{number}", points=points)
+
+
+async def check(database: Database, now: datetime) -> None:
+    async with database.read() as session:
+        rules = (await session.exec(select(EarningRule).order_by(col(EarningRule.id)))).all()
+        assert [(one.id, one.name_en, one.status) for one in rules] == [
+            ("r-1", "ATTENDED", "ACTIVE"),
+            ("r-3", "ANSWERED", "ACTIVE"),
+        ]
+        assert await watched_kinds(session, ["ATTENDED", "ANSWERED"]) == {"ANSWERED": ["r-3"], "ATTENDED": ["r-1"]}
+        found = (await session.exec(select(Earning).order_by(col(Earning.id)))).all()
+        assert [(one.id, one.key, one.rule_id, one.version, one.points, one.wanted_points) for one in found] == [
+            ("e-1", "earning:f-1", "r-1", 1, 5, 5),
+            ("e-2", "earning:f-2", "r-1", 2, 9, 9),
+            ("e-3", "earning:f-3", "r-3", 1, 2, 2),
+        ]
+        timeline = (await timelines_of(session, ["r-1"]))["r-1"]
+        numbers = [version.number if (version := timeline.at(now - timedelta(days=d))) else 0 for d in (99, 8, 5, 0)]
+        assert numbers == [1, 1, 2, 2]
