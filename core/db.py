@@ -160,7 +160,8 @@ def forget_details(context: ExceptionContext) -> None:
     error: BaseException | None = context.original_exception
     while error is not None:
         if hasattr(error, "detail"):
-            error.detail = None
+            # asyncpg appends it to the words of its errors.
+            setattr(error, "detail", None)  # noqa: B010 - only some errors have it
         error.args = tuple(one.partition("\nDETAIL:")[0] if isinstance(one, str) else one for one in error.args)
         error = error.__cause__
 
