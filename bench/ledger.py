@@ -26,8 +26,9 @@ from bench.stores import fresh_database
 from core.clock import utc_now
 from core.db import Database, Session
 from core.ids import new_id
-from loyalty.ledger import AccountKind, Cause, LedgerPosting, Leg, PostingKind, post, trial_balance
+from loyalty.ledger import AccountKind, Cause, LedgerPosting, Leg, PostingKind, post
 from loyalty.lots import Earned, burn, earn_all
+from loyalty.trial_balance import trial_balance
 from ops.tables import METADATA
 
 CONNECTIONS = 16

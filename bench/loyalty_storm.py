@@ -27,7 +27,7 @@ from core.errors import Refusal, Unavailable
 from core.ids import new_id
 from core.processes import free_port, start_leashed, stop
 from core.redis_server import redis_url, start_redis, wait_for_redis
-from loyalty.ledger import trial_balance
+from loyalty.trial_balance import trial_balance
 
 CUSTOMERS = 40
 MOST_TRIES = 8

@@ -129,7 +129,7 @@ async def take_facts_back(client: Client) -> None:
 
 async def redeem_a_reward(client: Client) -> None:
     """A wish, or one that was asked for before, under the same key."""
-    wish = {
+    wish: dict[str, Any] = {
         "customer_id": client.customer(),
         "reward_id": client.random.choice(client.rewards),
         "idempotency_key": new_id(),
