@@ -206,15 +206,20 @@ async def insert_once(
     return result.rowcount
 
 
-async def insert_new(session: Session, model: type[SQLModel], rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Insert what is not there yet by any unique column; returns the ids of the rows that were new, in their order."""
+async def insert_new(
+    session: Session, model: type[SQLModel], rows: Sequence[Mapping[str, Any]], *, by: str = "id"
+) -> list[str]:
+    """Insert what is not there yet by any unique column; returns the ids of the rows that were new, in their order.
+
+    `by` is the column on which rows of two writers can clash, where that is not the id.
+    """
     if not rows:
         return []
     build = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
     table = table_of(model)
     connection = await session.connection()
     # Two writers of the same rows take them in one order, so that they wait for each other and never in a circle.
-    ordered = sorted(rows, key=lambda row: str(row["id"]))
+    ordered = sorted(rows, key=lambda row: str(row[by]))
     result = await connection.execute(build(table).values(ordered).on_conflict_do_nothing().returning(table.c.id))
     new = set(result.scalars())
     return [str(row["id"]) for row in rows if row["id"] in new]
