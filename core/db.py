@@ -223,10 +223,15 @@ async def insert_rows(session: Session, statement: Any, rows: Sequence[Mapping[s
     return (await connection.execute(statement, list(rows))).all()
 
 
-async def insert_new(session: Session, model: type[SQLModel], rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Insert what is not there yet by any unique column; returns the ids of the rows that were new, in their order."""
+async def insert_new(
+    session: Session, model: type[SQLModel], rows: Sequence[Mapping[str, Any]], *, by: str = "id"
+) -> list[str]:
+    """Insert what is not there yet by any unique column; returns the ids of the rows that were new, in their order.
+
+    `by` is the column on which rows of two writers can clash, where that is not the id.
+    """
     # Two writers of the same rows take them in one order, so that they wait for each other and never in a circle.
-    ordered = sorted(rows, key=lambda row: str(row["id"]))
+    ordered = sorted(rows, key=lambda row: str(row[by]))
     statement = insert_into(session, model).on_conflict_do_nothing().returning(table_of(model).c.id)
     new = {row.id for row in await insert_rows(session, statement, ordered)}
     return [str(row["id"]) for row in rows if row["id"] in new]

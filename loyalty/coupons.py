@@ -134,7 +134,7 @@ async def put_codes(session: Session, batch: CouponBatch, codes: Sequence[str]) 
         for code in places
         if code not in taken
     ]
-    added = set(await insert_new(session, CouponCode, rows))
+    added = set(await insert_new(session, CouponCode, rows, by="code"))
     new = {places[row["code"]] for row in rows if row["id"] in added}
     return [
         CodeOutcome.ADDED if place in new else CodeOutcome.DUPLICATE if code in places else CodeOutcome.INVALID
