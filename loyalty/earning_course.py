@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
@@ -33,23 +34,22 @@ class Span:
     end: datetime
 
 
+@lru_cache(maxsize=4_096)
 def span_of(period: EarningPeriod, at: datetime, zone: str) -> Span:
-    """The day, week, month or year of the zone in which an instant lies."""
+    """The day, week, month or year of the zone in which an instant lies; kept, because each fact asks several times."""
     if period == EarningPeriod.EVER:
         return Span(f"{period}", BEGINNING, END)
     first = max(at, FIRST_DAY).astimezone(ZoneInfo(zone)).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+    following = first + timedelta(days=1)
     if period == EarningPeriod.WEEK:
         first -= timedelta(days=first.weekday())
+        following = first + timedelta(days=7)
     elif period == EarningPeriod.MONTH:
         first = first.replace(day=1)
+        following = (first + timedelta(days=32)).replace(day=1)
     elif period == EarningPeriod.YEAR:
         first = first.replace(month=1, day=1)
-    following = {
-        EarningPeriod.DAY: first + timedelta(days=1),
-        EarningPeriod.WEEK: first + timedelta(days=7),
-        EarningPeriod.MONTH: (first + timedelta(days=32)).replace(day=1),
-        EarningPeriod.YEAR: first.replace(year=first.year + 1),
-    }[period]
+        following = first.replace(year=first.year + 1)
     return Span(f"{period}:{first:%Y-%m-%d}:{zone}", first.astimezone(UTC), following.astimezone(UTC))
 
 

@@ -23,7 +23,8 @@ from loyalty.earning_caps import Earning
 from loyalty.earning_course import Count, Course, Earned, LessReason, OneVersion, RuleVersion, earn
 from loyalty.earning_definition import EarningDefinition, EarningPeriod
 
-MOST_FACTS = 200_000
+# As many as are played within the time of a request.
+MOST_FACTS = 50_000
 PAGE = 2_000
 TOP = 10
 CAPPED = (LessReason.CAP_POINTS, LessReason.CAP_TIMES)

@@ -283,3 +283,27 @@ async def test_facts_that_no_rule_watches_cost_one_statement(database: Database,
         before = database.statements
         await earn_for_facts(session, facts, now=utc_now())
         assert database.statements - before == 1
+
+
+async def test_a_fact_and_what_takes_it_back_seen_at_once_leave_nothing(
+    stores: Addresses, database: Database, unique: str
+) -> None:
+    """Given twelve facts and their reversals, when two workers see each pair at the same time, then nothing is left."""
+    kind, gone, at = kind_of("RACED", unique), kind_of("GONE", unique), utc_now()
+    definition = {"fact_kind": kind, "points": 5, "reversed_by": [gone], "caps": [{"period": "MONTH", "points": 900}]}
+    rule = await make_rule(database, definition)
+    facts = [fact_of(unique, kind, at=at) for _ in range(12)]
+    pools = [stores.database() for _ in range(2)]
+    try:
+        for fact in facts:
+            reversal = fact_of(unique, gone, at=at, reverses=fact.key)
+            await tell(database, fact, reversal)
+            await asyncio.gather(earn(pools[0], [fact.id]), earn(pools[1], [reversal.id]))
+    finally:
+        for pool in pools:
+            await pool.close()
+    found = await earnings(database, unique)
+    assert [one.reversed_at is not None for one in found] == [True] * 12
+    assert await standing(database, unique) == (0, 0, 0)
+    await check_counters(database, rule, unique, at)
+    await books_hold(database, unique)
