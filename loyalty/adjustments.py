@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Index, UniqueConstraint, update
+from sqlalchemy import Index, UniqueConstraint, func, update
 from sqlmodel import BigInteger, Field, col, select
 
 from core.audit import LONGEST_REASON, act, checked_reason, record_act
@@ -20,6 +20,8 @@ ADJUSTMENT = "ADJUSTMENT"
 AREA = "loyalty"
 MOST_POINTS = 1_000_000_000
 LONGEST_LIFE_DAYS = 3_660
+# What one person has booked alone counts for so long.
+ALONE = timedelta(days=1)
 
 
 class AdjustmentInvalid(BadUserInput):
@@ -92,6 +94,9 @@ class NewAdjustment:
 async def adjust(session: Session, new: NewAdjustment, *, actor: str, limit: int, now: datetime) -> Adjustment:
     """Book an adjustment of up to `limit` points, or let it wait for a second person; the same key, the first answer.
 
+    What the actor alone has booked for the customer within the last day counts towards the limit, so that nothing is
+    gained by many small ones.
+
     Raises AdjustmentInvalid, AdjustmentKeyReused, InsufficientPoints (nothing is overdrawn), NotFound for a customer
     who was erased; the caller's transaction then rolls back.
     """
@@ -113,10 +118,23 @@ async def adjust(session: Session, new: NewAdjustment, *, actor: str, limit: int
         raise AdjustmentKeyReused(path=("idempotencyKey",))
     if fresh:
         await note(session, found, "ADJUSTMENT_REQUESTED", actor=actor, reason=reason, now=now)
-        if abs(new.points) <= limit:
+        await hold(session, {new.customer_id})
+        if abs(new.points) + await booked_alone(session, new.customer_id, actor=actor, now=now) <= limit:
             found.status, found.decided_at = AdjustmentStatus.BOOKED, now
             await book(session, found, now=now)
     return found
+
+
+async def booked_alone(session: Session, customer_id: str, *, actor: str, now: datetime) -> int:
+    """Points, given and taken, that nobody else has approved within the last day; who holds the customer sees all."""
+    statement = select(func.coalesce(func.sum(func.abs(Adjustment.points)), 0)).where(
+        Adjustment.customer_id == customer_id,
+        Adjustment.requested_by == actor,
+        Adjustment.status == AdjustmentStatus.BOOKED,
+        col(Adjustment.decided_by).is_(None),
+        Adjustment.requested_at > now - ALONE,
+    )
+    return int((await session.exec(statement)).one())
 
 
 def check_adjustment(new: NewAdjustment) -> str:

@@ -64,7 +64,7 @@ async def test_up_to_the_limit_it_is_booked_at_once(database: Database, unique: 
     async with database.read() as session:
         lot = (await session.exec(select(LedgerLot).where(LedgerLot.customer_id == unique))).one()
     assert (lot.earned_at, lot.expires_at, lot.posting_id) == (NOON, NOON + 30 * DAY, given.posting_id)
-    await ask(database, unique, -30)
+    await ask(database, unique, -30, actor="cay")
     assert await standing(database, unique) == (70, 0, 0)
     assert await audited(database, given) == [("ADJUSTMENT_REQUESTED", "ann")]
     await books_hold(database, unique)
@@ -182,13 +182,28 @@ async def test_negative_ones_at_once_never_overdraw(pools: list[Database], uniqu
 
     async def one(number: int) -> bool:
         try:
-            await ask(pools[number % 4], unique, -10)
+            await ask(pools[number % 4], unique, -10, actor=f"admin-{number % 2}")
         except InsufficientPoints:
             return False
         return True
 
     assert sum(await asyncio.gather(*(one(number) for number in range(20)))) == 9
     assert await standing(pools[0], unique) == (5, 0, 0)
+    await books_hold(pools[0], unique)
+
+
+async def test_many_small_ones_at_once_are_not_more_than_the_limit_alone(pools: list[Database], unique: str) -> None:
+    """Given twenty adjustments of ten points by one person, when asked for at once, then ten are booked and ten wait.
+
+    Somebody else's own limit is not touched by them, nor what a second person approves.
+    """
+    asked = await asyncio.gather(*(ask(pools[number % 4], unique, 10) for number in range(20)))
+    waiting = [one for one in asked if one.status == PENDING]
+    assert (len(waiting), await standing(pools[0], unique)) == (10, (100, 0, 0))
+    assert (await decide(pools[0], waiting[0], BOOKED)).status == BOOKED
+    assert (await ask(pools[0], unique, 100, actor="cay")).status == BOOKED
+    assert (await ask(pools[0], unique, -1)).status == PENDING
+    assert await standing(pools[0], unique) == (210, 0, 0)
     await books_hold(pools[0], unique)
 
 

@@ -132,7 +132,7 @@ class Run:
 
         async def ask() -> None:
             async with self.database.write() as session:
-                await adjust(session, new, actor="ann", limit=1_000, now=self.now)
+                await adjust(session, new, actor="ann", limit=1_000_000, now=self.now)
 
         if points < 0 and not self.model.can_spend(owner, -points):
             with pytest.raises(InsufficientPoints):
