@@ -20,8 +20,10 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy.exc import DBAPIError
 
+from bench import storm_catalogue, storm_ledger
 from bench.stores import Stores, embedded_stores, real_stores
-from bench.storm_operations import OPERATIONS, Client, Operation, put_rules_and_rewards
+from bench.storm_client import Client, Operation
+from bench.storm_operations import OPERATIONS, put_rules_and_rewards
 from core.db import Database
 from core.errors import Refusal, Unavailable
 from core.ids import new_id
@@ -59,8 +61,10 @@ PROOFS = {
           SELECT coalesce(sum(e.points), 0) FROM earning e
           WHERE e.rule_id || ':' || e.customer_id || ':EVER' = c.id AND e.reversed_at IS NULL)""",
     "pieces of stock that are not redemptions": """
-        SELECT count(*) FROM reward r WHERE r.stock IS NOT NULL AND 200 - r.stock <> (
+        SELECT count(*) FROM reward r WHERE r.kind = 'VOUCHER' AND r.stock IS NOT NULL AND 200 - r.stock <> (
           SELECT count(*) FROM redemption d WHERE d.reward_id = r.id)""",
+    **storm_ledger.PROOFS,
+    **storm_catalogue.PROOFS,
 }
 
 
@@ -107,9 +111,10 @@ async def storm(stores: Stores, redis: str, *, seconds: float, clients: int, wor
     people = Workers(stores, redis)
     score, random = Score(), Random(1)
     try:
-        rewards = await put_rules_and_rewards(database)
+        rewards, partners = await put_rules_and_rewards(database)
+        days: list[int] = []
         customers = [new_id() for _ in range(CUSTOMERS)]
-        crowd = [Client(database, Random(number), customers, rewards) for number in range(clients)]
+        crowd = [Client(database, Random(number), customers, rewards, partners, days) for number in range(clients)]
         for _ in range(workers):
             people.start()
         end = time.monotonic() + seconds

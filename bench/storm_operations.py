@@ -4,12 +4,11 @@ An operation takes a client and does one thing in a transaction of its own; what
 that others can undo it or ask for it again. It raises what it is refused, which the storm counts by its code.
 """
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from datetime import timedelta
-from random import Random
 from typing import Any
 
+from bench import storm_catalogue, storm_ledger
+from bench.storm_client import Charge, Client, Operation
 from core.clock import utc_now
 from core.db import Database
 from core.facts import NewFact, record_facts
@@ -43,47 +42,8 @@ RULES: tuple[dict[str, Any], ...] = (
 )
 
 
-@dataclass(slots=True)
-class Charge:
-    """The points of a seat, charged or not."""
-
-    event_id: str
-    customer_id: str
-    sequence: int
-    points: int
-
-
-@dataclass(slots=True)
-class Client:
-    """One who works on the stores, and what it has made so far."""
-
-    database: Database
-    random: Random
-    customers: list[str]
-    rewards: list[str]
-    facts: list[NewFact] = field(default_factory=list[NewFact])
-    charges: list[Charge] = field(default_factory=list[Charge])
-    wishes: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
-    gifts: list[Demand] = field(default_factory=list[Demand])
-
-    def customer(self) -> str:
-        return self.random.choice(self.customers)
-
-
-Run = Callable[[Client], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """An operation and how often it is chosen beside the others."""
-
-    name: str
-    run: Run
-    weight: int
-
-
-async def put_rules_and_rewards(database: Database) -> list[str]:
-    """The rules and the rewards of a storm; returns the rewards, of which one is scarce."""
+async def put_rules_and_rewards(database: Database) -> tuple[list[str], list[str]]:
+    """The rules and the rewards of a storm: those that are handed over at once, and those of partners and pools."""
     now = utc_now()
     async with database.write() as session:
         for number, definition in enumerate(RULES):
@@ -93,7 +53,8 @@ async def put_rules_and_rewards(database: Database) -> list[str]:
             await activate_earning_rule(session, rule, effective_from=now - 2 * HOLD, now=now)
         offers = [NewReward("咖啡券", "Coffee", 15), NewReward("茶券", "Tea", 60, limit_per_customer=30)]
         offers.append(NewReward("音乐会", "Concert", 40, stock=200))
-        return [await create_reward(session, offer, now=now) for offer in offers]
+        rewards = [await create_reward(session, offer, now=now) for offer in offers]
+        return rewards, await storm_catalogue.put_partners(session, now=now)
 
 
 async def tell_facts(client: Client) -> None:
@@ -191,7 +152,6 @@ async def take_a_gift_back(client: Client) -> None:
         await claw_back(session, [client.random.choice(client.gifts)], now=utc_now())
 
 
-# Another slice adds its own here: transfers, adjustments, reservations, the close of a day.
 OPERATIONS: tuple[Operation, ...] = (
     Operation("tell facts", tell_facts, 30),
     Operation("take a fact back", take_facts_back, 8),
@@ -200,4 +160,6 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("refund a seat", refund_a_seat, 10),
     Operation("give", give, 10),
     Operation("take a gift back", take_a_gift_back, 8),
+    *storm_ledger.OPERATIONS,
+    *storm_catalogue.OPERATIONS,
 )
