@@ -13,7 +13,6 @@ from sqlmodel import Field, col
 
 from core.db import Record, Session, changed_rows, insert_once
 
-ZONE = ZoneInfo("Asia/Shanghai")
 # So many missed days are made up for in one pass; a longer absence takes several.
 LONGEST_PASS = 31
 
@@ -29,12 +28,13 @@ class AnniversarySearch(Record, table=True):
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """The days that one pass through all who began looks for, and the place after which it goes on."""
+    """The days of a time zone that one pass through all who began looks for, and the place after which it goes on."""
 
     kind: str
     first: date
     last: date
     position: str
+    zone: ZoneInfo
 
     @property
     def days(self) -> list[date]:
@@ -59,27 +59,27 @@ def anniversary_in(began: date, year: int) -> date:
 
 def anniversaries(began_at: datetime, days: Pass) -> Iterator[tuple[int, datetime]]:
     """The anniversaries that fall into a pass: how many years it has been, and when the day begins, in UTC."""
-    began = began_at.astimezone(ZONE).date()
+    began = began_at.astimezone(days.zone).date()
     for year in range(days.first.year, days.last.year + 1):
         day = anniversary_in(began, year)
         if year > began.year and days.first <= day <= days.last:
-            yield year - began.year, datetime.combine(day, time(), ZONE).astimezone(UTC)
+            yield year - began.year, datetime.combine(day, time(), days.zone).astimezone(UTC)
 
 
-async def next_pass(session: Session, kind: str, *, now: datetime) -> Pass | None:
+async def next_pass(session: Session, kind: str, *, zone: ZoneInfo, now: datetime) -> Pass | None:
     """The pass that is due or was cut off; None when today has been searched. The first search of all is today's."""
-    today = now.astimezone(ZONE).date()
+    today = now.astimezone(zone).date()
     first = {"kind": kind, "done_through": today - timedelta(days=1), "target": None, "position": ""}
     await insert_once(session, AnniversarySearch, first, "kind")
     row = await session.get_one(AnniversarySearch, kind, populate_existing=True)
     if row.target is not None:
-        return Pass(kind, row.done_through + timedelta(days=1), row.target, row.position)
+        return Pass(kind, row.done_through + timedelta(days=1), row.target, row.position, zone)
     if row.done_through >= today:
         return None
     last = min(today, row.done_through + timedelta(days=LONGEST_PASS))
     row.target = last
     await session.flush()
-    return Pass(kind, row.done_through + timedelta(days=1), last, "")
+    return Pass(kind, row.done_through + timedelta(days=1), last, "", zone)
 
 
 async def advance_pass(session: Session, due: Pass, *, to: str | None) -> bool:

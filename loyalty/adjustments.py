@@ -13,6 +13,7 @@ from core.db import Record, Session, changed_rows, insert_once, instant
 from core.errors import BadUserInput, NotFound, Refusal
 from core.ids import derived_id
 from core.paging import Page, cut, decode_cursor, instant_in_cursor, page_size
+from loyalty.idempotency import check_key, check_same
 from loyalty.ledger import AccountKind, Cause, Leg, PostingKind, hold, post
 from loyalty.lots import LedgerLot, burn, collect_debt, lot_id
 
@@ -28,12 +29,6 @@ class AdjustmentInvalid(BadUserInput):
     code = "ADJUSTMENT_INVALID"
     en = f"An adjustment needs points other than zero and a reason of 1 to {LONGEST_REASON} characters."
     zh = f"调整需填写非零积分及1至{LONGEST_REASON}个字符的理由。"
-
-
-class AdjustmentKeyReused(Refusal):
-    code = "ADJUSTMENT_KEY_REUSED"
-    en = "This key was already used for another adjustment."
-    zh = "该幂等键已用于其他调整。"
 
 
 class AdjustmentDecided(Refusal):
@@ -97,8 +92,8 @@ async def adjust(session: Session, new: NewAdjustment, *, actor: str, limit: int
     What the actor alone has booked for the customer within the last day counts towards the limit, so that nothing is
     gained by many small ones.
 
-    Raises AdjustmentInvalid, AdjustmentKeyReused, InsufficientPoints (nothing is overdrawn), NotFound for a customer
-    who was erased; the caller's transaction then rolls back.
+    Raises AdjustmentInvalid, IdempotencyKeyInvalid, IdempotencyKeyReused, InsufficientPoints (nothing is overdrawn),
+    NotFound for a customer who was erased; the caller's transaction then rolls back.
     """
     reason = check_adjustment(new)
     row: dict[str, Any] = {
@@ -114,8 +109,8 @@ async def adjust(session: Session, new: NewAdjustment, *, actor: str, limit: int
     }
     fresh = await insert_once(session, Adjustment, row)
     found = await session.get_one(Adjustment, row["id"], populate_existing=True)
-    if (found.customer_id, found.points) != (new.customer_id, new.points):
-        raise AdjustmentKeyReused(path=("idempotencyKey",))
+    known = [found.customer_id, found.points, found.life_days, found.reason]
+    check_same(known, [new.customer_id, new.points, new.life_days, reason])
     if fresh:
         await note(session, found, "ADJUSTMENT_REQUESTED", actor=actor, reason=reason, now=now)
         await hold(session, {new.customer_id})
@@ -141,8 +136,7 @@ def check_adjustment(new: NewAdjustment) -> str:
     """The reason without the space around it."""
     if not 1 <= abs(new.points) <= MOST_POINTS:
         raise AdjustmentInvalid(path=("points",))
-    if not 8 <= len(new.idempotency_key) <= 100 or "\0" in new.idempotency_key:
-        raise AdjustmentInvalid(path=("idempotencyKey",), detail="8 to 100 characters")
+    check_key(new.idempotency_key)
     if not 1 <= new.life_days <= LONGEST_LIFE_DAYS:
         raise AdjustmentInvalid(path=("lifeDays",), detail=f"1 to {LONGEST_LIFE_DAYS} days")
     return checked_reason(new.reason, AdjustmentInvalid)

@@ -11,6 +11,7 @@ from core.db import Record, Session, insert_once, instant
 from core.errors import BadUserInput, Refusal
 from core.ids import derived_id
 from loyalty.days import day_of, end_of_day, start_of_day
+from loyalty.idempotency import check_key, check_same
 from loyalty.ledger import AccountKind, Cause, Leg, PostingKind, hold, post
 from loyalty.lots import LedgerLot, burn, collect_debt, lot_id, successor
 from loyalty.shortfall import debtors
@@ -23,12 +24,6 @@ class TransferInvalid(BadUserInput):
     code = "TRANSFER_INVALID"
     en = "The transfer is not valid."
     zh = "转赠信息无效。"
-
-
-class TransferKeyReused(Refusal):
-    code = "TRANSFER_KEY_REUSED"
-    en = "This key was already used for another transfer."
-    zh = "该幂等键已用于其他转赠。"
 
 
 class TransferToOneself(Refusal):
@@ -100,15 +95,20 @@ class Gift:
     note: str | None = None
     recipient_known: bool = True
 
+    @property
+    def words(self) -> str | None:
+        """The note without the space around it; None where there are no words."""
+        return (self.note or "").strip() or None
+
 
 async def transfer(
     session: Session, gift: Gift, *, zone: str, now: datetime, limits: TransferLimits | None = None
 ) -> PointsTransfer:
     """Give points away; the same key again gives the first answer.
 
-    Raises TransferInvalid, TransferToOneself, TransferTooSmall, TransferTooLarge, TransferKeyReused,
-    RecipientNotFound (unknown or erased: it does not say which), TransferLimitReached, InsufficientPoints; the
-    caller's transaction then rolls back. `zone` says when the day of the limit begins.
+    Raises TransferInvalid, IdempotencyKeyInvalid, IdempotencyKeyReused, TransferToOneself, TransferTooSmall,
+    TransferTooLarge, RecipientNotFound (unknown or erased: it does not say which), TransferLimitReached,
+    InsufficientPoints; the caller's transaction then rolls back. `zone` says when the day of the limit begins.
     """
     limits = limits or TransferLimits()
     check_gift(gift)
@@ -137,8 +137,7 @@ async def transfer(
 
 
 def check_gift(gift: Gift) -> None:
-    if not 8 <= len(gift.idempotency_key) <= 100 or "\0" in gift.idempotency_key:
-        raise TransferInvalid(path=("idempotencyKey",), detail="8 to 100 characters")
+    check_key(gift.idempotency_key)
     if gift.note is not None and (len(gift.note) > LONGEST_NOTE or "\0" in gift.note):
         raise TransferInvalid(path=("note",), detail=f"at most {LONGEST_NOTE} characters")
 
@@ -148,10 +147,11 @@ def transfer_id(gift: Gift) -> str:
 
 
 async def earlier(session: Session, gift: Gift) -> PointsTransfer | None:
-    """What was done under this key; raises TransferKeyReused where that was something else."""
+    """What was done under this key; raises IdempotencyKeyReused where that was something else."""
     found = await session.get(PointsTransfer, transfer_id(gift), populate_existing=True)
-    if found and (found.receiver_id, found.points) != (gift.receiver_id, gift.points):
-        raise TransferKeyReused(path=("idempotencyKey",))
+    if found:
+        known = [found.receiver_id, found.points, found.note]
+        check_same(known, [gift.receiver_id, gift.points, gift.words])
     return found
 
 
@@ -188,7 +188,7 @@ async def hand_over(session: Session, gift: Gift, *, now: datetime) -> PointsTra
         "sender_id": gift.sender_id,
         "receiver_id": gift.receiver_id,
         "points": gift.points,
-        "note": (gift.note or "").strip() or None,
+        "note": gift.words,
         "idempotency_key": gift.idempotency_key,
         "posting_id": posting_id,
         "transferred_at": now,

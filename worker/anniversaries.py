@@ -7,9 +7,10 @@ searched by the next one, and of two searches at once one gives way.
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from community.anniversaries import member_pages, members_begun
-from core.anniversaries import ZONE, Pass, advance_pass, anniversaries, next_pass
+from core.anniversaries import Pass, advance_pass, anniversaries, next_pass
 from core.clock import parse_instant
 from core.facts import OWN_SOURCE, NewFact, record_facts
 from customers.anniversaries import customers_by_id
@@ -39,7 +40,7 @@ async def search_customers(stores: Stores, due: Pass) -> Found:
     facts = [
         NewFact(
             source=OWN_SOURCE,
-            key=f"anniversary:customer:{customer_id}:{begins.astimezone(ZONE).year}",
+            key=f"anniversary:customer:{customer_id}:{begins.astimezone(due.zone).year}",
             kind=CUSTOMER_ANNIVERSARY,
             customer_id=customer_id,
             occurred_at=begins,
@@ -57,7 +58,7 @@ async def search_members(stores: Stores, due: Pass) -> Found:
     facts = [
         NewFact(
             source=OWN_SOURCE,
-            key=f"anniversary:community:{row['community_id']}:{row['customer_id']}:{begins.astimezone(ZONE).year}",
+            key=f"anniversary:community:{row['community_id']}:{row['customer_id']}:{begins.astimezone(due.zone).year}",
             kind=COMMUNITY_ANNIVERSARY,
             customer_id=row["customer_id"],
             occurred_at=begins,
@@ -72,16 +73,20 @@ async def search_members(stores: Stores, due: Pass) -> Found:
 SEARCHES: dict[str, Search] = {CUSTOMER_ANNIVERSARY: search_customers, COMMUNITY_ANNIVERSARY: search_members}
 
 
-async def sweep_anniversaries(stores: Stores, *, now: datetime) -> int:
-    """Record the anniversaries of all days up to today that have not been searched; returns how many are new."""
-    return sum([await search_all(stores, kind, search, now=now) for kind, search in SEARCHES.items()])
+async def sweep_anniversaries(stores: Stores, *, zone: str, now: datetime) -> int:
+    """Record the anniversaries of all days up to today that have not been searched; returns how many are new.
+
+    Days are those of the `zone`, the programme's own.
+    """
+    days = ZoneInfo(zone)
+    return sum([await search_all(stores, kind, search, zone=days, now=now) for kind, search in SEARCHES.items()])
 
 
-async def search_all(stores: Stores, kind: str, search: Search, *, now: datetime) -> int:
+async def search_all(stores: Stores, kind: str, search: Search, *, zone: ZoneInfo, now: datetime) -> int:
     recorded = 0
     while True:
         async with stores.database.write() as session:
-            due = await next_pass(session, kind, now=now)
+            due = await next_pass(session, kind, zone=zone, now=now)
         if due is None:
             return recorded
         place: str | None = due.position

@@ -107,7 +107,7 @@ async def digest(ctx: Context) -> None:
 
 async def find_anniversaries(ctx: Context) -> None:
     """Record whose anniversary it is; hourly, so that a day is searched soon after it began, and cut off it goes on."""
-    found = await sweep_anniversaries(ctx["stores"], now=utc_now())
+    found = await sweep_anniversaries(ctx["stores"], zone=SETTINGS.loyalty_time_zone, now=utc_now())
     if found:
         log.info("anniversaries", facts=found)
 

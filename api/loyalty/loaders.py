@@ -13,7 +13,7 @@ from graph.eligibility import Held, held_by
 from loyalty.catalogue import Reward, RewardPrice, tags_of_rewards
 from loyalty.catalogue_changes import price_history
 from loyalty.coupons import coupon_stocks
-from loyalty.ledger import AccountKind, balances
+from loyalty.holdings import holdings
 from loyalty.offers import Usage, usages_of
 
 
@@ -97,6 +97,6 @@ class CatalogueLoaders:
 
         async def load(ids: list[str]) -> list[int]:
             async with self._database.read() as session:
-                return [(await balances(session, key))[AccountKind.AVAILABLE] for key in ids]
+                return [(await holdings(session, key, now=self._now)).available for key in ids]
 
         return DataLoader(load_fn=load)

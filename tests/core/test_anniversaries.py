@@ -1,16 +1,18 @@
 """Anniversaries by the bank's calendar: short years, midnight, and days that were missed."""
 
 from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from core.anniversaries import Pass, anniversaries, anniversary_in
 
+SHANGHAI = ZoneInfo("Asia/Shanghai")
 TODAY = date(2026, 11, 28)
 
 
 def days(first: date, last: date) -> Pass:
-    return Pass("TEST", first, last, "")
+    return Pass("TEST", first, last, "", SHANGHAI)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,6 @@ from loyalty.adjustments import (
     Adjustment,
     AdjustmentDecided,
     AdjustmentInvalid,
-    AdjustmentKeyReused,
     AdjustmentNeedsAnother,
     AdjustmentStatus,
     NewAdjustment,
@@ -24,6 +23,7 @@ from loyalty.adjustments import (
     list_adjustments,
 )
 from loyalty.erasure import erase_customer
+from loyalty.idempotency import IdempotencyKeyInvalid, IdempotencyKeyReused
 from loyalty.ledger import InsufficientPoints
 from loyalty.lots import LedgerLot
 from tests.conftest import Addresses
@@ -114,8 +114,10 @@ async def test_nothing_is_overdrawn_and_what_waits_goes_on_waiting(database: Dat
 async def test_the_same_key_gives_the_first_answer(database: Database, unique: str) -> None:
     first = await ask(database, unique, 20, key=f"key-{unique}")
     assert (await ask(database, unique, 20, key=f"key-{unique}")).id == first.id
-    with pytest.raises(AdjustmentKeyReused):
+    with pytest.raises(IdempotencyKeyReused):
         await ask(database, unique, 21, key=f"key-{unique}")
+    with pytest.raises(IdempotencyKeyReused):
+        await ask(database, unique, 20, key=f"key-{unique}", reason="Another")
     assert (await ask(database, unique, 20, key=f"key-{unique}", actor="bob")).id != first.id
     assert await standing(database, unique) == (40, 0, 0)
 
@@ -130,9 +132,11 @@ async def test_what_is_given_repays_debts_first(database: Database, unique: str)
 
 
 async def test_what_is_not_valid_is_refused(database: Database, unique: str) -> None:
-    for points, reason, key in ((0, "Goodwill", ""), (5, "  ", ""), (5, "x" * 501, ""), (5, "Goodwill", "short")):
+    for points, reason, key in ((0, "Goodwill", ""), (5, "  ", ""), (5, "x" * 501, "")):
         with pytest.raises(AdjustmentInvalid):
             await ask(database, unique, points, reason=reason, key=key)
+    with pytest.raises(IdempotencyKeyInvalid):
+        await ask(database, unique, 5, key="short")
     absent = Adjustment(
         id=new_id(),
         customer_id=unique,

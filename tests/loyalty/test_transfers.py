@@ -11,6 +11,7 @@ from sqlmodel import col, func, select
 from core.db import Database
 from core.ids import new_id
 from loyalty.erasure import erase_customer
+from loyalty.idempotency import IdempotencyKeyInvalid, IdempotencyKeyReused
 from loyalty.ledger import InsufficientPoints, LedgerEntry, LedgerPosting, PostingKind, owners_of
 from loyalty.lots import LedgerLot, lot_id
 from loyalty.transfers import (
@@ -18,7 +19,6 @@ from loyalty.transfers import (
     PointsTransfer,
     RecipientNotFound,
     TransferInvalid,
-    TransferKeyReused,
     TransferLimitReached,
     TransferLimits,
     TransferTooLarge,
@@ -96,7 +96,7 @@ async def test_the_same_key_gives_the_first_answer_and_another_wish_is_refused(d
     again = await hand(database, lin, sun, 40, key="the-key-of-lin", now=NOON + DAY, limits=TransferLimits(per_day=1))
     assert (again.id, again.transferred_at) == (first.id, NOON)
     for receiver, points in ((sun, 41), (f"{unique}-wu", 40)):
-        with pytest.raises(TransferKeyReused):
+        with pytest.raises(IdempotencyKeyReused):
             await hand(database, lin, receiver, points, key="the-key-of-lin")
     # The key is the sender's own.
     await hand(database, sun, lin, 10, key="the-key-of-lin")
@@ -118,8 +118,11 @@ async def test_what_is_refused_changes_nothing(database: Database, unique: str) 
     ):
         with pytest.raises(error):
             await hand(database, lin, receiver, points, limits=limits, known=known)
-    for gift in (Gift(lin, sun, 20, "short"), Gift(lin, sun, 20, new_id(), "x" * 201)):
-        with pytest.raises(TransferInvalid):
+    for gift, error in (
+        (Gift(lin, sun, 20, "short"), IdempotencyKeyInvalid),
+        (Gift(lin, sun, 20, new_id(), "x" * 201), TransferInvalid),
+    ):
+        with pytest.raises(error):
             async with database.write() as session:
                 await transfer(session, gift, zone=ZONE, now=NOON)
     assert (await standing(database, lin), await standing(database, sun)) == ((150, 0, 0), (0, 0, 0))

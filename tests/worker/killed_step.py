@@ -66,7 +66,7 @@ async def main() -> None:
         if STEP == "relay":
             await sweeps.relay_owed(stores)
         elif STEP == "anniversaries":
-            await anniversaries.sweep_anniversaries(stores, now=utc_now())
+            await anniversaries.sweep_anniversaries(stores, zone="Asia/Shanghai", now=utc_now())
         else:
             await reminders.sweep_reminders(stores, now=utc_now())
 

@@ -4,13 +4,14 @@ import asyncio
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import delete
 from sqlmodel import col, select
 
 from community.access import MemberRole
-from core.anniversaries import ZONE, AnniversarySearch, anniversary_in
+from core.anniversaries import AnniversarySearch, anniversary_in
 from core.clock import iso, utc_now
 from core.db import Database, changed_rows
 from core.facts import Fact
@@ -29,6 +30,7 @@ from worker.sweeps import sweep_outbox
 
 pytestmark = pytest.mark.anyio
 
+ZONE = ZoneInfo("Asia/Shanghai")
 NOON = datetime(2027, 3, 1, 4, tzinfo=UTC)
 
 
@@ -74,8 +76,8 @@ async def test_the_first_search_is_that_of_today_and_is_done_once(graph: GraphCl
     )
     await searched_through(database, None)
     stores = Stores(database, graph)
-    assert await sweep_anniversaries(stores, now=NOON) >= 1
-    assert await sweep_anniversaries(stores, now=NOON + timedelta(hours=11)) == 0
+    assert await sweep_anniversaries(stores, zone=ZONE.key, now=NOON) >= 1
+    assert await sweep_anniversaries(stores, zone=ZONE.key, now=NOON + timedelta(hours=11)) == 0
     (fact,) = await told(database, *people)
     assert (fact.customer_id, fact.payload, fact.source) == (people[1], {"years": 7}, "kinship")
     assert fact.occurred_at == datetime(2027, 2, 28, 16, tzinfo=UTC)
@@ -91,7 +93,7 @@ async def test_days_that_were_missed_are_made_up_for_day_by_day(
     )
     await searched_through(database, date(2024, 3, 1))
     stores = Stores(database, graph)
-    await sweep_anniversaries(stores, now=NOON)
+    await sweep_anniversaries(stores, zone=ZONE.key, now=NOON)
     found = {one: [fact.payload["years"] for fact in await told(database, one)] for one in (leap, spring, autumn)}
     assert found == {leap: [5, 6, 7], spring: [4, 5, 6], autumn: [4, 5, 6]}
     begun = [fact.occurred_at.astimezone(ZONE).date() for fact in await told(database, leap)]
@@ -109,7 +111,7 @@ async def test_killed_half_way_everybody_has_a_fact_once(
     await run_killed(stores, tmp_path, "anniversaries", "after-commit", 1)
     worker = Stores(database, graph)
     for _ in range(2):
-        await sweep_anniversaries(worker, now=utc_now())
+        await sweep_anniversaries(worker, zone=ZONE.key, now=utc_now())
     facts = await told(database, *people)
     assert sorted(fact.customer_id for fact in facts) == people
 
@@ -122,8 +124,8 @@ async def test_two_searches_at_once_record_everybody_once(
     await searched_through(database, date(2027, 2, 28))
     pools = [stores.database() for _ in range(4)]
     try:
-        await asyncio.gather(*(sweep_anniversaries(Stores(pool, graph), now=NOON) for pool in pools))
-        await sweep_anniversaries(Stores(database, graph), now=NOON)
+        await asyncio.gather(*(sweep_anniversaries(Stores(pool, graph), zone=ZONE.key, now=NOON) for pool in pools))
+        await sweep_anniversaries(Stores(database, graph), zone=ZONE.key, now=NOON)
     finally:
         for pool in pools:
             await pool.close()
@@ -152,7 +154,7 @@ async def test_members_have_their_anniversary_in_each_community(
     await searched_through(database, date(2027, 2, 28))
     stores = Stores(database, graph)
     for _ in range(2):
-        await sweep_anniversaries(stores, now=NOON)
+        await sweep_anniversaries(stores, zone=ZONE.key, now=NOON)
     facts = await told(database, *people, kind=COMMUNITY_ANNIVERSARY)
     expected = [(one, first, 5) for one in people[:20:2]] + [(people[0], second, 3)]
     assert sorted((fact.customer_id, fact.payload["community_id"], fact.payload["years"]) for fact in facts) == sorted(
@@ -172,6 +174,6 @@ async def test_an_anniversary_earns_by_its_rule(graph: GraphClient, database: Da
     stores = Stores(database, graph)
     for _ in range(2):
         await searched_through(database, utc_now().astimezone(ZONE).date() - timedelta(days=1))
-        await sweep_anniversaries(stores, now=utc_now())
+        await sweep_anniversaries(stores, zone=ZONE.key, now=utc_now())
         await sweep_outbox(stores)
     assert await standing(database, lin) == (50, 0, 0)
