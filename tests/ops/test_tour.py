@@ -101,6 +101,7 @@ async def test_the_whole_tour_runs_in_its_order(bank: Bank) -> None:
     check_bank_system(answers)
     check_points(answers)
     check_event(answers)
+    check_statement(answers)
     await check_second_walk(bank, answers)
 
 
@@ -168,6 +169,23 @@ def check_points(answers: dict[str, Any]) -> None:
     assert sum(lot["points"] for lot in why["spent"]["lots"]) == redeemed["redemption"]["points"]
     books = answers["19-trial-balance"]["trialBalance"]
     assert (books["holds"], books["total"], books["unbalancedPostings"], books["driftedAccounts"]) == (True, 0, [], [])
+
+
+def check_statement(answers: dict[str, Any]) -> None:
+    """The balance after the last entry is what can be spent, the voucher is shown, and the report adds up."""
+    viewer = answers["29-statement-of-points"]["viewer"]
+    last = viewer["ledger"]["edges"][0]["node"]
+    assert (last["posting"]["kind"], last["balanceAfter"]) == ("REDEEM", viewer["points"]["available"])
+    code = part_of(answers, "17-redeem-a-reward.redeemReward.redemption.voucherCode")
+    assert viewer["vouchers"]["edges"][0]["node"]["code"] == code
+    trial = answers["31-try-an-earning-rule"]["simulateEarningRule"]
+    assert trial["simulated"]["facts"] >= trial["simulated"]["customers"] > 0
+    assert trial["simulated"]["points"] > 0
+    assert not trial["cut"]
+    report = answers["32-what-the-house-owes"]["liabilityReport"]
+    moved = sum(one["pointsIn"] - one["pointsOut"] for one in report["movements"])
+    assert report["opening"] + moved == report["closing"] == report["available"] + report["pending"] > 0
+    assert sum(month["available"] + month["pending"] for month in report["months"]) == report["closing"]
 
 
 def check_event(answers: dict[str, Any]) -> None:
