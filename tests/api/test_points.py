@@ -109,7 +109,7 @@ COSTS = {
     "viewer.points": (0, 5),
     "viewer.ledger": (0, 2),
     "transferPoints": (1, 19),
-    "adjustPoints": (1, 14),
+    "adjustPoints": (1, 17),
     "approveAdjustment": (1, 12),
     "rejectAdjustment": (1, 3),
     "exportStatement": (0, 1),

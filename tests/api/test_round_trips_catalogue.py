@@ -14,9 +14,9 @@ pytestmark = pytest.mark.anyio
 
 # Round trips to the graph and statements to SQL of each.
 COSTS = {
-    "redeemReward (with conditions)": (1, 18),
-    "redeemReward (coupon)": (0, 21),
-    "redeemReward (partner)": (0, 23),
+    "redeemReward (with conditions)": (1, 16),
+    "redeemReward (coupon)": (0, 19),
+    "redeemReward (partner)": (0, 21),
     "updateReward": (0, 9),
     "restockReward": (0, 8),
     "addCouponCodes": (0, 8),

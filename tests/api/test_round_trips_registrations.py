@@ -37,7 +37,7 @@ COSTS = {
     "cancelRegistration (and offer)": (11, 1),
     "confirmRegistration": (5, 1),
     "reorderWaitlist": (10, 1),
-    "registerForEvent (and pay)": (7, 13),
+    "registerForEvent (and pay)": (7, 11),
     "checkIn": (4, 1),
     "checkInBatch (1)": (3, 1),
     "checkInBatch (3)": (3, 1),
