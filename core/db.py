@@ -27,6 +27,9 @@ Wake = Callable[[Sequence[str]], Awaitable[None]]
 
 log = structlog.get_logger(__name__)
 
+# PostgreSQL's codes for a transaction that it ended for another's sake: a serialization failure and a deadlock.
+GIVE_WAY = ("40001", "40P01")
+
 # Session.info keys: whether the transaction writes, and the outbox rows to hint at after its commit.
 OWED = "owed"
 WRITES = {"kinship_writes": True}
@@ -124,7 +127,7 @@ class Database:
 
 @asynccontextmanager
 async def outages_named() -> AsyncGenerator[None, None]:
-    """Turn a lost connection, a full pool or a lock held too long into Unavailable."""
+    """Turn a lost connection, a full pool, a lock held too long or a circle of waits into Unavailable."""
     try:
         yield
     except PoolTimeout as error:
@@ -133,6 +136,9 @@ async def outages_named() -> AsyncGenerator[None, None]:
         log.warning("database_unavailable", error=str(error.orig))
         raise Unavailable(detail="the database did not answer") from error
     except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) in GIVE_WAY:
+            log.warning("transaction_gave_way", error=str(error.orig))
+            raise Unavailable(detail="the database was busy with the same rows; try again") from error
         if not error.connection_invalidated:
             raise
         raise Unavailable(detail="the database connection was lost") from error
