@@ -158,7 +158,7 @@ async def close_some(session: Session, day: date, *, now: datetime, batch: int =
         row.activated_points += await activate(session, lots, row.ends_at, now=now)
         row.activated_lots += len(lots)
     else:
-        row.expired_points += await expire(session, lots, now=now)
+        row.expired_points += await expire(session, lots, turn=f"{day}:{row.expired_lots}", now=now)
         row.expired_lots += len(lots)
     if is_last:
         row.phase, row.cursor = AFTER[phase], ""
@@ -215,11 +215,16 @@ async def activate(session: Session, lots: Sequence[LedgerLot], until: datetime,
     return points
 
 
-async def expire(session: Session, lots: Sequence[LedgerLot], *, now: datetime) -> int:
-    """Let what is left of expired lots go to the house, one posting for each lot. Returns the points."""
+async def expire(session: Session, lots: Sequence[LedgerLot], *, turn: str, now: datetime) -> int:
+    """Let what is left of expired lots go to the house, one posting for each lot and `turn`. Returns the points.
+
+    A refund whose instant is a little before the expiry may be booked after it, and fills the lot once more. So the
+    key says which batch of which day took what it held: the day, and how many lots had expired in it before.
+    """
+    keys = {lot.id: f"expire:{lot.id}:{turn}" for lot in lots}
     bookings = [
         Booking(
-            f"expire:{lot.id}",
+            keys[lot.id],
             PostingKind.EXPIRE,
             Cause(LOT, lot.id),
             [
@@ -232,9 +237,9 @@ async def expire(session: Session, lots: Sequence[LedgerLot], *, now: datetime) 
     ]
     postings = await post_all(session, bookings, now=now)
     if len(postings) != len(bookings):
-        raise RuntimeError("a lot that has expired before holds points again")
+        raise RuntimeError("a batch that is booked has lots that hold points")
     debits = [
-        {"id": new_id(), "posting_id": postings[f"expire:{lot.id}"], "lot_id": lot.id, "points": lot.remaining}
+        {"id": new_id(), "posting_id": postings[keys[lot.id]], "lot_id": lot.id, "points": lot.remaining}
         for lot in lots
     ]
     await put_rows(session, LotDebit, debits)
