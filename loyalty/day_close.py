@@ -27,6 +27,10 @@ from loyalty.trial_balance import TrialBalance
 BATCH = 1_000
 # So many days that were missed are begun by one request.
 MOST_MISSED = 400
+# For so long after a batch, and after the proof was begun, a close counts as being at work. One that is killed is
+# waited for no longer.
+LONGEST_BATCH = timedelta(minutes=2)
+LONGEST_PROOF = timedelta(hours=1)
 
 log = structlog.get_logger(__name__)
 
@@ -65,6 +69,7 @@ class DayClose(Record, table=True):
     """The close of one day in the time zone that the programme had then.
 
     `cursor` is the customer up to whom the present phase is done. `holds` and `findings` are the trial balance.
+    Until `busy_until` somebody is at it, so that no worker begins beside them; null once it is done.
     """
 
     day: date = Field(primary_key=True)
@@ -77,6 +82,7 @@ class DayClose(Record, table=True):
     expired_lots: int = 0
     expired_points: int = Field(default=0, sa_type=BigInteger)
     opened_at: datetime = instant()
+    busy_until: datetime | None = instant(optional=True)
     closed_at: datetime | None = instant(optional=True)
     holds: bool | None = None
     entries: int | None = Field(default=None, sa_type=BigInteger)
@@ -89,7 +95,8 @@ async def open_days(session: Session, *, until: date, zone: str, now: datetime) 
     The first day ever closed has none before it: its close takes what is left of all of them. Raises DayNotOver,
     DayBeforeFirst, DayTooFar.
     """
-    if end_of_day(until, zone) > now:
+    # Days are compared first: the last one of the calendar has none after it at which it could end.
+    if until >= day_of(now, zone) or end_of_day(until, zone) > now:
         raise DayNotOver(path=("day",))
     first, last = await first_and_last(session)
     if first is not None and until < first:
@@ -137,9 +144,21 @@ async def due_day(session: Session, *, zone: str, now: datetime) -> date | None:
 
 async def open_day(session: Session) -> date | None:
     """The earliest day whose close is not done."""
-    statement = select(DayClose).where(col(DayClose.closed_at).is_(None)).order_by(col(DayClose.day))
-    found = (await session.exec(statement.limit(1))).first()
+    found = await earliest_open(session)
     return found.day if found else None
+
+
+async def earliest_open(session: Session) -> DayClose | None:
+    statement = select(DayClose).where(col(DayClose.closed_at).is_(None)).order_by(col(DayClose.day))
+    return (await session.exec(statement.limit(1))).first()
+
+
+async def has_work(session: Session, *, zone: str, now: datetime) -> bool:
+    """Whether there is a day to close that nobody is at; who is at one takes those after it, too."""
+    found = await earliest_open(session)
+    if found is not None:
+        return found.busy_until is None or found.busy_until <= now
+    return await due_day(session, zone=zone, now=now) is not None
 
 
 async def close_some(session: Session, day: date, *, now: datetime, batch: int = BATCH) -> ClosePhase:
@@ -164,6 +183,7 @@ async def close_some(session: Session, day: date, *, now: datetime, batch: int =
         row.phase, row.cursor = AFTER[phase], ""
     elif lots:
         row.cursor = lots[-1].customer_id
+    row.busy_until = now + LONGEST_BATCH
     await session.flush()
     return ClosePhase(row.phase)
 
@@ -255,6 +275,12 @@ async def change_lots(session: Session, lots: Sequence[LedgerLot], **values: Any
         await changed_rows(session, update(LedgerLot).where(col(LedgerLot.id).in_(ids)).values(**values))
 
 
+async def begin_proof(session: Session, day: date, *, now: datetime) -> None:
+    """Say that the books of a day whose bookings are done are being folded, which takes longer than a batch."""
+    booked = update(DayClose).where(col(DayClose.day) == day, col(DayClose.phase) == ClosePhase.RECONCILE)
+    await changed_rows(session, booked.values(busy_until=now + LONGEST_PROOF))
+
+
 async def keep_proof(session: Session, day: date, proof: TrialBalance, *, now: datetime) -> None:
     """Keep the proof of the books with a day whose bookings are done, once; what does not hold is logged as an error.
 
@@ -264,6 +290,7 @@ async def keep_proof(session: Session, day: date, proof: TrialBalance, *, now: d
     closed = update(DayClose).where(col(DayClose.day) == day, col(DayClose.phase) == ClosePhase.RECONCILE)
     values: dict[str, Any] = {
         "phase": ClosePhase.CLOSED,
+        "busy_until": None,
         "closed_at": now,
         "holds": proof.holds,
         "entries": proof.entries,
