@@ -330,6 +330,14 @@ async def test_a_statement_for_a_spreadsheet(system: System, unique: str, monkey
     rows = list(csv.reader(io.StringIO(part.content.decode("utf-8-sig"))))
     assert rows[1][1:] == ["Available", "Opening balance", "", "", "100"]
     assert [row[4:] for row in rows[4:-3]] == [["-30", "70"], ["7", "7"]]
+    # What is booked for an instant after the end may be there before what is booked for one before it.
+    late = utc_now()
+    for points, hours in ((11, 0), (5, 12)):
+        await give(system.edge.database, me, points, now=late - timedelta(hours=hours))
+    early = await fetch(system, lin, format="CSV", to=iso(late - timedelta(hours=6)))
+    rows = list(csv.reader(io.StringIO(early.content.decode("utf-8-sig"))))
+    assert [row[4:] for row in rows[4:-3]] == [["100", "100"], ["-30", "70"], ["5", "75"]]
+    assert [row[5] for row in rows[-3:]] == ["75", "0", "0"]
 
 
 async def test_a_statement_to_print_in_both_languages(system: System, unique: str) -> None:
