@@ -151,6 +151,18 @@ async def test_what_one_has(system: System, unique: str) -> None:
         assert (await lin.fail(POINTS, days=days))["extensions"]["reason"] == "DAYS_INVALID"
 
 
+async def test_more_points_than_an_int_holds(system: System, unique: str) -> None:
+    """Given two earnings of two thousand million points, then their sum is shown wherever it stands."""
+    name, database, now = f"lin-{unique}", system.edge.database, utc_now()
+    lin, me = await system.customer(name), local_of(name)
+    for _ in range(2):
+        await give(database, me, 2_000_000_000, expires_in=5 * DAY, now=now)
+    points = (await lin.ask(POINTS, days=7))["viewer"]["points"]
+    assert [points[one] for one in ("available", "expiringSoon", "lifetimeEarned")] == [4_000_000_000] * 3
+    ledger = (await lin.ask(LEDGER, first=2))["viewer"]["ledger"]
+    assert [edge["node"]["balanceAfter"] for edge in ledger["edges"]] == [4_000_000_000, 2_000_000_000]
+
+
 async def test_the_ledger_by_pages_and_filters(system: System, unique: str) -> None:
     name, database, now = f"lin-{unique}", system.edge.database, utc_now()
     lin, me = await system.customer(name), local_of(name)
