@@ -113,7 +113,8 @@ async def adjust(session: Session, new: NewAdjustment, *, actor: str, limit: int
     check_same(known, [new.customer_id, new.points, new.life_days, reason])
     if fresh:
         await note(session, found, "ADJUSTMENT_REQUESTED", actor=actor, reason=reason, now=now)
-        await hold(session, {new.customer_id})
+        if await hold(session, {new.customer_id}):
+            raise NotFound(path=("customerId",))
         if abs(new.points) + await booked_alone(session, new.customer_id, actor=actor, now=now) <= limit:
             found.status, found.decided_at = AdjustmentStatus.BOOKED, now
             await book(session, found, now=now)

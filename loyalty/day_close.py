@@ -27,6 +27,10 @@ from loyalty.trial_balance import TrialBalance
 BATCH = 1_000
 # So many days that were missed are begun by one request.
 MOST_MISSED = 400
+# For so long after a batch, and after the proof was begun, a close counts as being at work. One that is killed is
+# waited for no longer.
+LONGEST_BATCH = timedelta(minutes=2)
+LONGEST_PROOF = timedelta(hours=1)
 
 log = structlog.get_logger(__name__)
 
@@ -65,6 +69,7 @@ class DayClose(Record, table=True):
     """The close of one day in the time zone that the programme had then.
 
     `cursor` is the customer up to whom the present phase is done. `holds` and `findings` are the trial balance.
+    Until `busy_until` somebody is at it, so that no worker begins beside them; null once it is done.
     """
 
     day: date = Field(primary_key=True)
@@ -77,6 +82,7 @@ class DayClose(Record, table=True):
     expired_lots: int = 0
     expired_points: int = Field(default=0, sa_type=BigInteger)
     opened_at: datetime = instant()
+    busy_until: datetime | None = instant(optional=True)
     closed_at: datetime | None = instant(optional=True)
     holds: bool | None = None
     entries: int | None = Field(default=None, sa_type=BigInteger)
@@ -89,7 +95,8 @@ async def open_days(session: Session, *, until: date, zone: str, now: datetime) 
     The first day ever closed has none before it: its close takes what is left of all of them. Raises DayNotOver,
     DayBeforeFirst, DayTooFar.
     """
-    if end_of_day(until, zone) > now:
+    # Days are compared first: the last one of the calendar has none after it at which it could end.
+    if until >= day_of(now, zone) or end_of_day(until, zone) > now:
         raise DayNotOver(path=("day",))
     first, last = await first_and_last(session)
     if first is not None and until < first:
@@ -137,9 +144,21 @@ async def due_day(session: Session, *, zone: str, now: datetime) -> date | None:
 
 async def open_day(session: Session) -> date | None:
     """The earliest day whose close is not done."""
-    statement = select(DayClose).where(col(DayClose.closed_at).is_(None)).order_by(col(DayClose.day))
-    found = (await session.exec(statement.limit(1))).first()
+    found = await earliest_open(session)
     return found.day if found else None
+
+
+async def earliest_open(session: Session) -> DayClose | None:
+    statement = select(DayClose).where(col(DayClose.closed_at).is_(None)).order_by(col(DayClose.day))
+    return (await session.exec(statement.limit(1))).first()
+
+
+async def has_work(session: Session, *, zone: str, now: datetime) -> bool:
+    """Whether there is a day to close that nobody is at; who is at one takes those after it, too."""
+    found = await earliest_open(session)
+    if found is not None:
+        return found.busy_until is None or found.busy_until <= now
+    return await due_day(session, zone=zone, now=now) is not None
 
 
 async def close_some(session: Session, day: date, *, now: datetime, batch: int = BATCH) -> ClosePhase:
@@ -158,12 +177,13 @@ async def close_some(session: Session, day: date, *, now: datetime, batch: int =
         row.activated_points += await activate(session, lots, row.ends_at, now=now)
         row.activated_lots += len(lots)
     else:
-        row.expired_points += await expire(session, lots, now=now)
+        row.expired_points += await expire(session, lots, turn=f"{day}:{row.expired_lots}", now=now)
         row.expired_lots += len(lots)
     if is_last:
         row.phase, row.cursor = AFTER[phase], ""
     elif lots:
         row.cursor = lots[-1].customer_id
+    row.busy_until = now + LONGEST_BATCH
     await session.flush()
     return ClosePhase(row.phase)
 
@@ -215,11 +235,16 @@ async def activate(session: Session, lots: Sequence[LedgerLot], until: datetime,
     return points
 
 
-async def expire(session: Session, lots: Sequence[LedgerLot], *, now: datetime) -> int:
-    """Let what is left of expired lots go to the house, one posting for each lot. Returns the points."""
+async def expire(session: Session, lots: Sequence[LedgerLot], *, turn: str, now: datetime) -> int:
+    """Let what is left of expired lots go to the house, one posting for each lot and `turn`. Returns the points.
+
+    A refund whose instant is a little before the expiry may be booked after it, and fills the lot once more. So the
+    key says which batch of which day took what it held: the day, and how many lots had expired in it before.
+    """
+    keys = {lot.id: f"expire:{lot.id}:{turn}" for lot in lots}
     bookings = [
         Booking(
-            f"expire:{lot.id}",
+            keys[lot.id],
             PostingKind.EXPIRE,
             Cause(LOT, lot.id),
             [
@@ -232,9 +257,9 @@ async def expire(session: Session, lots: Sequence[LedgerLot], *, now: datetime) 
     ]
     postings = await post_all(session, bookings, now=now)
     if len(postings) != len(bookings):
-        raise RuntimeError("a lot that has expired before holds points again")
+        raise RuntimeError("a batch that is booked has lots that hold points")
     debits = [
-        {"id": new_id(), "posting_id": postings[f"expire:{lot.id}"], "lot_id": lot.id, "points": lot.remaining}
+        {"id": new_id(), "posting_id": postings[keys[lot.id]], "lot_id": lot.id, "points": lot.remaining}
         for lot in lots
     ]
     await put_rows(session, LotDebit, debits)
@@ -250,6 +275,12 @@ async def change_lots(session: Session, lots: Sequence[LedgerLot], **values: Any
         await changed_rows(session, update(LedgerLot).where(col(LedgerLot.id).in_(ids)).values(**values))
 
 
+async def begin_proof(session: Session, day: date, *, now: datetime) -> None:
+    """Say that the books of a day whose bookings are done are being folded, which takes longer than a batch."""
+    booked = update(DayClose).where(col(DayClose.day) == day, col(DayClose.phase) == ClosePhase.RECONCILE)
+    await changed_rows(session, booked.values(busy_until=now + LONGEST_PROOF))
+
+
 async def keep_proof(session: Session, day: date, proof: TrialBalance, *, now: datetime) -> None:
     """Keep the proof of the books with a day whose bookings are done, once; what does not hold is logged as an error.
 
@@ -259,6 +290,7 @@ async def keep_proof(session: Session, day: date, proof: TrialBalance, *, now: d
     closed = update(DayClose).where(col(DayClose.day) == day, col(DayClose.phase) == ClosePhase.RECONCILE)
     values: dict[str, Any] = {
         "phase": ClosePhase.CLOSED,
+        "busy_until": None,
         "closed_at": now,
         "holds": proof.holds,
         "entries": proof.entries,

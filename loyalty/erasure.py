@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import ColumnElement, update
 from sqlmodel import col, select
 
 from core.db import Session, changed_rows
@@ -31,6 +31,7 @@ async def erase_customer(session: Session, customer_id: str, *, now: datetime) -
     words of staff and of givers go. The ledger keeps a pseudonymous id and no free text. What arrives later has
     expired at once, and what is clawed back later is written off.
     """
+    await lock_records(session, customer_id)
     await hold(session, {customer_id})
     lots = (
         await session.exec(
@@ -54,6 +55,25 @@ async def erase_customer(session: Session, customer_id: str, *, now: datetime) -
     return Erased(forfeited, written_off)
 
 
+async def lock_records(session: Session, customer_id: str) -> None:
+    """Lock what names the customer before the customer, in the order of ids.
+
+    Whoever ends a reservation or decides an adjustment changes its row first and then holds the customer.
+    """
+    for statement in (
+        select(Redemption.id).where(Redemption.customer_id == customer_id).order_by(col(Redemption.id)),
+        select(Adjustment.id).where(Adjustment.customer_id == customer_id).order_by(col(Adjustment.id)),
+        # Of two customers who are erased at once, each may have given to the other.
+        select(PointsTransfer.id).where(either_side(customer_id)).order_by(col(PointsTransfer.id)),
+    ):
+        await session.exec(statement.with_for_update())
+
+
+def either_side(customer_id: str) -> ColumnElement[bool]:
+    """Transfers that the customer gave or received."""
+    return (col(PointsTransfer.sender_id) == customer_id) | (col(PointsTransfer.receiver_id) == customer_id)
+
+
 async def close_accounts(session: Session, customer_id: str, *, now: datetime) -> None:
     """Mark the account that everybody locks, and let no lot live beyond now: a refund to it goes to the house."""
     account = account_id(AccountKind.AVAILABLE, customer_id)
@@ -71,7 +91,6 @@ async def blank_words(session: Session, customer_id: str, *, now: datetime) -> N
         session, update(Adjustment).where(mine, col(Adjustment.status) == AdjustmentStatus.PENDING).values(**waiting)
     )
     await changed_rows(session, update(Adjustment).where(mine).values(reason=None, decision_reason=None))
-    either = (col(PointsTransfer.sender_id) == customer_id) | (col(PointsTransfer.receiver_id) == customer_id)
-    await changed_rows(session, update(PointsTransfer).where(either).values(note=None))
+    await changed_rows(session, update(PointsTransfer).where(either_side(customer_id)).values(note=None))
     redemptions = update(Redemption).where(col(Redemption.customer_id) == customer_id)
     await changed_rows(session, redemptions.values(reason=None, reference=None))

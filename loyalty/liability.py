@@ -1,7 +1,8 @@
 """What the house owes in points: what is outstanding by the month in which it expires, and how it came to be so.
 
-Everything is by the instant of booking, so that a report of a past day says the same whenever it is asked for: what
-becomes known late is in the report of the day on which it was booked.
+Everything is by the instant of booking, so that the totals of a past day are the same whenever they are asked for:
+what becomes known late is in the report of the day on which it was booked. So are the months in which points expire,
+until somebody is erased: that ends their lots, and moves what was left in these to the month in which it happened.
 """
 
 from collections import Counter
@@ -16,7 +17,7 @@ from sqlmodel import col, select
 
 from core.db import Session, table_of
 from core.errors import BadUserInput
-from loyalty.days import day_of, next_month, start_of_day, start_of_month
+from loyalty.days import day_of, end_of_day, next_month, start_of_day, start_of_month
 from loyalty.ledger import AccountKind, LedgerAccount, LedgerEntry, LedgerPosting, PostingKind, account_id
 from loyalty.lots import LedgerLot, LotDebit
 
@@ -193,12 +194,17 @@ def period_of(
 ) -> tuple[datetime, datetime]:
     """The instants of a report: up to the end of a day (or `as_of`), from the start of a day or of its month on.
 
-    Raises LiabilityPeriodInvalid for what is not over, or for both ends at once.
+    Raises LiabilityPeriodInvalid for what is not over, for both ends at once, and beyond the calendar.
     """
     if day is not None and as_of is not None:
         raise LiabilityPeriodInvalid(path=("asOf",))
-    last = day or (day_of(as_of, zone) if as_of else day_of(now, zone) - timedelta(days=1))
-    until = as_of or start_of_day(last + timedelta(days=1), zone)
-    if until > now:
+    today = day_of(now, zone)
+    # Days are compared first: the last one of the calendar has none after it.
+    if (as_of is not None and as_of > now) or (day is not None and day >= today):
         raise LiabilityPeriodInvalid(path=("asOf",) if as_of else ("day",))
-    return start_of_day(since or start_of_month(last), zone), until
+    try:
+        last = day or (day_of(as_of, zone) if as_of else today - timedelta(days=1))
+        return start_of_day(since or start_of_month(last), zone), as_of or end_of_day(last, zone)
+    except OverflowError as error:
+        # The first day of the calendar begins before it in zones that are ahead.
+        raise LiabilityPeriodInvalid(path=("since",) if since else ("asOf",) if as_of else ("day",)) from error

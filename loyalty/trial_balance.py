@@ -13,13 +13,17 @@ from loyalty.ledger import LedgerEntry
 MOST_NAMED = 100
 
 UNBALANCED = "SELECT posting_id FROM ledger_entry GROUP BY posting_id HAVING SUM(points) <> 0 LIMIT :most"
+# A customer's account that keeps nothing is as wrong as one that keeps something else; no balance is below zero.
 DRIFTED = """
 SELECT account.id FROM ledger_account AS account
 LEFT JOIN (
   SELECT account_id, SUM(points) AS points, COUNT(*) AS entries FROM ledger_entry GROUP BY account_id
 ) AS fold ON fold.account_id = account.id
 WHERE account.customer_id IS NOT NULL
-  AND (account.balance <> COALESCE(fold.points, 0) OR account.last_position <> COALESCE(fold.entries, 0))
+  AND (
+    COALESCE(account.balance, -1) <> COALESCE(fold.points, 0)
+    OR COALESCE(account.last_position, -1) <> COALESCE(fold.entries, 0)
+  )
 ORDER BY account.id LIMIT :most
 """
 # An entry without a number or a balance is as wrong as one with another's.

@@ -9,7 +9,17 @@ from core.clock import utc_now
 from core.db import Database
 from core.log import configure_logging
 from core.settings import load_settings
-from loyalty.day_close import BATCH, ClosePhase, close_some, due_day, keep_proof, open_day, open_days
+from loyalty.day_close import (
+    BATCH,
+    ClosePhase,
+    begin_proof,
+    close_some,
+    due_day,
+    has_work,
+    keep_proof,
+    open_day,
+    open_days,
+)
 from loyalty.trial_balance import trial_balance
 
 log = structlog.get_logger(__name__)
@@ -26,8 +36,7 @@ async def close_due_days(database: Database, *, zone: str, batch: int = BATCH) -
     await begin_due_days(database, zone=zone)
     closed = 0
     while day := await next_day(database):
-        await close_one(database, day, batch=batch)
-        closed += 1
+        closed += await close_one(database, day, batch=batch)
         await begin_due_days(database, zone=zone)
     return closed
 
@@ -47,24 +56,32 @@ async def next_day(database: Database) -> date | None:
 
 
 async def is_day_due(database: Database, *, zone: str) -> bool:
-    """Whether there is anything to close; it costs two statements."""
+    """Whether there is anything to close that no closer is at; it costs two statements."""
     async with database.read() as session:
-        return await open_day(session) is not None or await due_day(session, zone=zone, now=utc_now()) is not None
+        return await has_work(session, zone=zone, now=utc_now())
 
 
-async def close_one(database: Database, day: date, *, batch: int = BATCH) -> None:
-    """Book batch after batch, each in a transaction of its own; then prove the books and keep the proof."""
+async def close_one(database: Database, day: date, *, batch: int = BATCH) -> bool:
+    """Book batch after batch, each in a transaction of its own; then prove the books and keep the proof.
+
+    False where another closer has done it, or an earlier day was begun meanwhile, which comes first.
+    """
     phase = ClosePhase.ACTIVATE
     while phase in (ClosePhase.ACTIVATE, ClosePhase.EXPIRE):
         async with database.write() as session:
+            if await open_day(session) != day:
+                return False
             phase = await close_some(session, day, now=utc_now(), batch=batch)
     if phase == ClosePhase.CLOSED:
-        return
+        return False
+    async with database.write() as session:
+        await begin_proof(session, day, now=utc_now())
     async with database.read() as session:
         proof = await trial_balance(session)
     async with database.write() as session:
         await keep_proof(session, day, proof, now=utc_now())
     log.info("day_closed", day=str(day), holds=proof.holds, entries=proof.entries)
+    return True
 
 
 async def main() -> None:

@@ -145,7 +145,8 @@ class DayCloseQueries:
 
     @strawberry.field(
         description="Points that the house owes at the end of a day of the programme (null: yesterday) or at an "
-        "instant, and what moved them from a day on. For administrators. It reads the whole ledger."
+        "instant, and what moved them from a day on. For administrators. It folds the whole ledger up to there within "
+        "the time limit of one request; the proof of large books is in dayCloses."
     )
     async def liability_report(
         self,

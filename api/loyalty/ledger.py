@@ -7,6 +7,7 @@ import strawberry
 
 from api.context import Info
 from api.relay import Connection, Node, connection, global_id
+from api.scalars import SafeInt
 from core.errors import BadUserInput
 from core.paging import Page
 from loyalty.holdings import expiring_within, holdings
@@ -48,36 +49,37 @@ BookedBefore = Annotated[datetime | None, strawberry.argument(name="to", descrip
 
 @strawberry.type(description="A customer's points.")
 class Points:
-    available: int = strawberry.field(
+    available: SafeInt = strawberry.field(
         description="Points to spend now, without those that have expired though their day is not closed yet."
     )
-    pending: int = strawberry.field(description="Points earned that cannot be spent yet.")
+    pending: SafeInt = strawberry.field(description="Points earned that cannot be spent yet.")
     pending_until: datetime | None = strawberry.field(description="When the first of the pending points are released.")
-    debt: int = strawberry.field(
+    debt: SafeInt = strawberry.field(
         description="Points owed, because what was taken back had been spent; what becomes available repays them first."
     )
     customer_local: strawberry.Private[str | None] = None
 
     @strawberry.field(description=f"Available points that expire within {SOON_DAYS} days, or as many as you say.")
-    async def expiring_soon(self, info: Info, days: Soon = SOON_DAYS) -> int:
+    async def expiring_soon(self, info: Info, days: Soon = SOON_DAYS) -> SafeInt:
         if not 1 <= days <= LONGEST_SOON_DAYS:
             raise DaysInvalid(path=("days",))
         if self.customer_local is None:
-            return 0
+            return SafeInt(0)
         now = info.context.now
+        until = now + timedelta(days=days)
         async with info.context.database.read() as session:
-            return await expiring_within(session, self.customer_local, now=now, until=now + timedelta(days=days))
+            return SafeInt(await expiring_within(session, self.customer_local, now=now, until=until))
 
     @strawberry.field(
         description="All points ever earned, pending ones too, less those that were taken back or are owed for it. "
         "What others transferred, staff gave, or a refund brought back is not earned; what was spent or has expired "
         "stays earned."
     )
-    async def lifetime_earned(self, info: Info) -> int:
+    async def lifetime_earned(self, info: Info) -> SafeInt:
         if self.customer_local is None:
-            return 0
+            return SafeInt(0)
         async with info.context.database.read() as session:
-            return await lifetime_earned(session, self.customer_local)
+            return SafeInt(await lifetime_earned(session, self.customer_local))
 
 
 @strawberry.type(description="One booking of the ledger; its entries sum to zero.")
@@ -89,18 +91,18 @@ class Posting(Node):
 
 @strawberry.type(description="Points into (positive) or out of (negative) one account.")
 class LedgerEntry(Node):
-    points: int = strawberry.field(description="Points in or out.")
+    points: SafeInt = strawberry.field(description="Points in or out.")
     account: AccountKind = strawberry.field(description="Which of the customer's accounts.")
-    position: int = strawberry.field(description="Its number within the account: 1, 2, 3 and so on without a gap.")
-    balance_after: int = strawberry.field(description="What stood on the account after it, whatever you filter by.")
+    position: SafeInt = strawberry.field(description="Its number within the account: 1, 2, 3 and so on without a gap.")
+    balance_after: SafeInt = strawberry.field(description="What stood on the account after it, whatever you filter by.")
     posting: Posting = strawberry.field(description="The booking that it belongs to; ask postingProvenance why.")
 
 
 @strawberry.type(description="The proof that the books add up. Of each kind of fault at most 100 are named.")
 class TrialBalance:
     holds: bool = strawberry.field(description="Whether everything adds up.")
-    total: int = strawberry.field(description="Sum of all entries; zero.")
-    entries: int = strawberry.field(description="How many entries there are.")
+    total: SafeInt = strawberry.field(description="Sum of all entries; zero.")
+    entries: SafeInt = strawberry.field(description="How many entries there are.")
     unbalanced_postings: list[strawberry.ID] = strawberry.field(
         description="Postings whose entries do not sum to zero."
     )
@@ -132,10 +134,10 @@ def account_kind(entry: LedgerEntryRow) -> AccountKind:
 def entry_of(line: LedgerLine) -> LedgerEntry:
     return LedgerEntry(
         id=global_id("LedgerEntry", line.entry.id),
-        points=line.entry.points,
+        points=SafeInt(line.entry.points),
         account=account_kind(line.entry),
-        position=line.entry.position or 0,
-        balance_after=line.entry.balance_after or 0,
+        position=SafeInt(line.entry.position or 0),
+        balance_after=SafeInt(line.entry.balance_after or 0),
         posting=posting_of_row(line.posting),
     )
 
@@ -144,14 +146,14 @@ async def points_of(info: Info) -> Points:
     """The viewer's points; somebody without a profile has none."""
     customer_id = await info.context.viewer_id()
     if customer_id is None:
-        return Points(available=0, pending=0, pending_until=None, debt=0)
+        return Points(available=SafeInt(0), pending=SafeInt(0), pending_until=None, debt=SafeInt(0))
     async with info.context.database.read() as session:
         found = await holdings(session, customer_id, now=info.context.now)
     return Points(
-        available=found.available,
-        pending=found.pending,
+        available=SafeInt(found.available),
+        pending=SafeInt(found.pending),
         pending_until=found.pending_until if found.pending else None,
-        debt=found.debt,
+        debt=SafeInt(found.debt),
         customer_local=customer_id,
     )
 
@@ -170,15 +172,18 @@ async def ledger_page(
 
 @strawberry.type
 class LedgerQueries:
-    @strawberry.field(description="The proof that the books add up; for administrators. It reads the whole ledger.")
+    @strawberry.field(
+        description="The proof that the books add up; for administrators. It folds the whole ledger within the time "
+        "limit of one request: of large books, ask dayCloses for the proof that each close of a day has kept."
+    )
     async def trial_balance(self, info: Info) -> TrialBalance:
         info.context.administrator()
         async with info.context.database.read() as session:
             found = await trial_balance(session)
         return TrialBalance(
             holds=found.holds,
-            total=found.total,
-            entries=found.entries,
+            total=SafeInt(found.total),
+            entries=SafeInt(found.entries),
             unbalanced_postings=[global_id("Posting", posting) for posting in found.unbalanced_postings],
             drifted_accounts=found.drifted_accounts,
             misnumbered_accounts=found.misnumbered_accounts,

@@ -135,7 +135,9 @@ async def described(session: Session, found: Sequence[LedgerLine], sheet: Sheet)
                 kind=sheet.word(KINDS.get(line.posting.kind, (line.posting.kind, line.posting.kind))),
                 description=sheet.word((reward.name_zh, reward.name_en)) if reward else "",
                 points=line.entry.points,
-                balance=line.entry.balance_after or 0,
+                # What stands on the account by these lines. The balance that was written with the entry counts what
+                # took its position before it, though the instant of that may be after the statement's end.
+                balance=sheet.standing[account],
             )
         )
     return lines

@@ -151,6 +151,18 @@ async def test_what_one_has(system: System, unique: str) -> None:
         assert (await lin.fail(POINTS, days=days))["extensions"]["reason"] == "DAYS_INVALID"
 
 
+async def test_more_points_than_an_int_holds(system: System, unique: str) -> None:
+    """Given two earnings of two thousand million points, then their sum is shown wherever it stands."""
+    name, database, now = f"lin-{unique}", system.edge.database, utc_now()
+    lin, me = await system.customer(name), local_of(name)
+    for _ in range(2):
+        await give(database, me, 2_000_000_000, expires_in=5 * DAY, now=now)
+    points = (await lin.ask(POINTS, days=7))["viewer"]["points"]
+    assert [points[one] for one in ("available", "expiringSoon", "lifetimeEarned")] == [4_000_000_000] * 3
+    ledger = (await lin.ask(LEDGER, first=2))["viewer"]["ledger"]
+    assert [edge["node"]["balanceAfter"] for edge in ledger["edges"]] == [4_000_000_000, 2_000_000_000]
+
+
 async def test_the_ledger_by_pages_and_filters(system: System, unique: str) -> None:
     name, database, now = f"lin-{unique}", system.edge.database, utc_now()
     lin, me = await system.customer(name), local_of(name)
@@ -330,6 +342,14 @@ async def test_a_statement_for_a_spreadsheet(system: System, unique: str, monkey
     rows = list(csv.reader(io.StringIO(part.content.decode("utf-8-sig"))))
     assert rows[1][1:] == ["Available", "Opening balance", "", "", "100"]
     assert [row[4:] for row in rows[4:-3]] == [["-30", "70"], ["7", "7"]]
+    # What is booked for an instant after the end may be there before what is booked for one before it.
+    late = utc_now()
+    for points, hours in ((11, 0), (5, 12)):
+        await give(system.edge.database, me, points, now=late - timedelta(hours=hours))
+    early = await fetch(system, lin, format="CSV", to=iso(late - timedelta(hours=6)))
+    rows = list(csv.reader(io.StringIO(early.content.decode("utf-8-sig"))))
+    assert [row[4:] for row in rows[4:-3]] == [["100", "100"], ["-30", "70"], ["5", "75"]]
+    assert [row[5] for row in rows[-3:]] == ["75", "0", "0"]
 
 
 async def test_a_statement_to_print_in_both_languages(system: System, unique: str) -> None:

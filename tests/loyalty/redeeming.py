@@ -75,10 +75,12 @@ async def fulfil(database: Database, redemption_id: str, *, now: datetime | None
     return await answer(database, act)
 
 
-async def fail(database: Database, redemption_id: str, *, now: datetime | None = None) -> str:
+async def fail(
+    database: Database, redemption_id: str, *, now: datetime | None = None, reason: str = "none left"
+) -> str:
     async def act(session: Session) -> str:
         moment = now or utc_now()
-        return (await fail_redemption(session, redemption_id, reason="none left", actor="partner", now=moment)).status
+        return (await fail_redemption(session, redemption_id, reason=reason, actor="partner", now=moment)).status
 
     return await answer(database, act)
 

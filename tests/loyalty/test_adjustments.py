@@ -151,8 +151,13 @@ async def test_what_is_not_valid_is_refused(database: Database, unique: str) -> 
         await decide(database, absent, BOOKED)
     async with database.write() as session:
         await erase_customer(session, unique, now=NOON)
-    with pytest.raises(NotFound):
-        await ask(database, unique, 5)
+    # Neither what is booked at once nor what would wait for somebody else is kept, with its words.
+    for points in (5, 500):
+        with pytest.raises(NotFound):
+            await ask(database, unique, points)
+    async with database.read() as session:
+        kept = (await session.exec(select(Adjustment).where(Adjustment.customer_id == unique))).all()
+    assert [row.reason for row in kept] == [None] * len(kept)
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from loyalty.ledger import InsufficientPoints, LedgerPosting, PostingKind
 from loyalty.lots import LedgerLot, debits_of, lot_id, release
 from loyalty.trial_balance import trial_balance
 from tests.conftest import Addresses
-from tests.loyalty.accounts import books_hold, by_hand, demand, give, spend, standing, take_back
+from tests.loyalty.accounts import books_hold, by_hand, demand, give, spend, standing, take_back, unspend
 from tests.loyalty.closing import (
     DAY,
     FIRST,
@@ -68,13 +68,38 @@ async def test_a_day_activates_then_expires_then_proves(books: Database) -> None
     assert await standing(books, "lin") == (13, 0, 0)
     assert await standing(books, "sun") == (5, 6, 0)
     async with books.read() as session:
-        statement = select(LedgerPosting).where(LedgerPosting.key == f"expire:{lot_id('midnight')}")
+        # The other lot that expired was in the same batch, the first of the day.
+        key = f"expire:{lot_id('midnight')}:{FIRST}:0"
+        statement = select(LedgerPosting).where(LedgerPosting.key == key)
         posting = (await session.exec(statement)).one()
         assert (posting.kind, posting.occurred_at) == ("EXPIRE", NOON + timedelta(hours=12))
         assert [(debit.points, lot.id) for debit, lot in await debits_of(session, posting.id)] == [
             (9, lot_id("midnight"))
         ]
         assert row.entries == (await trial_balance(session)).entries
+    await books_hold(books, "lin", "sun")
+
+
+async def test_a_refund_from_before_the_expiry_that_comes_after_it_expires_with_the_next_close(books: Database) -> None:
+    """Given a lot that a close has taken, when a refund of a moment before its end fills it again, then the next
+    batch takes that, of the same day or of the day after.
+    """
+    expiry = NOON + timedelta(hours=1)
+    await give(books, "lin", 30, key="brief", expires_in=timedelta(hours=1), now=NOON)
+    spent = [await spend(books, "lin", points, now=NOON) for points in (4, 6)]
+    await give(books, "sun", 5, expires_in=timedelta(hours=2), now=NOON)
+    await open_until(books, FIRST)
+    # Activation finds nothing; then lots expire one by one.
+    for _ in range(2):
+        await close_step(books, FIRST, batch=1)
+    assert await standing(books, "lin") == (0, 0, 0)
+    await unspend(books, "lin", spent[0], 4, now=expiry - timedelta(seconds=0.1))
+    assert await standing(books, "lin") == (4, 0, 0)
+    assert (await close_whole(books, FIRST, batch=1)).expired_points == 20 + 4 + 5
+    await unspend(books, "lin", spent[1], 6, now=expiry - timedelta(seconds=0.1))
+    row = await close_whole(books, FIRST + DAY)
+    assert (row.phase, row.expired_lots, row.expired_points, row.holds) == (ClosePhase.CLOSED, 1, 6, True)
+    assert await standing(books, "lin") == (0, 0, 0)
     await books_hold(books, "lin", "sun")
 
 
@@ -88,7 +113,7 @@ async def test_done_again_it_does_nothing(books: Database) -> None:
 
 async def test_a_day_that_is_not_over_is_refused_and_nothing_changes(books: Database) -> None:
     """Given noon, then today and tomorrow cannot be closed; at midnight of the programme's zone today can."""
-    for day in (FIRST, FIRST + DAY, date(9000, 1, 1)):
+    for day in (FIRST, FIRST + DAY, date.max):
         with pytest.raises(DayNotOver):
             await open_until(books, day, now=NOON)
     with pytest.raises(DayNotOver):

@@ -1,21 +1,28 @@
 """An erased customer leaves balanced books, nothing owed by or to nobody, and no word of a person."""
 
+import asyncio
+from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import text
+from sqlmodel import col, select
 
-from core.db import Database, table_of
+from core.db import Database, Session, table_of
 from core.ids import new_id
-from loyalty.adjustments import Adjustment, AdjustmentStatus, NewAdjustment, adjust
+from loyalty.adjustments import Adjustment, AdjustmentStatus, NewAdjustment, adjust, decide_adjustment
+from loyalty.catalogue import RewardKind
 from loyalty.day_close import DayClose
 from loyalty.erasure import Erased, erase_customer
 from loyalty.ledger import LedgerAccount, LedgerEntry, LedgerPosting
 from loyalty.lots import ExpiredPolicy, LedgerLot, LotDebit, lot_id, release
+from loyalty.redemption_records import Redemption, RedemptionStatus
 from loyalty.shortfall import ShortfallPolicy
 from loyalty.transfers import Gift, PointsTransfer, transfer
-from tests.loyalty.accounts import books_hold, demand, give, house, spend, standing, take_back, unspend
+from tests.conftest import Addresses
+from tests.loyalty.accounts import books_hold, demand, give, house, make_reward, spend, standing, take_back, unspend
+from tests.loyalty.redeeming import answer, fail, fulfil, redemption_at, try_redeem
 
 pytestmark = pytest.mark.anyio
 
@@ -30,6 +37,7 @@ TABLES = (
     LotDebit,
     Adjustment,
     PointsTransfer,
+    Redemption,
     DayClose,
 )
 
@@ -71,8 +79,14 @@ async def test_what_is_left_goes_to_the_house_and_again_nothing_happens(database
 
 
 async def test_no_table_of_loyalty_has_a_word_of_theirs(database: Database, unique: str) -> None:
-    """Given words of staff and givers, when the customer is erased, then no column of any table holds them."""
+    """Given words of staff, partners and givers, when the customer is erased, then no column of any table has them."""
     await fill(database, unique)
+    reward = await make_reward(database, kind=RewardKind.PARTNER, stock=2, price=10)
+    failed, fulfilled = [await try_redeem(database, unique, reward, now=NOON) for _ in range(2)]
+    assert await fail(database, failed, now=NOON, reason=SECRET) == RedemptionStatus.FAILED
+    assert await fulfil(database, fulfilled, now=NOON, reference=SECRET) == RedemptionStatus.FULFILLED
+    assert (await redemption_at(database, failed)).reason == SECRET
+    assert (await redemption_at(database, fulfilled)).reference == SECRET
     await erase(database, unique)
     async with database.read() as session:
         connection = await session.connection()
@@ -115,3 +129,60 @@ async def test_what_arrives_later_is_nobodys(database: Database, unique: str, po
     (taken,) = await take_back(database, demand(unique, f"{unique}:late", 8, ShortfallPolicy.DEBT), now=NOON + DAY)
     assert (taken.recovered, await standing(database, unique)) == (8, (0, 0, 0))
     await books_hold(database, unique)
+
+
+@pytest.fixture
+async def pools(stores: Addresses) -> AsyncGenerator[list[Database], None]:
+    found = [stores.database() for _ in range(4)]
+    yield found
+    for pool in found:
+        await pool.close()
+
+
+async def decide(database: Database, adjustment_id: str) -> Any:
+    """The status afterwards, or the code of the refusal."""
+
+    async def act(session: Session) -> str:
+        booked = AdjustmentStatus.BOOKED
+        return (await decide_adjustment(session, adjustment_id, booked, actor="bob", reason="Yes", now=NOON)).status
+
+    return await answer(database, act)
+
+
+async def test_erased_beside_those_who_end_reservations_and_decide_adjustments(
+    pools: list[Database], unique: str
+) -> None:
+    """Given pairs of customers who gave to each other, when both are erased, a reservation of theirs fails and an
+    adjustment is decided, all at once, then nobody waits in a circle, nothing is left and no word of anybody.
+    """
+    first, *_ = pools
+    reward = await make_reward(first, kind=RewardKind.PARTNER, stock=16, price=10)
+    customers = [f"{unique}-{number:02}" for number in range(16)]
+    reserved: list[str] = []
+    waiting: list[str] = []
+    for customer in customers:
+        await give(first, customer, 100, now=NOON)
+        reserved.append(await try_redeem(first, customer, reward, now=NOON))
+        async with first.write() as session:
+            new = NewAdjustment(customer, 5_000, SECRET, new_id())
+            waiting.append((await adjust(session, new, actor="ann", limit=100, now=NOON)).id)
+    for number, customer in enumerate(customers):
+        async with first.write() as session:
+            gift = Gift(customer, customers[number ^ 1], 10, new_id(), SECRET)
+            await transfer(session, gift, zone="Asia/Shanghai", now=NOON)
+    for number, customer in enumerate(customers):
+        answers = await asyncio.gather(
+            erase(pools[0], customer),
+            fail(pools[1], reserved[number], now=NOON),
+            decide(pools[2], waiting[number]),
+            erase(pools[3], customers[number ^ 1]),
+        )
+        assert answers[1] == RedemptionStatus.FAILED, answers
+        assert answers[2] in {AdjustmentStatus.BOOKED, "ADJUSTMENT_DECIDED"}, answers
+    async with first.read() as session:
+        statement = select(LedgerLot.remaining).where(col(LedgerLot.customer_id).in_(customers))
+        assert set((await session.exec(statement)).all()) == {0}
+        gifts = select(PointsTransfer.note).where(col(PointsTransfer.sender_id).in_(customers))
+        assert set((await session.exec(gifts)).all()) == {None}
+    assert [await standing(first, customer) for customer in customers] == [(0, 0, 0)] * 16
+    await books_hold(first, *customers)

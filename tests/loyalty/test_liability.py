@@ -113,7 +113,17 @@ def test_the_period_of_a_report() -> None:
         datetime(2030, 4, 20, 16, tzinfo=UTC),
     )
     assert period_of(None, None, NOON, zone=ZONE, now=NOON) == (midnight, NOON)
-    for arguments in ((FIRST, None, None), (day, None, NOON), (None, None, NOON + DAY)):
+    refused: list[tuple[date | None, date | None, datetime | None]] = [
+        (FIRST, None, None),
+        (day, None, NOON),
+        (None, None, NOON + DAY),
+        (date.max, None, None),
+        (date.min, None, None),
+        (None, date.min, None),
+        (None, None, datetime.max.replace(tzinfo=UTC)),
+        (None, None, datetime.min.replace(tzinfo=UTC)),
+    ]
+    for arguments in refused:
         with pytest.raises(LiabilityPeriodInvalid):
             period_of(*arguments, zone=ZONE, now=NOON)
 

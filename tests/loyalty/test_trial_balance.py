@@ -67,6 +67,8 @@ async def test_a_kept_balance_or_count_that_is_not_the_fold(database: Database, 
         "UPDATE ledger_account SET balance = balance + 7 WHERE id = :account",
         "UPDATE ledger_account SET balance = balance - 25 WHERE id = :account",
         "UPDATE ledger_account SET last_position = last_position + 1 WHERE id = :account",
+        "UPDATE ledger_account SET balance = NULL WHERE id = :account",
+        "UPDATE ledger_account SET last_position = NULL WHERE id = :account",
     ):
         found = await proof_with(database, change, account=account)
         assert account in found.drifted_accounts

@@ -1,5 +1,6 @@
 """The worker's day close: whatever kills it, the next run ends with the same books."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -13,13 +14,13 @@ from sqlmodel import col, select
 from core.clock import utc_now
 from core.db import Database
 from core.processes import REPOSITORY
-from loyalty.day_close import ClosePhase, DayClose
+from loyalty.day_close import LONGEST_BATCH, LONGEST_PROOF, ClosePhase, DayClose, begin_proof
 from loyalty.days import day_of, start_of_day
 from loyalty.ledger import LedgerPosting
 from tests.conftest import Addresses
 from tests.loyalty.accounts import books_hold, give, standing
-from tests.loyalty.closing import DAY, ZONE, own_database
-from worker.day_close import close_due_days, is_day_due
+from tests.loyalty.closing import DAY, ZONE, close_of, close_step, open_until, own_database
+from worker.day_close import close_due_days, close_one, is_day_due
 
 pytestmark = pytest.mark.anyio
 
@@ -56,7 +57,7 @@ async def outcome(database: Database, customers: list[str]) -> tuple[list[tuple[
 
 @pytest.mark.parametrize(
     ("point", "number"),
-    [("before-commit", 1), ("after-commit", 2), ("before-commit", 4), ("after-commit", 6), ("after-commit", 7)],
+    [("before-commit", 1), ("after-commit", 2), ("before-commit", 4), ("after-commit", 7), ("after-commit", 8)],
 )
 async def test_killed_anywhere_and_run_again_it_ends_the_same(
     stores: Addresses, tmp_path: Path, point: str, number: int
@@ -77,3 +78,37 @@ async def test_killed_anywhere_and_run_again_it_ends_the_same(
         await books_hold(database, *customers)
         assert await close_due_days(database, zone=ZONE) == 0
         assert await outcome(database, customers) == (found, keys, close)
+
+
+async def test_a_day_that_somebody_is_at_is_not_due_until_their_time_is_over(stores: Addresses, tmp_path: Path) -> None:
+    """Given a close that works, then no other is started beside it; given one that died, then a while later one is."""
+    second = timedelta(seconds=1)
+    async with own_database(stores, tmp_path) as database:
+        await fill(database)
+        yesterday = day_of(utc_now(), ZONE) - DAY
+        await open_until(database, yesterday, now=utc_now())
+        assert await is_day_due(database, zone=ZONE)
+        for began, due in ((utc_now(), False), (utc_now() - LONGEST_BATCH - second, True)):
+            assert await close_step(database, yesterday, batch=4, now=began) == ClosePhase.ACTIVATE
+            assert await is_day_due(database, zone=ZONE) is due
+        while await close_step(database, yesterday, now=utc_now()) != ClosePhase.RECONCILE:
+            pass
+        for began, due in ((utc_now() - LONGEST_PROOF + 60 * second, False), (utc_now() - LONGEST_PROOF, True)):
+            async with database.write() as session:
+                await begin_proof(session, yesterday, now=began)
+            assert await is_day_due(database, zone=ZONE) is due
+        assert await close_due_days(database, zone=ZONE) == 1
+        assert not await is_day_due(database, zone=ZONE)
+        assert (await close_of(database, yesterday)).busy_until is None
+
+
+async def test_a_day_before_which_another_is_open_is_left_to_its_turn(stores: Addresses, tmp_path: Path) -> None:
+    """Given a closer at a day, when an earlier one is begun by somebody else, then it takes that one first."""
+    async with own_database(stores, tmp_path) as database:
+        yesterday = day_of(utc_now(), ZONE) - DAY
+        await open_until(database, yesterday - DAY)
+        await open_until(database, yesterday, now=utc_now())
+        async with asyncio.timeout(20):
+            assert await close_one(database, yesterday) is False
+            assert (await close_of(database, yesterday)).phase == ClosePhase.ACTIVATE
+            assert await close_due_days(database, zone=ZONE) == 2

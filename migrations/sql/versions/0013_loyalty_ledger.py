@@ -143,6 +143,7 @@ def create_tables() -> None:
         sa.Column("expired_lots", sa.Integer, nullable=False),
         sa.Column("expired_points", sa.BigInteger, nullable=False),
         sa.Column("opened_at", INSTANT, nullable=False),
+        sa.Column("busy_until", INSTANT, nullable=True),
         sa.Column("closed_at", INSTANT, nullable=True),
         sa.Column("holds", sa.Boolean, nullable=True),
         sa.Column("entries", sa.BigInteger, nullable=True),
