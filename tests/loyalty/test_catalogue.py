@@ -305,7 +305,7 @@ async def test_everything_that_is_in_the_way_is_said(database: Database, unique:
         assert usages == {reward_id: Usage(1, 1)}
         assert await usages_of(session, unique, [reward], now=now + timedelta(days=8)) == {reward_id: Usage(1, 0)}
     conditions = Conditions("VIP", frozenset({"a"}))
-    given: dict[str, Any] = {"held": Held(), "usage": Usage(2, 1), "points": 99, "stock": 0, "now": now}
+    given: dict[str, Any] = {"held": Held(), "usage": Usage(2, 1), "points": 99, "sold_out": True, "now": now}
     assert obstacles(reward, conditions, **given) == [
         Obstacle.TIER_TOO_LOW,
         Obstacle.TAG_MISSING,
@@ -318,7 +318,7 @@ async def test_everything_that_is_in_the_way_is_said(database: Database, unique:
         "held": Held("VIP", frozenset({"a"})),
         "usage": Usage(1, 0),
         "points": 100,
-        "stock": None,
+        "sold_out": False,
         "now": now,
     }
     assert obstacles(reward, conditions, **good) == []
