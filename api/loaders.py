@@ -354,11 +354,11 @@ class Loaders:
 
     @cached_property
     def earning_timelines(self) -> DataLoader[str, Timeline | None]:
-        """Which version of earning rules counts when."""
+        """Which version of earning rules counts when, with the one that counts now."""
 
         async def load(ids: Sequence[str]) -> Mapping[str, Timeline]:
             async with self._database.read() as session:
-                return await timelines_of(session, ids)
+                return await timelines_of(session, ids, at=self._now)
 
         return by_key(load)
 

@@ -103,14 +103,18 @@ def seal_fact(fact: NewFact, *, hash_key: str, path: tuple[str, ...] = ()) -> Ne
 async def record_facts(session: Session, facts: Sequence[NewFact], *, now: datetime, hint: bool = True) -> list[str]:
     """Record the facts that are new and owe their consequences; returns the ids of the new ones.
 
+    Those of a fact that lies ahead are owed from when it happens, as what is decided until then is about it too.
     Without a hint the sweep settles them many at a time, instead of each by a job of its own.
     """
     fresh = {fact.id: fact for fact in facts}
     recorded = await insert_new(session, Fact, [row_of(fact, now) for fact in fresh.values()])
+    ahead = {fact_id: at for fact_id in recorded if (at := fresh[fact_id].occurred_at) > now}
     payloads: dict[str, dict[str, Any]] = {
         fact_id: {"fact_id": fact_id, "customer_id": fresh[fact_id].customer_id} for fact_id in recorded
     }
+    later = {fact_id: payloads.pop(fact_id) for fact_id in ahead}
     await owe_all(session, topic=FACT_RECORDED, payloads=payloads, now=now, hint=hint)
+    await owe_all(session, topic=FACT_RECORDED, payloads=later, now=now, not_before=ahead)
     return recorded
 
 

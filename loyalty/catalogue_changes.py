@@ -73,8 +73,11 @@ class RewardRestock(Record, table=True):
 
 
 async def lock_reward(session: Session, reward_id: str) -> Reward:
-    """The reward, locked until the transaction ends; raises NotFound."""
-    statement = select(Reward).where(Reward.id == reward_id).with_for_update()
+    """The reward, locked until the transaction ends; raises NotFound.
+
+    Its key stays free, so that redemptions, which refer to it, wait for staff only where they take from its stock.
+    """
+    statement = select(Reward).where(Reward.id == reward_id).with_for_update(key_share=True)
     reward = (await session.exec(statement.execution_options(populate_existing=True))).first()
     if reward is None:
         raise NotFound(path=("rewardId",))

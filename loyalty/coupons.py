@@ -21,6 +21,8 @@ from loyalty.idempotency import check_key, check_same, fingerprint
 from loyalty.vouchers import codes_given
 
 MOST_CODES = 1_000
+# Pools are large, and whoever looks at a reward only asks whether there will be one.
+MOST_COUNTED = 1_000
 # Printable ASCII without spaces: what every scanner and every keyboard can give back.
 CODE = re.compile(r"[!-~]{4,100}")
 
@@ -154,7 +156,7 @@ async def assign_code(session: Session, reward_id: str, redemption_id: str, *, n
             code = await take_code(session, reward_id, redemption_id, skip_locked=False, now=now)
         if code is not None:
             return code
-        if not (await coupon_stocks(session, [reward_id]))[reward_id]:
+        if not (await coupon_stocks(session, [reward_id], most=1))[reward_id]:
             raise OutOfStock(path=("rewardId",))
 
 
@@ -172,11 +174,11 @@ async def take_code(
     return (await connection.execute(assigned)).scalar()
 
 
-async def coupon_stocks(session: Session, reward_ids: Sequence[str]) -> dict[str, int]:
-    """How many codes are left in the pool of each reward."""
-    counted = (
-        select(CouponCode.reward_id, func.count())
-        .where(col(CouponCode.reward_id).in_(list(reward_ids)), col(CouponCode.redemption_id).is_(None))
-        .group_by(col(CouponCode.reward_id))
-    )
+async def coupon_stocks(session: Session, reward_ids: Sequence[str], *, most: int = MOST_COUNTED) -> dict[str, int]:
+    """How many codes are left in the pool of each reward; of a large pool, that there are `most` at least."""
+    reward = col(Reward.id)
+    free = select(CouponCode.id).where(col(CouponCode.reward_id) == reward, col(CouponCode.redemption_id).is_(None))
+    some = free.limit(most).correlate(Reward).subquery()
+    count = select(func.count()).select_from(some).correlate(Reward).scalar_subquery()
+    counted = select(reward, count).where(reward.in_(list(reward_ids)))
     return {**dict.fromkeys(reward_ids, 0), **dict((await session.exec(counted)).all())}

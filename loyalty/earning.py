@@ -73,7 +73,11 @@ async def earn_for_facts(session: Session, facts: Sequence[Fact], *, now: dateti
     concerned = [fact for fact in facts if fact.kind in watched]
     if not concerned:
         return
-    await hold(session, {fact.customer_id for fact in concerned})
+    held = {fact.customer_id for fact in concerned}
+    await hold(session, held)
+    # A rule may have been activated while this waited, and looks at the facts of these customers too.
+    watched = await watched_kinds(session, {fact.kind for fact in facts})
+    concerned = [fact for fact in facts if fact.kind in watched and fact.customer_id in held]
     rules = await timelines_of(session, {rule_id for ids in watched.values() for rule_id in ids})
     sittings: dict[RuleAndCustomer, Sitting] = {}
     # In the order in which they became known, which is the order of a simulation.

@@ -10,12 +10,14 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError, fiel
 from pydantic import Field as Setting
 
 from core.errors import BadUserInput, camel
-from core.lawful import is_about_deposits, is_about_money, is_kind
+from core.lawful import STEP_REACHED, STEP_UNDONE, is_about_deposits, is_about_money, is_kind, tells_of_money
 from core.reversals import FactLike
 from loyalty.shortfall import ShortfallPolicy
 
 LARGEST_POINTS = 10_000_000
 LONGEST_TEXT = 200
+# A referral step is told when it is reached, before anybody has looked for fraud; so long may that take.
+LEAST_HOLD_OF_STEPS = 7
 
 
 class EarningRuleInvalid(BadUserInput):
@@ -184,6 +186,8 @@ class EarningDefinition(BaseModel):
             raise ValueError("capital letters, digits and _, 2 to 64 characters")
         if is_about_deposits(kind):
             raise ValueError("a deposit or balance earns no points")
+        if tells_of_money(kind):
+            raise ValueError("money earns no points, whatever it is called")
         return kind
 
     @field_validator("valid_from", "valid_until", mode="before")
@@ -226,7 +230,19 @@ class EarningDefinition(BaseModel):
             raise ValueError("a kind of fact that earns cannot take back")
         if self.hold_days >= self.expires_days:
             raise ValueError("points expire after they are released")
+        self.check_steps()
         return self
+
+    def check_steps(self) -> None:
+        """Points for referral steps can be taken back until they are released, and are not released at once."""
+        if self.fact_kind != STEP_REACHED:
+            return
+        if STEP_UNDONE not in self.reversed_by:
+            raise ValueError(f"points for referral steps need {STEP_UNDONE} in reversed_by")
+        if self.hold_days < LEAST_HOLD_OF_STEPS:
+            raise ValueError(f"points for referral steps are held for {LEAST_HOLD_OF_STEPS} days at least")
+        if self.reversible_days is not None and self.reversible_days < self.hold_days:
+            raise ValueError("points for referral steps can be taken back as long as they are held")
 
     @property
     def watched_kinds(self) -> frozenset[str]:

@@ -101,15 +101,18 @@ class Timeline:
     known: dict[datetime, list[Span]] = field(default_factory=dict[datetime, list[Span]])
 
     def at(self, instant: datetime) -> RuleVersion | None:
-        for turn in reversed(self.turns):
-            if turn.effective_from <= instant:
-                return self.versions[turn.version] if turn.version is not None else None
-        return None
+        number = version_at(self.turns, instant)
+        return None if number is None else self.versions[number]
 
     def spans(self, instant: datetime) -> Sequence[Span]:
         if instant not in self.known:
             self.known[instant] = spans_of([one.definition for one in self.versions.values()], instant)
         return self.known[instant]
+
+
+def version_at(turns: Sequence[EarningRuleTurn], instant: datetime) -> int | None:
+    """The number of the version that counts at an instant, by a rule's turns in the order of their numbers."""
+    return next((turn.version for turn in reversed(turns) if turn.effective_from <= instant), None)
 
 
 async def create_earning_rule(
@@ -284,14 +287,20 @@ async def watched_kinds(session: Session, kinds: Collection[str]) -> dict[str, l
     return found
 
 
-async def timelines_of(session: Session, rule_ids: Collection[str]) -> dict[str, Timeline]:
-    """Rules with their turns and the versions that were ever active, by id."""
+async def timelines_of(
+    session: Session, rule_ids: Collection[str], *, at: datetime | None = None
+) -> dict[str, Timeline]:
+    """Rules with their turns and the versions that were ever active, by id; with `at` only the one that counts then."""
     turns: dict[str, list[EarningRuleTurn]] = {rule_id: [] for rule_id in sorted(rule_ids)}
     for turn in await turns_of(session, rule_ids):
         turns[turn.rule_id].append(turn)
+    wanted = {
+        rule_id: {turn.version for turn in found} if at is None else {version_at(found, at)}
+        for rule_id, found in turns.items()
+    }
     versions: dict[str, dict[int, RuleVersion]] = defaultdict(dict)
     for row in await versions_of(session, rule_ids):
-        if any(turn.version == row.version for turn in turns[row.rule_id]):
+        if row.version in wanted[row.rule_id]:
             versions[row.rule_id][row.version] = RuleVersion(row.version, row.parsed())
     return {rule_id: timeline(rule_id, found, versions[rule_id]) for rule_id, found in turns.items()}
 

@@ -132,7 +132,7 @@ async def simulate_rule(session: Session, definition: EarningDefinition, *, star
     """Play the facts that happened from `start` (inclusive) to `end` (exclusive) by one definition.
 
     What takes them back is played too, whenever it happened. Of more than MOST_FACTS facts, the customers with the
-    first ids are played and the answer says so.
+    first ids are played, of a customer who alone has more the first facts, and the answer says so.
     """
     totals, seen, through = Totals(), 0, None
     async for page in customers_with_facts(session, definition, start=start, end=end):
@@ -141,7 +141,9 @@ async def simulate_rule(session: Session, definition: EarningDefinition, *, star
             if seen >= MOST_FACTS:
                 return Trial(totals.outcome(), through or "")
             seen, through = seen + len(facts), customer_id
-            totals.add(customer_id, play(definition, [*facts, *reversals[customer_id]]))
+            totals.add(customer_id, play(definition, [*facts[:MOST_FACTS], *reversals[customer_id]]))
+            if len(facts) > MOST_FACTS:
+                return Trial(totals.outcome(), through)
     return Trial(totals.outcome())
 
 
@@ -160,7 +162,7 @@ async def customers_with_facts(
 ) -> AsyncIterator[dict[str, list[PastFact]]]:
     """Whole customers with their facts of the rule's kind, in the order of their ids, about a page at a time.
 
-    A customer with more facts than are played at all is cut there.
+    A customer with more facts than are played at all is the last one, and need not be whole.
     """
     open_page: dict[str, list[PastFact]] = {}
     position: PastFact | None = None
@@ -172,7 +174,7 @@ async def customers_with_facts(
         if open_page:
             yield open_page
         open_page = {position.customer_id: last}
-        if len(rows) < PAGE or len(last) >= MOST_FACTS:
+        if len(rows) < PAGE or len(last) > MOST_FACTS:
             break
     if open_page:
         yield open_page

@@ -187,7 +187,7 @@ def obstacles(
     held: Held,
     usage: Usage,
     points: int,
-    stock: int | None,
+    sold_out: bool,
     now: datetime,
 ) -> Sequence[Obstacle]:
     """Everything that keeps a customer from redeeming a reward now; nothing: they can."""
@@ -202,7 +202,7 @@ def obstacles(
             (Obstacle.TAG_MISSING, not conditions.required_tags <= held.tags),
             (Obstacle.LIMIT_REACHED, is_full(usage.total, reward.limit_per_customer)),
             (Obstacle.PERIOD_LIMIT_REACHED, is_full(usage.lately, reward.limit_per_period)),
-            (Obstacle.OUT_OF_STOCK, stock == 0),
+            (Obstacle.OUT_OF_STOCK, sold_out),
             (Obstacle.POINTS_MISSING, points < reward.price_at(now)),
         )
         if stands

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, mo
 from pydantic import Field as Setting
 
 from core.errors import BadUserInput
-from core.lawful import is_about_deposits, is_kind
+from core.lawful import is_about_deposits, is_about_step, is_kind
 
 DEEPEST_REWARD = 2
 LARGEST_POINTS = 10_000_000
@@ -71,11 +71,21 @@ def points() -> Any:
 
 
 def lawful_kind(kind: str) -> str:
-    """A kind of fact by its form, and none that is about money placed with the bank."""
-    if not is_kind(kind):
-        raise ValueError("capital letters, digits and _")
+    """A kind of fact by its form, and none that is about money placed with the bank or steps of others."""
     if is_about_deposits(kind):
         raise ValueError("a deposit or balance cannot be a qualifying step")
+    return own_kind(kind)
+
+
+def own_kind(kind: str) -> str:
+    """A kind of fact by its form that tells of the referee's own acts.
+
+    Steps of those whom the referee brought would make a level of every programme, without a limit to their number.
+    """
+    if not is_kind(kind):
+        raise ValueError("capital letters, digits and _")
+    if is_about_step(kind):
+        raise ValueError("steps of whom a referee brought would pay three and more levels, pyramid selling by law")
     return kind
 
 
@@ -103,9 +113,7 @@ class Step(BaseModel):
     @field_validator("reversed_by")
     @classmethod
     def are_kinds(cls, kinds: tuple[str, ...]) -> tuple[str, ...]:
-        if not all(is_kind(kind) for kind in kinds):
-            raise ValueError("capital letters, digits and _")
-        return kinds
+        return tuple(own_kind(kind) for kind in kinds)
 
     def points_of(self, side: Side) -> int:
         return {

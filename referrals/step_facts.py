@@ -7,11 +7,9 @@ referral before, so that it is computed from what happened and never chosen.
 from datetime import datetime
 
 from core.facts import OWN_SOURCE, NewFact
+from core.lawful import STEP_REACHED, STEP_UNDONE
 from core.reversals import REVERSES
 from referrals.attribution import Referral
-
-STEP_REACHED = "REFERRAL_STEP_REACHED"
-STEP_UNDONE = "REFERRAL_STEP_UNDONE"
 
 
 def step_key(referral: Referral, step: str, attempt: int) -> str:

@@ -10,6 +10,7 @@ from api.relay import After, Connection, First, Node, connection, global_id, loc
 from graph.eligibility import Held, Tier
 from loyalty.catalogue import Reward as RewardRow
 from loyalty.catalogue import RewardKind, RewardPrice
+from loyalty.coupons import MOST_COUNTED
 from loyalty.lots import ExpiredPolicy
 from loyalty.offers import (
     CatalogueStatus,
@@ -99,7 +100,10 @@ class Reward(Node):
     status: CatalogueStatus = strawberry.field(description="Where it stands by its dates.")
     row: strawberry.Private[RewardRow]
 
-    @strawberry.field(description="What is left, of coupons how many codes; null: without limit.")
+    @strawberry.field(
+        description=f"What is left, of coupons how many codes, where {MOST_COUNTED} stands for so many or more; "
+        "null: without limit."
+    )
     async def stock(self, info: Info) -> int | None:
         return await stock_of(info, self.row)
 
@@ -168,6 +172,11 @@ async def stock_of(info: Info, row: RewardRow) -> int | None:
     return await info.context.loaders.catalogue.codes_left.load(row.id) if counts_codes(row) else row.stock
 
 
+async def is_sold_out(info: Info, row: RewardRow) -> bool:
+    """Whether nothing is left, which of a pool is asked without counting it."""
+    return not await info.context.loaders.catalogue.has_codes.load(row.id) if counts_codes(row) else row.stock == 0
+
+
 async def viewer_held(info: Info) -> Held:
     """What conditions ask of the viewer; somebody without a profile has nothing."""
     viewer_id = await info.context.viewer_id()
@@ -194,7 +203,7 @@ async def obstacles_of(info: Info, row: RewardRow) -> list[Obstacle]:
         held=await viewer_held(info) if conditions.ask_anything else Held(),
         usage=await loaders.catalogue.viewer_usage.load(row.id),
         points=await viewer_points(info),
-        stock=await stock_of(info, row),
+        sold_out=await is_sold_out(info, row),
         now=info.context.now,
     )
     return list(found)

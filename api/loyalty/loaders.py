@@ -60,12 +60,23 @@ class CatalogueLoaders:
 
     @cached_property
     def codes_left(self) -> DataLoader[str, int]:
-        """How many codes are left of each pool."""
+        """How many codes are left of each pool, counted up to MOST_COUNTED."""
 
         async def load(ids: list[str]) -> list[int]:
             async with self._database.read() as session:
                 found = await coupon_stocks(session, ids)
             return [found[key] for key in ids]
+
+        return DataLoader(load_fn=load)
+
+    @cached_property
+    def has_codes(self) -> DataLoader[str, bool]:
+        """Whether a code is left of each pool."""
+
+        async def load(ids: list[str]) -> list[bool]:
+            async with self._database.read() as session:
+                found = await coupon_stocks(session, ids, most=1)
+            return [found[key] > 0 for key in ids]
 
         return DataLoader(load_fn=load)
 

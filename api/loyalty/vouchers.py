@@ -11,6 +11,7 @@ from api.qr import qr_png, qr_svg
 from api.refusals import Refusal, refusals
 from api.relay import Connection, Node, connection, global_id, local_id
 from core.paging import Page
+from core.principal import Principal, Scope
 from core.rate import Limit
 from loyalty.redemption_records import Redemption as RedemptionRow
 from loyalty.vouchers import (
@@ -23,8 +24,10 @@ from loyalty.vouchers import (
     vouchers_of,
 )
 
-# More wrong codes than a counter mistypes in an hour, and far fewer than it takes to guess one.
+# More wrong codes than somebody mistypes in an hour, and far fewer than it takes to guess one.
 VOUCHER_GUESSES = Limit("voucher", most=20, seconds=3600)
+# All counters of a partner are one service client; a code of 12 letters is still far away.
+COUNTER_GUESSES = Limit("voucher-counters", most=1_000, seconds=3600)
 
 strawberry.enum(VoucherStatus, name="VoucherStatus", description="Whether a voucher can be shown at a counter.")
 
@@ -113,10 +116,15 @@ class UseVoucherSuccess:
 UseVoucherResult = Annotated[UseVoucherSuccess | Refusal, strawberry.union("UseVoucherResult")]
 
 
-async def guess_voucher(info: Info, subject: str, code: str, reward_id: str | None) -> RedemptionRow:
+def guesses_of(principal: Principal) -> Limit:
+    """How many wrong codes are told to somebody: to a service client those of many counters."""
+    return COUNTER_GUESSES if Scope.REDEMPTIONS_WRITE in principal.scopes else VOUCHER_GUESSES
+
+
+async def guess_voucher(info: Info, principal: Principal, code: str, reward_id: str | None) -> RedemptionRow:
     """The voucher of this code; raises VoucherUnknown, and TooManyGuesses for who has named too many of those."""
-    edge = info.context.edge
-    allowed = edge.guesses.allowed(VOUCHER_GUESSES, subject, wrong=VoucherUnknown, path=("code",))
+    edge, limit = info.context.edge, guesses_of(principal)
+    allowed = edge.guesses.allowed(limit, principal.subject, wrong=VoucherUnknown, path=("code",))
     async with allowed, edge.database.read() as session:
         return await voucher_by_code(session, code, reward_id=reward_id)
 
@@ -133,7 +141,7 @@ class VoucherMutations:
         principal = context.signed_in()
         may_use_vouchers(principal)
         reward_id = local_id("Reward", input.reward_id, "input", "rewardId") if input.reward_id is not None else None
-        found = await guess_voucher(info, principal.subject, input.code, reward_id)
+        found = await guess_voucher(info, principal, input.code, reward_id)
         async with context.database.write() as session:
             row = await use_voucher(session, found.id, actor=principal.subject, now=context.now)
         return UseVoucherSuccess(

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from api.loyalty.vouchers import VOUCHER_GUESSES
+from api.loyalty.vouchers import VOUCHER_GUESSES, guesses_of
 from api.relay import global_id, split_id
 from core.clock import utc_now
 from core.codes import new_code
 from core.ids import new_id
+from core.principal import Principal, Role, Scope
 from tests.api.conftest import Caller, System
 from tests.api.test_catalogue import ADD
 from tests.api.test_denials import state
@@ -279,12 +280,15 @@ async def test_a_voucher_of_ours_is_read_aloud_and_expires(system: System, uniqu
 
 
 async def test_guessing_vouchers_is_limited_and_unknown_and_foreign_look_alike(system: System, unique: str) -> None:
-    """Given a valid voucher of another reward, then it is as unknown as any, and after the limit nothing is told."""
+    """Given a valid voucher of another reward, then it is as unknown as any, and after the limit nothing is told.
+
+    The counters of a service client together are told of more wrong codes than one person is.
+    """
     lin = await system.customer(f"lin-{unique}")
     await give(system.edge.database, local_of(f"lin-{unique}"), 500)
     reward, other = await make_reward(system), await make_reward(system)
     code = (await lin.ask(REDEEM, reward=reward, key="wish-0001"))["redeemReward"]["redemption"]["voucherCode"]
-    counter = system.caller(f"counter-{unique}", "service", scope="redemptions:write")
+    counter = system.caller(f"counter-{unique}", "administrator")
     before = await state(system)
     foreign = (await counter.ask(USE, code=code, reward=other))["useVoucher"]
     unknown = (await counter.ask(USE, code=new_code(12), reward=other))["useVoucher"]
@@ -296,7 +300,19 @@ async def test_guessing_vouchers_is_limited_and_unknown_and_foreign_look_alike(s
     assert told == {"VOUCHER_UNKNOWN": VOUCHER_GUESSES.most - 2, "TOO_MANY_GUESSES": 7}
     assert (await counter.ask(USE, code=code))["useVoucher"]["code"] == "TOO_MANY_GUESSES"
     assert await state(system) == before
-    assert (await partner(system).ask(USE, code=code))["useVoucher"]["__typename"] == "UseVoucherSuccess"
+    client = system.caller(f"client-{unique}", "service", scope="redemptions:write")
+    rest = await asyncio.gather(*(client.ask(USE, code=new_code(12)) for _ in range(VOUCHER_GUESSES.most + 5)))
+    assert {one["useVoucher"]["code"] for one in rest} == {"VOUCHER_UNKNOWN"}
+    assert (await client.ask(USE, code=code))["useVoucher"]["__typename"] == "UseVoucherSuccess"
+
+
+def test_a_service_client_is_told_of_so_many_wrong_codes_as_many_counters_mistype() -> None:
+    person = Principal("wu", frozenset({Role.ADMINISTRATOR}), frozenset(), 0)
+    client = Principal("shop", frozenset(), frozenset({Scope.REDEMPTIONS_WRITE}), 0)
+    limits = [guesses_of(one) for one in (person, client)]
+    assert [(limit.most, limit.seconds) for limit in limits] == [(20, 3600), (1_000, 3600)]
+    # Their counters in Redis are not the same.
+    assert limits[0].name != limits[1].name
 
 
 async def test_a_coupon_that_nobody_has_redeemed_is_unknown(system: System, unique: str) -> None:

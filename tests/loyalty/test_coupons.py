@@ -44,6 +44,20 @@ async def test_each_code_of_a_batch_has_its_answer(database: Database, unique: s
     assert await left(database, reward) == 2
 
 
+async def test_a_pool_is_counted_no_further_than_is_asked(database: Database, unique: str) -> None:
+    """Given pools of five codes, of which one is taken, of two and of none, then each is counted by itself."""
+    five, two, none = [await make_reward(database, kind=RewardKind.COUPON) for _ in range(3)]
+    await give(database, unique, 100)
+    await put_codes(database, five, some_codes(5))
+    await put_codes(database, two, some_codes(2))
+    await try_redeem(database, unique, five)
+    async with database.read() as session:
+        assert await coupon_stocks(session, [five, two, none]) == {five: 4, two: 2, none: 0}
+        assert await coupon_stocks(session, [five, two, none], most=3) == {five: 3, two: 2, none: 0}
+        assert await coupon_stocks(session, [none, five], most=1) == {five: 1, none: 0}
+        assert await coupon_stocks(session, []) == {}
+
+
 async def test_a_code_that_is_a_voucher_already_is_a_duplicate(database: Database, unique: str) -> None:
     voucher, pool = await make_reward(database), await make_reward(database, kind=RewardKind.COUPON)
     await give(database, unique, 100)

@@ -10,21 +10,26 @@ import pytest
 from sqlmodel import col, select
 
 from core.clock import utc_now
-from core.db import Database
-from core.facts import Fact
+from core.db import OWED, Database
+from core.facts import FACT_RECORDED, Fact, record_facts
+from core.ids import derived_id
+from core.outbox import Outbox
 from loyalty.earning import earn_for_facts, earnings_of
 from loyalty.earning_caps import EarningCounter, counter_id, fold
 from loyalty.earning_course import LessReason, span_of
 from loyalty.earning_definition import EarningPeriod
 from loyalty.earning_rules import (
     activate_earning_rule,
+    create_earning_rule,
     pause_earning_rule,
     retire_earning_rule,
+    timelines_of,
     update_earning_rule,
 )
+from loyalty.ledger import hold
 from tests.conftest import Addresses
 from tests.loyalty.accounts import books_hold, house, spend, standing
-from tests.loyalty.rules import earn, earnings, fact_of, kind_of, make_rule, tell, tell_and_earn
+from tests.loyalty.rules import LONG_AGO, earn, earnings, fact_of, kind_of, make_rule, tell, tell_and_earn
 
 pytestmark = pytest.mark.anyio
 
@@ -88,6 +93,12 @@ async def test_the_version_that_counted_when_it_happened_decides(database: Datab
     found = {(one.occurred_at - begin) // timedelta(hours=1): one.version for one in await earnings(database, unique)}
     assert found == {hour: version for hour, version in hours.items() if version}
     assert (await standing(database, unique))[0] == 10 + 10 + 20 + 20 + 40
+    async with database.read() as session:
+        for days, number in ((-1, None), (1, 1), (3, 2), (5, None), (7, 3)):
+            at = begin + timedelta(days=days)
+            seen = (await timelines_of(session, [rule], at=at))[rule]
+            assert (len(seen.turns), list(seen.versions)) == (4, [number] if number else [])
+            assert (version.number if (version := seen.at(at)) else None) == number
 
 
 async def test_what_was_earned_stays_when_a_version_changes_or_a_rule_ends(database: Database, unique: str) -> None:
@@ -307,3 +318,45 @@ async def test_a_fact_and_what_takes_it_back_seen_at_once_leave_nothing(
     assert await standing(database, unique) == (0, 0, 0)
     await check_counters(database, rule, unique, at)
     await books_hold(database, unique)
+
+
+async def test_a_rule_that_is_activated_while_its_customer_is_held_sees_the_fact(
+    stores: Addresses, database: Database, unique: str
+) -> None:
+    """Given a worker who waits for a customer, when another rule for the kind begins meanwhile, then both earn.
+
+    SQLite lets the worker begin only after the rule is there; on PostgreSQL it has looked for rules before.
+    """
+    kind = kind_of("WAITED", unique)
+    await make_rule(database, {"fact_kind": kind, "points": 3})
+    async with database.write() as session:
+        given: dict[str, Any] = {"name_zh": "规则", "name_en": "Rule", "now": utc_now()}
+        second = await create_earning_rule(session, definition={"fact_kind": kind, "points": 4}, **given)
+    ids = await tell(database, fact_of(unique, kind))
+    other = stores.database()
+    try:
+        async with database.write() as session:
+            await hold(session, {unique})
+            earning = asyncio.create_task(earn(other, ids))
+            await asyncio.sleep(0.5)
+            await activate_earning_rule(session, second, effective_from=LONG_AGO, now=utc_now())
+        await earning
+    finally:
+        await other.close()
+    assert sorted(one.points for one in await earnings(database, unique)) == [3, 4]
+
+
+@pytest.mark.parametrize("hint", [True, False])
+async def test_a_fact_that_lies_ahead_is_owed_from_when_it_happens(database: Database, unique: str, hint: bool) -> None:
+    """Given facts of now and of nine minutes ahead, then only the first is due and told to workers."""
+    now, kind = utc_now(), kind_of("AHEAD", unique)
+    at = now + timedelta(minutes=9)
+    facts = [fact_of(unique, kind, at=now), fact_of(unique, kind, at=at)]
+    async with database.write() as session:
+        assert await record_facts(session, facts, now=now, hint=hint) == [fact.id for fact in facts]
+        told = list(session.info.get(OWED, []))
+    rows = {fact.id: derived_id("outbox", FACT_RECORDED, fact.id) for fact in facts}
+    assert told == ([rows[facts[0].id]] if hint else [])
+    async with database.read() as session:
+        found = [await session.get_one(Outbox, rows[fact.id]) for fact in facts]
+    assert [row.available_at for row in found] == [now, at]

@@ -7,6 +7,11 @@ import pytest
 from loyalty.earning_definition import EarningRuleInvalid, parse_earning_definition
 
 GOOD: dict[str, Any] = {"fact_kind": "EVENT_ATTENDED", "points": 50}
+STEPS: dict[str, Any] = {
+    "fact_kind": "REFERRAL_STEP_REACHED",
+    "hold_days": 7,
+    "reversed_by": ["REFERRAL_STEP_UNDONE", "OTHER"],
+}
 
 
 @pytest.mark.parametrize(
@@ -15,6 +20,13 @@ GOOD: dict[str, Any] = {"fact_kind": "EVENT_ATTENDED", "points": 50}
         ({"fact_kind": "event"}, "factKind", "capital letters"),
         ({"fact_kind": "TIME_DEPOSIT_OPENED"}, "factKind", "a deposit or balance earns no points"),
         ({"fact_kind": "SAVINGS_PLAN"}, "factKind", "a deposit or balance earns no points"),
+        ({"fact_kind": "MONEY_PLACED"}, "factKind", "money earns no points"),
+        ({"fact_kind": "TURNOVER_REACHED"}, "factKind", "money earns no points"),
+        ({"fact_kind": "CASH_BROUGHT"}, "factKind", "money earns no points"),
+        ({"fact_kind": "PRINCIPAL_ADDED"}, "factKind", "money earns no points"),
+        ({**STEPS, "reversed_by": ["OTHER"]}, "", "REFERRAL_STEP_UNDONE in reversed_by"),
+        ({**STEPS, "hold_days": 6}, "", "held for 7 days at least"),
+        ({**STEPS, "reversible_days": 6}, "", "taken back as long as they are held"),
         ({"points": 0}, "points", "greater than or equal to 1"),
         ({"points": "50"}, "points", "valid integer"),
         ({"points": True}, "points", "valid integer"),
@@ -67,6 +79,30 @@ def test_a_field_that_cannot_be_is_named(change: dict[str, Any], path: str, deta
         parse_earning_definition({**GOOD, **change})
     assert ".".join(refused.value.path) == ".".join(("definition", path)).rstrip(".")
     assert detail in str(refused.value.detail)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "EVENT_ATTENDED",
+        "ANSWER_ACCEPTED",
+        "CARD_LINKED",
+        "IDENTITY_VERIFIED",
+        "ACCOUNT_OPENED",
+        "CUSTOMER_ANNIVERSARY",
+        "COMMUNITY_ANNIVERSARY",
+        "CUSTOMER_REGISTERED",
+        # Letters of a currency across two words are none.
+        "PLATFORM_BADGE_EARNED",
+    ],
+)
+def test_ordinary_kinds_earn(kind: str) -> None:
+    assert parse_earning_definition({**GOOD, "fact_kind": kind}).fact_kind == kind
+
+
+def test_referral_steps_earn_where_they_are_held_and_taken_back() -> None:
+    assert parse_earning_definition({**GOOD, **STEPS}).hold_days == 7
+    assert parse_earning_definition({**GOOD, **STEPS, "reversible_days": 7}).reversible_days == 7
 
 
 @pytest.mark.parametrize("data", [None, [], "words", 5])

@@ -16,7 +16,7 @@ from loyalty.earning_definition import parse_earning_definition
 from loyalty.earning_simulation import EarningOutcome, Trial, earned_so_far, simulate_rule
 from loyalty.ledger import AccountKind, LedgerAccount
 from ops.tables import METADATA
-from tests.loyalty.rules import fact_of, kind_of, make_rule, tell_and_earn
+from tests.loyalty.rules import fact_of, kind_of, make_rule, tell, tell_and_earn
 
 pytestmark = pytest.mark.anyio
 
@@ -140,3 +140,22 @@ async def test_too_many_facts_are_cut_and_the_answer_says_where(
     assert trial.through == f"{unique}-1"
     assert trial.outcome.points == 60
     assert await really(database, rule, through=trial.through) == trial.outcome
+
+
+@pytest.mark.parametrize(("facts", "cut"), [(4, False), (5, False), (6, True), (8, True), (9, True)])
+async def test_one_customer_with_too_many_facts_is_cut_too(
+    database: Database, unique: str, monkeypatch: pytest.MonkeyPatch, facts: int, cut: bool
+) -> None:
+    """Given room for five facts, when one customer alone has more, then five are played and the answer says so."""
+    monkeypatch.setattr(earning_simulation, "MOST_FACTS", 5)
+    monkeypatch.setattr(earning_simulation, "PAGE", 4)
+    kind = kind_of("VISITED", unique)
+    await tell(database, *(fact_of(unique, kind, at=START) for _ in range(facts)))
+    trial = await simulate(database, {"fact_kind": kind, "points": 10})
+    assert (trial.outcome.points, trial.through) == (10 * min(facts, 5), unique if cut else None)
+    await tell(database, fact_of(f"{unique}-z", kind, at=START))
+    trial = await simulate(database, {"fact_kind": kind, "points": 10})
+    if facts == 4:
+        assert (trial.outcome.points, trial.through) == (50, None)
+    else:
+        assert (trial.outcome.points, trial.through) == (50, unique)

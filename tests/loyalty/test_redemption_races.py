@@ -2,17 +2,20 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import func
+from sqlmodel import col, select
 
 from core.clock import utc_now
 from core.db import Database, Session
 from core.ids import new_id
-from loyalty.catalogue import RewardKind
-from loyalty.catalogue_changes import restock_reward
+from loyalty.catalogue import Reward, RewardKind
+from loyalty.catalogue_changes import lock_reward, restock_reward, update_reward
+from loyalty.redemption_records import COUNTED, Redemption
 from tests.conftest import Addresses
 from tests.loyalty.accounts import books_hold, give, make_reward, standing
 from tests.loyalty.redeeming import (
@@ -98,21 +101,36 @@ MONTH = timedelta(days=30)
 
 
 async def test_limits_count_what_is_cancelled_meanwhile_at_most_once(pools: list[Database], unique: str) -> None:
-    """Given one per customer, when it is redeemed and cancelled by many at once, then at most one ever stands."""
+    """Given one per customer, when it is redeemed and cancelled by many at once, then at most one ever stands.
+
+    The points would be enough for all of them, so that the limit alone keeps them from standing.
+    """
     reward = await make_reward(pools[0], kind=RewardKind.PARTNER, stock=50, limit_per_customer=1)
-    await give(pools[0], unique, 300)
+    await give(pools[0], unique, 5000)
+    seen: list[int] = []
 
     async def redeem_and_cancel(number: int) -> str:
         pool = pools[number % 4]
         made = await try_redeem(pool, unique, reward)
+        seen.append(await counted(pool, unique, reward))
         return made if made.isupper() else await cancel(pool, made, customer(unique))
 
     answers = await asyncio.gather(*(redeem_and_cancel(number) for number in range(20)))
     assert set(answers) <= {"CANCELLED", "REDEMPTION_LIMIT_REACHED"}
     assert Counter(answers)["CANCELLED"] >= 1
-    assert await standing(pools[0], unique) == (300, 0, 0)
+    assert len(seen) == 20
+    assert max(seen) == 1
+    assert await standing(pools[0], unique) == (5000, 0, 0)
     assert await stock_of(pools[0], reward) == 50
     await books_hold(pools[0], unique)
+
+
+async def counted(database: Database, customer_id: str, reward_id: str) -> int:
+    """How many of a customer's redemptions of a reward count for its limits now."""
+    own = (Redemption.customer_id == customer_id, Redemption.reward_id == reward_id)
+    statement = select(func.count(col(Redemption.id))).where(*own, col(Redemption.status).in_(COUNTED))
+    async with database.read() as session:
+        return (await session.exec(statement)).one()
 
 
 async def restock(database: Database, reward_id: str, change: int, key: str = "") -> Any:
@@ -150,6 +168,68 @@ async def test_restocking_against_redemptions_adds_up_and_never_falls_below_zero
     assert all((isinstance(after, int) and after >= 0) or after == "STOCK_TOO_LOW" for after in moved)
     assert await stock_of(pools[0], reward) == 10 + done - sold
     assert sum([(await standing(pools[0], one))[0] == 0 for one in customers]) == sold
+
+
+async def reprice(database: Database, reward_id: str, price: int) -> Any:
+    async def act(session: Session) -> int:
+        changes = {"price": price, "required_tags": ("tea",)}
+        changed: Reward = await update_reward(session, reward_id, changes, actor="admin", now=utc_now())
+        return changed.price
+
+    return await answer(database, act)
+
+
+async def test_a_reward_is_changed_and_restocked_while_it_is_redeemed(pools: list[Database], unique: str) -> None:
+    """Given 20 who redeem, when it is repriced and restocked all the while, then all get one and the stock is exact.
+
+    An error of the database, such as a deadlock, would come out of `answer`.
+    """
+    reward = await make_reward(pools[0], stock=20)
+    customers = [f"{unique}-{number}" for number in range(20)]
+    for one in customers:
+        await give(pools[0], one, 100)
+    sold_all = asyncio.Event()
+
+    async def keep_house(pool: Database, act: Callable[[Database], Awaitable[Any]]) -> list[Any]:
+        found = [await act(pool) for _ in range(5)]
+        while not sold_all.is_set():
+            found.append(await act(pool))
+        return found
+
+    async def sell() -> list[str]:
+        try:
+            return await asyncio.gather(*(try_redeem(pools[n % 4], one, reward) for n, one in enumerate(customers)))
+        finally:
+            sold_all.set()
+
+    sold, dear, more, cheap = await asyncio.gather(
+        sell(),
+        keep_house(pools[0], lambda pool: reprice(pool, reward, 100)),
+        keep_house(pools[1], lambda pool: restock(pool, reward, 3)),
+        keep_house(pools[2], lambda pool: reprice(pool, reward, 99)),
+    )
+    assert not [one for one in sold if one.isupper()]
+    assert (set(dear), set(cheap)) == ({100}, {99})
+    assert await stock_of(pools[0], reward) == 20 + 3 * len(more) - 20
+    await books_hold(pools[0], *customers)
+
+
+async def test_customers_do_not_wait_for_staff_where_the_stock_is_not_counted(
+    pools: list[Database], unique: str
+) -> None:
+    """Given a reward without limit that staff is about to change, then it is redeemed meanwhile.
+
+    SQLite has one writer at a time, so there it is redeemed afterwards.
+    """
+    reward = await make_reward(pools[0])
+    await give(pools[0], unique, 100)
+    async with pools[0].write() as session:
+        await lock_reward(session, reward)
+        redeeming = asyncio.create_task(try_redeem(pools[1], unique, reward))
+        if not pools[0].is_sqlite:
+            assert not (await asyncio.wait_for(redeeming, 30)).isupper()
+    assert not (await redeeming).isupper()
+    assert await standing(pools[0], unique) == (0, 0, 0)
 
 
 async def test_one_restocking_sent_many_times_at_once_is_one(pools: list[Database], unique: str) -> None:

@@ -11,10 +11,19 @@ from sqlmodel import col, select
 from core.clock import utc_now
 from core.db import Database
 from loyalty.earning_caps import Earning
-from loyalty.earning_rules import EarningRule, timelines_of, watched_kinds
+from loyalty.earning_rules import (
+    EarningRule,
+    activate_earning_rule,
+    create_earning_rule,
+    pause_earning_rule,
+    retire_earning_rule,
+    timelines_of,
+    update_earning_rule,
+    watched_kinds,
+)
 from migrations.sql_migrations import is_sql_current, upgrade_sql
 from tests.conftest import Addresses
-from tests.loyalty.rules import earn, earnings, fact_of, tell
+from tests.loyalty.rules import earn, earnings, fact_of, make_rule, tell
 from tests.migrations.test_referral_channels_backfill import migrated
 from tests.migrations.test_sql_migrations import empty_database
 
@@ -49,6 +58,54 @@ async def test_rules_and_earnings_from_before_are_kept(stores: Addresses, tmp_pa
         (new,) = await tell(database, fact_of("lin", "ATTENDED", at=now))
         await earn(database, [new])
         assert [(one.version, one.points) for one in await earnings(database, "lin") if one.fact_id == new] == [(2, 9)]
+    finally:
+        await database.close()
+
+
+async def test_a_downgrade_activates_only_what_counts_and_means_the_same(stores: Addresses, tmp_path: Path) -> None:
+    """Given rules of each status and with what gets lost, then the one of each kind that earned as before is active."""
+    database = Database(await empty_database(stores, tmp_path), timeout=60)
+    try:
+        await upgrade_sql(database)
+        await make_rule(database, {"fact_kind": "PLAIN", "points": 5}, rule_id="plain")
+        back = await make_rule(database, {"fact_kind": "BACK", "points": 5}, rule_id="back")
+        async with database.write() as session:
+            await create_earning_rule(
+                session,
+                name_zh="稿",
+                name_en="Draft",
+                definition={"fact_kind": "PLAIN", "points": 6},
+                now=utc_now(),
+                rule_id="draft",
+            )
+            # The second version was written, and never counted again.
+            await update_earning_rule(session, back, definition={"fact_kind": "BACK", "points": 9}, now=utc_now())
+            await activate_earning_rule(session, back, now=utc_now())
+            await activate_earning_rule(session, back, version=1, now=utc_now())
+        paused = await make_rule(database, {"fact_kind": "PAUSED", "points": 5})
+        retired = await make_rule(database, {"fact_kind": "RETIRED", "points": 5})
+        async with database.write() as session:
+            await pause_earning_rule(session, paused, now=utc_now())
+            await retire_earning_rule(session, retired, now=utc_now())
+        for more in (
+            {"caps": [{"period": "DAY", "times": 1}]},
+            {"conditions": [{"field": "channel", "equals": "APP"}]},
+            {"points": None, "per_unit": {"field": "minutes", "points": 1, "maximum": 9}},
+            {"valid_until": "2020-01-01T00:00:00Z"},
+            {"reversed_by": ["GONE"]},
+        ):
+            await make_rule(database, {"fact_kind": "LOST", "points": 5, **more})
+        await migrated(database, "0012", down=True)
+        async with database.read() as session:
+            found = await (await session.connection()).execute(text("SELECT id, active FROM earning_rule"))
+            rules = {row[0]: bool(row[1]) for row in found}
+        assert len(rules) == 11
+        assert sorted(rule for rule, active in rules.items() if active) == ["back", "plain"]
+        await upgrade_sql(database)
+        kinds = ("PLAIN", "BACK", "PAUSED", "RETIRED", "LOST")
+        told = await tell(database, *(fact_of("wu", kind, key=kind, at=utc_now()) for kind in kinds))
+        await earn(database, told)
+        assert sorted(one.points for one in await earnings(database, "wu")) == [5, 5]
     finally:
         await database.close()
 

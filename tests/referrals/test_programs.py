@@ -43,6 +43,8 @@ def step(**more: Any) -> dict[str, Any]:
         ({"steps": [step(fact_kind="DEPOSIT_MADE")]}, ("definition", "steps", "0", "factKind")),
         ({"steps": [step(fact_kind="SAVINGS_BALANCE_UP")]}, ("definition", "steps", "0", "factKind")),
         ({"steps": [step(fact_kind="lower")]}, ("definition", "steps", "0", "factKind")),
+        ({"steps": [step(fact_kind="REFERRAL_STEP_REACHED")]}, ("definition", "steps", "0", "factKind")),
+        ({"steps": [step(reversed_by=["REFERRAL_STEP_UNDONE"])]}, ("definition", "steps", "0", "reversedBy")),
         ({"steps": [step(referrer_points=-1)]}, ("definition", "steps", "0", "referrerPoints")),
         ({"steps": [step(within_days=0)]}, ("definition", "steps", "0", "withinDays")),
         ({"steps": [step(), step(fact_kind="TWO_KIND")]}, ("definition",)),

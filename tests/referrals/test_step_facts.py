@@ -8,10 +8,10 @@ from sqlmodel import col, select
 from core.clock import utc_now
 from core.db import Database
 from core.facts import Fact
+from core.lawful import STEP_REACHED, STEP_UNDONE
 from graph.client import GraphClient
 from referrals.attribution import Referral
 from referrals.settlement import reject_referral
-from referrals.step_facts import STEP_REACHED, STEP_UNDONE
 from tests.referrals.programs import claim, code_of, make_people, make_program, settle, tell
 
 pytestmark = pytest.mark.anyio

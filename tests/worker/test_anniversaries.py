@@ -7,7 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import delete
+from sqlalchemy import delete, func
 from sqlmodel import col, select
 
 from community.access import MemberRole
@@ -57,6 +57,13 @@ async def told(database: Database, *customers: str, kind: str = CUSTOMER_ANNIVER
     statement = select(Fact).where(col(Fact.customer_id).in_(customers), Fact.kind == kind)
     async with database.read() as session:
         return list((await session.exec(statement.order_by(col(Fact.occurred_at), col(Fact.customer_id)))).all())
+
+
+async def told_on(database: Database, now: datetime) -> int:
+    """How many anniversaries were recorded at this instant, of whomever."""
+    kinds = col(Fact.kind).in_([CUSTOMER_ANNIVERSARY, COMMUNITY_ANNIVERSARY])
+    async with database.read() as session:
+        return (await session.exec(select(func.count(col(Fact.id))).where(kinds, Fact.recorded_at == now))).one()
 
 
 def at_noon(year: int, month: int, day: int) -> datetime:
@@ -121,14 +128,18 @@ async def test_two_searches_at_once_record_everybody_once(
 ) -> None:
     monkeypatch.setattr(anniversaries, "CUSTOMERS", 3)
     people = await customers_since(database, *([at_noon(2011, 3, 1)] * 12))
+    before = await told_on(database, NOON)
     await searched_through(database, date(2027, 2, 28))
     pools = [stores.database() for _ in range(4)]
     try:
-        await asyncio.gather(*(sweep_anniversaries(Stores(pool, graph), zone=ZONE.key, now=NOON) for pool in pools))
-        await sweep_anniversaries(Stores(database, graph), zone=ZONE.key, now=NOON)
+        swept = await asyncio.gather(
+            *(sweep_anniversaries(Stores(pool, graph), zone=ZONE.key, now=NOON) for pool in pools)
+        )
+        swept.append(await sweep_anniversaries(Stores(database, graph), zone=ZONE.key, now=NOON))
     finally:
         for pool in pools:
             await pool.close()
+    assert sum(swept) == await told_on(database, NOON) - before >= 12
     assert [fact.customer_id for fact in await told(database, *people)] == people
 
 

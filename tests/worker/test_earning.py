@@ -1,6 +1,7 @@
 """Earning by the worker: from referral steps, and by real processes that are killed anywhere."""
 
 import asyncio
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from core.db import Database
 from core.processes import stop
 from graph.client import GraphClient
 from loyalty.earning_caps import Earning
+from loyalty.earning_rules import pause_earning_rule
 from loyalty.ledger import LedgerPosting
 from tests.conftest import Addresses
 from tests.loyalty.accounts import books_hold, standing
@@ -38,6 +40,7 @@ async def test_a_referral_step_earns_for_the_referrer_until_it_is_undone(
         "fact_kind": "REFERRAL_STEP_REACHED",
         "conditions": [{"field": "program_id", "equals": program}, {"field": "step", "equals": "verified"}],
         "points": 70,
+        "hold_days": 7,
         "reversed_by": ["REFERRAL_STEP_UNDONE"],
     }
     await make_rule(database, rule)
@@ -48,8 +51,22 @@ async def test_a_referral_step_earns_for_the_referrer_until_it_is_undone(
         for _ in range(2):
             await sweep_outbox(stores)
         found.append(await standing(database, lin))
-    assert found == [(70, 0, 0), (0, 0, 0), (70, 0, 0)]
+    assert found == [(0, 70, 0), (0, 0, 0), (0, 70, 0)]
     await books_hold(database, lin)
+
+
+async def test_a_pause_reaches_a_fact_that_lies_ahead(graph: GraphClient, database: Database, unique: str) -> None:
+    """Given a fact five seconds ahead, when its rule is paused before, then it is settled at its time for nothing."""
+    kind, at = kind_of("AHEAD", unique), utc_now() + timedelta(seconds=5)
+    rule, stores = await make_rule(database, {"fact_kind": kind, "points": 3}), Stores(database, graph)
+    await tell_facts(database, fact_of(unique, kind, at=at))
+    await sweep_outbox(stores)
+    async with database.write() as session:
+        await pause_earning_rule(session, rule, now=at - timedelta(seconds=1))
+    await asyncio.sleep(max(0, (at - utc_now()).total_seconds()))
+    await sweep_outbox(stores)
+    assert await earnings(database, unique) == []
+    assert await standing(database, unique) == (0, 0, 0)
 
 
 async def test_killed_at_three_points_every_fact_earns_once_and_no_cap_is_passed(

@@ -22,6 +22,7 @@ INSTANT = sa.DateTime(timezone=True)
 OLD = sa.table(
     "earning_rule_before",
     *(sa.column(name) for name in ("id", "fact_kind", "version", "points", "hold_days", "expires_days")),
+    sa.column("active", sa.Boolean),
     sa.column("created_at", INSTANT),
 )
 RULE = sa.table(
@@ -149,12 +150,16 @@ def rules_of_before() -> None:
     """One rule for each kind of fact, whose id is that of its first version."""
     connection = op.get_bind()
     rows = connection.execute(sa.select(OLD).order_by(OLD.c.fact_kind, OLD.c.version)).mappings().all()
+    active = {row["fact_kind"]: row["version"] for row in rows if row["active"]}
     first: dict[str, str] = {}
+    last: dict[str, sa.RowMapping] = {}
     for row in rows:
         kind, version = row["fact_kind"], row["version"]
+        last[kind] = row
         if kind not in first:
             first[kind] = row["id"]
-            rule = {"id": row["id"], "name_zh": kind, "name_en": kind, "status": "ACTIVE"}
+            status = "ACTIVE" if kind in active else "PAUSED"
+            rule = {"id": row["id"], "name_zh": kind, "name_en": kind, "status": status}
             op.bulk_insert(RULE, [{**rule, "created_at": row["created_at"]}])
             op.bulk_insert(WATCH, [{"kind": kind, "rule_id": row["id"]}])
         # What is wider than a definition may be was never spent so late, nor held so long.
@@ -169,6 +174,11 @@ def rules_of_before() -> None:
         op.bulk_insert(VERSION, [{**named, "definition": definition, "created_at": row["created_at"]}])
         turn = {**named, "number": version, "created_at": row["created_at"]}
         op.bulk_insert(TURN, [{**turn, "effective_from": BEGINNING if version == 1 else row["created_at"]}])
+    # Where the last version is not the active one, as after a downgrade, that one counts on, or none.
+    for kind, row in last.items():
+        if active.get(kind) != row["version"]:
+            turn = {"rule_id": first[kind], "number": row["version"] + 1, "version": active.get(kind)}
+            op.bulk_insert(TURN, [{**turn, "effective_from": row["created_at"], "created_at": row["created_at"]}])
 
 
 def downgrade() -> None:
@@ -178,7 +188,6 @@ def downgrade() -> None:
     op.drop_index("ix_fact_kind", "fact")
     op.drop_table("earning_counter")
     op.drop_table("earning_rule_watch")
-    op.drop_table("earning_rule_turn")
     for index in ("rule", "customer", "fact_id"):
         op.drop_index(f"ix_earning_{index}", "earning")
     op.rename_table("earning", "earning_after")
@@ -187,6 +196,7 @@ def downgrade() -> None:
     versions_back()
     op.execute(EARNINGS_BACK)
     op.drop_table("earning_after")
+    op.drop_table("earning_rule_turn")
     op.drop_table("earning_rule_version")
     op.drop_table("earning_rule_after")
 
@@ -214,9 +224,17 @@ def tables_of_before() -> None:
     )
 
 
+# What a rule of before could not say; without it a version would give more than was decided.
+LOST = ("conditions", "caps", "per_unit", "valid_from", "valid_until", "reversed_by")
+
+
 def versions_back() -> None:
-    """Versions by kind of fact, numbered anew in the order in which they were written; the last of each is active."""
+    """Versions by kind of fact, numbered anew in the order in which they were written.
+
+    The last of each kind that counts now by an active rule is active, if it means the same without what is lost.
+    """
     connection = op.get_bind()
+    counting = versions_that_count(connection)
     rows = connection.execute(sa.select(VERSION).order_by(VERSION.c.created_at, VERSION.c.rule_id, VERSION.c.version))
     by_kind: dict[str, list[dict[str, object]]] = {}
     for row in rows.mappings().all():
@@ -224,6 +242,10 @@ def versions_back() -> None:
         points = given.get("points") or (given.get("per_unit") or {}).get("maximum")
         same = by_kind.setdefault(given["fact_kind"], [])
         suffix = "" if row["version"] == 1 else f":{row['version']}"
+        counts = counting.get(row["rule_id"]) == row["version"] and not any(given.get(name) for name in LOST)
+        if counts:
+            for one in same:
+                one["active"] = False
         same.append(
             {
                 "id": f"{row['rule_id']}{suffix}",
@@ -232,11 +254,19 @@ def versions_back() -> None:
                 "points": points,
                 "hold_days": given.get("hold_days", 0),
                 "expires_days": given.get("expires_days", 730),
-                "active": False,
+                "active": counts,
                 "created_at": row["created_at"],
             }
         )
     for same in by_kind.values():
-        same[-1]["active"] = True
         for one in same:
-            op.get_bind().execute(sa.text(RULES_BACK).bindparams(sa.bindparam("created_at", type_=INSTANT)), one)
+            connection.execute(sa.text(RULES_BACK).bindparams(sa.bindparam("created_at", type_=INSTANT)), one)
+
+
+def versions_that_count(connection: sa.Connection) -> dict[str, int]:
+    """The version of the last turn of each active rule; turns come in the order of their numbers."""
+    rules = sa.table("earning_rule_after", sa.column("id"), sa.column("status"))
+    active = sa.select(rules.c.id).where(rules.c.status == "ACTIVE")
+    turns = sa.select(TURN.c.rule_id, TURN.c.version).where(TURN.c.rule_id.in_(active), TURN.c.version.is_not(None))
+    ordered = turns.order_by(TURN.c.rule_id, TURN.c.number)
+    return {rule_id: version for rule_id, version in connection.execute(ordered).all()}
