@@ -92,8 +92,8 @@ class DayClose(Record, table=True):
 async def open_days(session: Session, *, until: date, zone: str, now: datetime) -> DayClose:
     """Begin the close of a day and of those before it that were missed; the row of the day, as it is by now.
 
-    The first day ever closed has none before it: its close takes what is left of all of them. Raises DayNotOver,
-    DayBeforeFirst, DayTooFar.
+    The first day ever closed has none before it: its close takes what is left of all of them. It is a late one, as all
+    days after it are closed too. Raises DayNotOver, DayBeforeFirst, DayTooFar.
     """
     # Days are compared first: the last one of the calendar has none after it at which it could end.
     if until >= day_of(now, zone) or end_of_day(until, zone) > now:
@@ -102,7 +102,7 @@ async def open_days(session: Session, *, until: date, zone: str, now: datetime) 
     if first is not None and until < first:
         raise DayBeforeFirst(path=("day",))
     begin = until if last is None else min(until, last + timedelta(days=1))
-    if (until - begin).days >= MOST_MISSED:
+    if (until - begin).days >= MOST_MISSED or (last is None and (day_of(now, zone) - until).days > MOST_MISSED):
         raise DayTooFar(path=("day",))
     missed = [begin + timedelta(days=number) for number in range((until - begin).days + 1)]
     await insert_once(session, DayClose, [new_day(day, zone, now=now) for day in missed], "day")

@@ -153,6 +153,13 @@ async def test_missed_days_are_caught_up_in_order(books: Database) -> None:
         await open_until(books, FIRST + 500 * DAY, now=NOON + 600 * DAY)
 
 
+async def test_the_first_day_ever_closed_lies_not_long_ago(books: Database) -> None:
+    """Given no day closed yet, then one of 401 days ago is refused, as all days after it would have to be closed."""
+    with pytest.raises(DayTooFar):
+        await open_until(books, FIRST - 401 * DAY, now=NOON)
+    assert (await open_until(books, FIRST - 400 * DAY, now=NOON)).phase == ClosePhase.ACTIVATE
+
+
 @pytest.mark.parametrize("batch", [1, 2, 3, 7])
 async def test_batches_of_any_size_do_the_same(books: Database, batch: int) -> None:
     """Given five customers with three due and four expiring lots each, then all are booked, a batch at a time."""
