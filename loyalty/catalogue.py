@@ -271,7 +271,8 @@ async def take_stock(session: Session, reward_id: str, *, now: datetime) -> Rewa
     taken = await changed_rows(session, guarded.values(stock=col(Reward.stock) - 1))
     reward = await session.get_one(Reward, reward_id, populate_existing=True)
     if not taken:
-        raise OutOfStock(path=("rewardId",)) if reward.stock == 0 else RewardNotAvailable(path=("rewardId",))
+        # A piece may have come back since, so it is not by what is left now that the reason is known.
+        raise OutOfStock(path=("rewardId",)) if reward.is_on_offer(now) else RewardNotAvailable(path=("rewardId",))
     return reward
 
 
