@@ -34,7 +34,7 @@ async def test_old_memberships_get_their_places(graph: GraphClient) -> None:
     roles = [*MemberRole, *[MemberRole.MEMBER] * 37]
     people = await make_customers(graph, len(roles))
     rows = [
-        {"id": customer, "role": role, "since": f"2026-01-01T00:00:{number:02}"}
+        {"id": customer, "role": role, "since": f"2026-01-01T00:00:{number:02}.000000Z"}
         for number, (customer, role) in enumerate(zip(people, roles, strict=True))
     ]
     await graph.write(OLD_MEMBERS, community_id=community, rows=rows)
