@@ -150,6 +150,9 @@ async def copies_since(database: Database, mark: str) -> list[list[tuple[SqlTabl
             table = METADATA.tables[name]
             for row in (await connection.execute(rows_of(table).where(table.c[column] > mark))).mappings():
                 copy = {key: f"{value}~" if key in RENAMED[name] else value for key, value in row.items()}
+                # An account has each position once, so those of copies are below zero.
+                if copy.get("position"):
+                    copy["position"] = -copy["position"]
                 found[row[column]].append((table, copy))
     return list(found.values())
 
