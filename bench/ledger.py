@@ -149,10 +149,12 @@ async def copies_since(database: Database, mark: str) -> list[list[tuple[SqlTabl
         for name, column in WRITTEN.items():
             table = METADATA.tables[name]
             for row in (await connection.execute(rows_of(table).where(table.c[column] > mark))).mappings():
-                copy = {key: f"{value}~" if key in RENAMED[name] else value for key, value in row.items()}
+                copy: dict[str, Any] = {
+                    key: f"{value}~" if key in RENAMED[name] else value for key, value in row.items()
+                }
                 # An account has each position once, so those of copies are below zero.
-                if copy.get("position"):
-                    copy["position"] = -copy["position"]
+                if row.get("position"):
+                    copy["position"] = -row["position"]
                 found[row[column]].append((table, copy))
     return list(found.values())
 
