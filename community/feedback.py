@@ -12,7 +12,7 @@ from core.clock import as_utc, iso
 from core.db import Record, Session, changed_rows, insert_once, instant, table_of
 from core.errors import BadUserInput, NotFound, Refusal
 from core.ids import derived_id
-from core.paging import Page, cut_each, decode_cursor, instant_in_cursor, page_size
+from core.paging import Page, cut_each, newest_first, page_size
 from graph.client import GraphClient, Row
 
 # An average of fewer would say what one person thought.
@@ -142,16 +142,11 @@ async def feedback_of(
 ) -> Mapping[str, Page[Row]]:
     """Feedback on each event, the latest first; one statement with a limit for each event."""
     size = page_size(first)
-    position = decode_cursor(after, str, str)
     table = table_of(EventFeedback)
     pages: list[Any] = []
     for event_id in event_ids:
-        page = sql_select(table).where(table.c.event_id == event_id)
-        if position:
-            at, last = instant_in_cursor(position[0]), str(position[1])
-            earlier = (table.c.created_at == at) & (table.c.id < last)
-            page = page.where((table.c.created_at < at) | earlier)
-        page = page.order_by(table.c.created_at.desc(), table.c.id.desc()).limit(size + 1)
+        mine = sql_select(table).where(table.c.event_id == event_id)
+        page = newest_first(mine, table.c.created_at, table.c.id, size=size, after=after)
         pages.append(sql_select(page.subquery()))
     result = await (await session.connection()).execute(union_all(*pages))
     rows = sorted(

@@ -27,7 +27,7 @@ from core.errors import NotFound, Refusal
 from core.ids import derived_id
 from core.notices import NOTICE_OWED, NoticeKind
 from core.outbox import owe
-from core.paging import Page, cut, decode_cursor, instant_in_cursor, page_size
+from core.paging import Page, cut, oldest_first, page_size
 from graph.client import GraphClient, Row
 
 LONGEST_REPORT = 1_000
@@ -237,14 +237,10 @@ async def moderation_queue(
     session: Session, community_id: str, *, first: int | None, after: str | None
 ) -> Page[ModerationCase]:
     """The open cases of a community, the longest waiting first; who may see them is decided before."""
-    size, position = page_size(first), decode_cursor(after, str, str)
+    size = page_size(first)
     statement = select(ModerationCase).where(ModerationCase.community_id == community_id, col(ModerationCase.is_open))
-    if position:
-        at, last = instant_in_cursor(position[0]), str(position[1])
-        opened = col(ModerationCase.opened_at)
-        statement = statement.where((opened > at) | ((opened == at) & (col(ModerationCase.id) > last)))
-    ordered = statement.order_by(col(ModerationCase.opened_at), col(ModerationCase.id))
-    rows: Sequence[ModerationCase] = (await session.exec(ordered.limit(size + 1))).all()
+    page = oldest_first(statement, col(ModerationCase.opened_at), col(ModerationCase.id), size=size, after=after)
+    rows = (await session.exec(page)).all()
     return cut(rows, size, lambda row: (iso(row.opened_at), row.id))
 
 

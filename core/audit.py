@@ -11,7 +11,7 @@ from sqlmodel import Field, col, select
 from core.db import Record, Session, insert_once, instant, json_column, rows_by_id, table_of
 from core.errors import BadUserInput
 from core.ids import derived_id
-from core.paging import Page, cut, cut_each, decode_cursor, instant_in_cursor, page_size
+from core.paging import Page, cut, cut_each, newest_first, page_size
 
 ACT_AUDITED = "act.audited"
 LONGEST_REASON = 500
@@ -73,14 +73,9 @@ async def acts_by_key(session: Session, keys: Sequence[str]) -> dict[str, AuditE
 async def audit_trail(session: Session, area: str, *, first: int | None, after: str | None) -> Page[AuditEntry]:
     """The acts in an area, the latest first."""
     size = page_size(first)
-    position = decode_cursor(after, str, str)
     statement = select(AuditEntry).where(AuditEntry.area == area)
-    if position:
-        at, last = instant_in_cursor(position[0]), str(position[1])
-        earlier = col(AuditEntry.at) < at
-        statement = statement.where(earlier | ((col(AuditEntry.at) == at) & (col(AuditEntry.id) < last)))
-    ordered = statement.order_by(col(AuditEntry.at).desc(), col(AuditEntry.id).desc())
-    rows: Sequence[AuditEntry] = (await session.exec(ordered.limit(size + 1))).all()
+    page = newest_first(statement, col(AuditEntry.at), col(AuditEntry.id), size=size, after=after)
+    rows = (await session.exec(page)).all()
     return cut(rows, size, lambda row: (row.at.isoformat(), row.id))
 
 
@@ -89,16 +84,12 @@ async def audit_trails(
 ) -> dict[str, Page[dict[str, Any]]]:
     """The acts in each of several areas, the latest first, in one statement that reads no more than their pages."""
     size = page_size(first)
-    position = decode_cursor(after, str, str)
     table = table_of(AuditEntry).c
     parts: list[Any] = []
     for area in areas:
-        part = sql_select(*table).where(table.area == area)
-        if position:
-            at = instant_in_cursor(position[0])
-            part = part.where((table.at < at) | ((table.at == at) & (table.id < str(position[1]))))
-        ordered = part.order_by(table.at.desc(), table.id.desc()).limit(size + 1)
-        parts.append(sql_select(*ordered.subquery().c))
+        mine = sql_select(*table).where(table.area == area)
+        page = newest_first(mine, table.at, table.id, size=size, after=after)
+        parts.append(sql_select(*page.subquery().c))
     connection = await session.connection()
     found = (await connection.execute(union_all(*parts))).mappings() if parts else ()
     rows = sorted((dict(row) for row in found), key=lambda row: (row["at"], row["id"]), reverse=True)

@@ -15,6 +15,8 @@ DEFAULT_PAGE = 20
 LARGEST_PAGE = 100
 
 T = TypeVar("T")
+# A SELECT of whatever rows.
+StatementT = TypeVar("StatementT", bound=Any)
 Key = Sequence[str | int | float]
 
 
@@ -86,6 +88,31 @@ def decode_cursor(cursor: str | None, *types: type) -> tuple[str | int | float, 
 def is_storable(part: str | int | float) -> bool:
     """Whether the stores take this as a parameter: no text with NUL, no number beyond 64 bits."""
     return "\0" not in part if isinstance(part, str) else -(2**63) <= part < 2**63
+
+
+def newest_first(statement: StatementT, at: Any, id: Any, *, size: int, after: str | None) -> StatementT:
+    """The rows after the cursor from the latest instant back, one more than the page; equal instants go by id."""
+    return (
+        rows_beyond(statement, after, lambda moment, last: (at < moment) | ((at == moment) & (id < last)))
+        .order_by(at.desc(), id.desc())
+        .limit(size + 1)
+    )
+
+
+def oldest_first(statement: StatementT, at: Any, id: Any, *, size: int, after: str | None) -> StatementT:
+    """Likewise from the earliest instant on."""
+    return (
+        rows_beyond(statement, after, lambda moment, last: (at > moment) | ((at == moment) & (id > last)))
+        .order_by(at, id)
+        .limit(size + 1)
+    )
+
+
+def rows_beyond(statement: Any, after: str | None, beyond: Callable[[datetime, str], Any]) -> Any:
+    position = decode_cursor(after, str, str)
+    if position is None:
+        return statement
+    return statement.where(beyond(instant_in_cursor(position[0]), str(position[1])))
 
 
 def instant_in_cursor(text: str | float) -> datetime:

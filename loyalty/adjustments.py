@@ -12,7 +12,7 @@ from core.audit import LONGEST_REASON, act, checked_reason, record_act
 from core.db import Record, Session, changed_rows, insert_once, instant
 from core.errors import BadUserInput, NotFound, Refusal
 from core.ids import derived_id
-from core.paging import Page, cut, decode_cursor, instant_in_cursor, page_size
+from core.paging import Page, cut, newest_first, page_size
 from loyalty.idempotency import check_key, check_same
 from loyalty.ledger import AccountKind, Cause, Leg, PostingKind, hold, post
 from loyalty.lots import LedgerLot, burn, collect_debt, lot_id
@@ -233,14 +233,9 @@ async def list_adjustments(
 ) -> Page[Adjustment]:
     """Adjustments, the latest first."""
     size = page_size(first)
-    position = decode_cursor(after, str, str)
     statement = select(Adjustment)
     if status is not None:
         statement = statement.where(Adjustment.status == status)
-    if position:
-        at, last = instant_in_cursor(position[0]), str(position[1])
-        earlier = col(Adjustment.requested_at) < at
-        statement = statement.where(earlier | ((col(Adjustment.requested_at) == at) & (col(Adjustment.id) < last)))
-    ordered = statement.order_by(col(Adjustment.requested_at).desc(), col(Adjustment.id).desc())
-    rows = (await session.exec(ordered.limit(size + 1))).all()
+    page = newest_first(statement, col(Adjustment.requested_at), col(Adjustment.id), size=size, after=after)
+    rows = (await session.exec(page)).all()
     return cut(rows, size, lambda row: (row.requested_at.isoformat(), row.id))

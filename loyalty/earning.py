@@ -12,7 +12,7 @@ from sqlmodel import col, select
 from core.db import Session, insert_once
 from core.facts import Fact
 from core.ids import derived_id
-from core.paging import Page, cut, decode_cursor, instant_in_cursor, page_size
+from core.paging import Page, cut, newest_first, page_size
 from core.reversals import REVERSES
 from loyalty.clawback import Demand, claw_back
 from loyalty.earning_caps import Earning, RuleAndCustomer, lock_counters
@@ -254,12 +254,7 @@ class EarningLine:
 async def earnings_of(session: Session, customer_id: str, *, first: int | None, after: str | None) -> Page[EarningLine]:
     """A customer's earnings, the latest facts first."""
     size = page_size(first)
-    position = decode_cursor(after, str, str)
     statement = with_reasons().where(col(Earning.customer_id) == customer_id)
-    if position:
-        at, last = instant_in_cursor(position[0]), str(position[1])
-        earlier = col(Earning.occurred_at) < at
-        statement = statement.where(earlier | ((col(Earning.occurred_at) == at) & (col(Earning.id) < last)))
-    ordered = statement.order_by(col(Earning.occurred_at).desc(), col(Earning.id).desc()).limit(size + 1)
-    lines = [EarningLine(*row) for row in (await session.exec(ordered)).all()]
+    page = newest_first(statement, col(Earning.occurred_at), col(Earning.id), size=size, after=after)
+    lines = [EarningLine(*row) for row in (await session.exec(page)).all()]
     return cut(lines, size, lambda line: (line.earning.occurred_at.isoformat(), line.earning.id))

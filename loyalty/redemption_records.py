@@ -8,7 +8,7 @@ from sqlalchemy import Index, UniqueConstraint
 from sqlmodel import Field, col, select
 
 from core.db import Record, Session, instant
-from core.paging import Page, cut, decode_cursor, instant_in_cursor, page_size
+from core.paging import Page, cut, newest_first, oldest_first, page_size
 
 REDEMPTION = "REDEMPTION"
 
@@ -73,16 +73,11 @@ async def redemptions_of(
 ) -> Page[Redemption]:
     """A customer's redemptions, the latest first; of these statuses, or all of them."""
     size = page_size(first)
-    position = decode_cursor(after, str, str)
     statement = select(Redemption).where(Redemption.customer_id == customer_id)
     if statuses is not None:
         statement = statement.where(col(Redemption.status).in_(list(statuses)))
-    if position:
-        at, last = instant_in_cursor(position[0]), str(position[1])
-        earlier = col(Redemption.redeemed_at) < at
-        statement = statement.where(earlier | ((col(Redemption.redeemed_at) == at) & (col(Redemption.id) < last)))
-    ordered = statement.order_by(col(Redemption.redeemed_at).desc(), col(Redemption.id).desc())
-    rows = (await session.exec(ordered.limit(size + 1))).all()
+    page = newest_first(statement, col(Redemption.redeemed_at), col(Redemption.id), size=size, after=after)
+    rows = (await session.exec(page)).all()
     return cut(rows, size, lambda row: (row.redeemed_at.isoformat(), row.id))
 
 
@@ -91,14 +86,9 @@ async def reserved_redemptions(
 ) -> Page[Redemption]:
     """What waits for a partner, those whose time is over first at the top; of one reward, or of all."""
     size = page_size(first)
-    position = decode_cursor(after, str, str)
     statement = select(Redemption).where(Redemption.status == RedemptionStatus.RESERVED)
     if reward_id is not None:
         statement = statement.where(Redemption.reward_id == reward_id)
-    if position:
-        at, last = instant_in_cursor(position[0]), str(position[1])
-        later = col(Redemption.reserved_until) > at
-        statement = statement.where(later | ((col(Redemption.reserved_until) == at) & (col(Redemption.id) > last)))
-    ordered = statement.order_by(col(Redemption.reserved_until), col(Redemption.id))
-    rows = (await session.exec(ordered.limit(size + 1))).all()
+    page = oldest_first(statement, col(Redemption.reserved_until), col(Redemption.id), size=size, after=after)
+    rows = (await session.exec(page)).all()
     return cut(rows, size, lambda row: (row.reserved_until.isoformat() if row.reserved_until else "", row.id))

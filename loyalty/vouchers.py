@@ -11,7 +11,7 @@ from core.audit import act, record_act
 from core.codes import normal_code
 from core.db import Session, changed_rows
 from core.errors import Forbidden, Refusal
-from core.paging import Page, cut, decode_cursor, instant_in_cursor, page_size
+from core.paging import Page, cut, newest_first, page_size
 from core.principal import Principal, Scope
 from loyalty.redemption_records import Redemption, RedemptionStatus
 
@@ -87,7 +87,6 @@ async def vouchers_of(
 ) -> Page[Redemption]:
     """A customer's vouchers, the latest first; those of one status, or all of them."""
     size = page_size(first)
-    position = decode_cursor(after, str, str)
     statement = select(Redemption).where(
         Redemption.customer_id == customer_id,
         Redemption.status == RedemptionStatus.FULFILLED,
@@ -95,12 +94,8 @@ async def vouchers_of(
     )
     if status is not None:
         statement = statement.where(has_status(status, now))
-    if position:
-        at, last = instant_in_cursor(position[0]), str(position[1])
-        earlier = col(Redemption.redeemed_at) < at
-        statement = statement.where(earlier | ((col(Redemption.redeemed_at) == at) & (col(Redemption.id) < last)))
-    ordered = statement.order_by(col(Redemption.redeemed_at).desc(), col(Redemption.id).desc())
-    rows = (await session.exec(ordered.limit(size + 1))).all()
+    page = newest_first(statement, col(Redemption.redeemed_at), col(Redemption.id), size=size, after=after)
+    rows = (await session.exec(page)).all()
     return cut(rows, size, lambda row: (row.redeemed_at.isoformat(), row.id))
 
 

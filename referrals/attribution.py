@@ -18,7 +18,7 @@ from core.db import Record, Session, insert_once, instant
 from core.errors import Refusal
 from core.ids import derived_id
 from core.outbox import owe, owe_all
-from core.paging import Page, cut, decode_cursor, instant_in_cursor, page_size
+from core.paging import Page, cut, newest_first, page_size
 from graph.client import GraphClient, Row, Transaction
 from referrals.ancestry import branching, lock_customers, lock_roots
 from referrals.codes import ReferralCode
@@ -393,12 +393,7 @@ async def referees_since(session: Session, referrer_id: str, *, program_id: str,
 async def referrals_by(session: Session, referrer_id: str, *, first: int | None, after: str | None) -> Page[Referral]:
     """The conversions that a customer brought, the latest first."""
     size = page_size(first)
-    position = decode_cursor(after, str, str)
     statement = select(Referral).where(Referral.referrer_id == referrer_id)
-    if position:
-        at, last = instant_in_cursor(position[0]), str(position[1])
-        earlier = col(Referral.claimed_at) < at
-        statement = statement.where(earlier | ((col(Referral.claimed_at) == at) & (col(Referral.id) < last)))
-    ordered = statement.order_by(col(Referral.claimed_at).desc(), col(Referral.id).desc())
-    rows = (await session.exec(ordered.limit(size + 1))).all()
+    page = newest_first(statement, col(Referral.claimed_at), col(Referral.id), size=size, after=after)
+    rows = (await session.exec(page)).all()
     return cut(rows, size, lambda row: (row.claimed_at.isoformat(), row.id))

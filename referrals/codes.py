@@ -12,7 +12,7 @@ from core.codes import new_code, normal_code
 from core.db import Record, Session, insert_once, instant
 from core.errors import BadUserInput, NotFound, Refusal
 from core.ids import new_id
-from core.paging import Page, cut, decode_cursor, instant_in_cursor, page_size
+from core.paging import Page, cut, newest_first, page_size
 from core.principal import Principal
 from referrals.programs import running_program
 
@@ -211,15 +211,11 @@ async def codes_of_customer(
 ) -> Page[ReferralCode]:
     """The customer's codes in a programme, retired and revoked ones too, the latest first."""
     size = page_size(first)
-    position = decode_cursor(after, str, str)
-    made, key = col(ReferralCode.created_at), col(ReferralCode.id)
     statement = select(ReferralCode).where(
         ReferralCode.program_id == program_id, ReferralCode.customer_id == customer_id
     )
-    if position:
-        at, last = instant_in_cursor(position[0]), str(position[1])
-        statement = statement.where((made < at) | ((made == at) & (key < last)))
-    rows = (await session.exec(statement.order_by(made.desc(), key.desc()).limit(size + 1))).all()
+    page = newest_first(statement, col(ReferralCode.created_at), col(ReferralCode.id), size=size, after=after)
+    rows = (await session.exec(page)).all()
     return cut(rows, size, lambda row: (row.created_at.isoformat(), row.id))
 
 

@@ -10,7 +10,7 @@ from sqlmodel import Field, col, select
 
 from core.db import Record, Session, changed_rows, insert_once, instant, json_column
 from core.ids import new_id
-from core.paging import Page, cut, decode_cursor, instant_in_cursor, page_size
+from core.paging import Page, cut, oldest_first, page_size
 from referrals.fraud_signals import Assessment, Signal
 from referrals.rewards import DENIED, FRAUD, ReferralReward, RewardStatus
 
@@ -227,28 +227,19 @@ async def fraud_cases(
     session: Session, status: CaseStatus | None, *, first: int | None, after: str | None
 ) -> Page[FraudCase]:
     """Cases, the oldest first."""
-    size, position = page_size(first), decode_cursor(after, str, str)
+    size = page_size(first)
     statement = select(FraudCase)
     if status is not None:
         statement = statement.where(FraudCase.status == status)
-    if position:
-        at, last = instant_in_cursor(position[0]), str(position[1])
-        later = col(FraudCase.opened_at) > at
-        statement = statement.where(later | ((col(FraudCase.opened_at) == at) & (col(FraudCase.id) > last)))
-    ordered = statement.order_by(col(FraudCase.opened_at), col(FraudCase.id)).limit(size + 1)
-    return cut((await session.exec(ordered)).all(), size, lambda row: (row.opened_at.isoformat(), row.id))
+    page = oldest_first(statement, col(FraudCase.opened_at), col(FraudCase.id), size=size, after=after)
+    return cut((await session.exec(page)).all(), size, lambda row: (row.opened_at.isoformat(), row.id))
 
 
 async def review_queue(session: Session, *, first: int | None, after: str | None) -> Page[ReferralReward]:
     """The rewards that wait for a reviewer, the oldest first."""
-    size, position = page_size(first), decode_cursor(after, str, str)
+    size = page_size(first)
     statement = select(ReferralReward).where(
         ReferralReward.status == RewardStatus.PENDING, col(ReferralReward.case_id).is_not(None)
     )
-    if position:
-        at, last = instant_in_cursor(position[0]), str(position[1])
-        later = col(ReferralReward.created_at) > at
-        same = (col(ReferralReward.created_at) == at) & (col(ReferralReward.id) > last)
-        statement = statement.where(later | same)
-    ordered = statement.order_by(col(ReferralReward.created_at), col(ReferralReward.id)).limit(size + 1)
-    return cut((await session.exec(ordered)).all(), size, lambda row: (row.created_at.isoformat(), row.id))
+    page = oldest_first(statement, col(ReferralReward.created_at), col(ReferralReward.id), size=size, after=after)
+    return cut((await session.exec(page)).all(), size, lambda row: (row.created_at.isoformat(), row.id))

@@ -11,7 +11,7 @@ from core.db import Record, Session, changed_rows, insert_once, instant, json_co
 from core.errors import BadUserInput, Refusal
 from core.ids import derived_id
 from core.notices import ALWAYS_TOLD, NoticeKind
-from core.paging import Page, cut, decode_cursor, instant_in_cursor, page_size
+from core.paging import Page, cut, newest_first, page_size
 
 # A badge says "99+" anyway; counting on would read ever more for nothing.
 COUNTED_UP_TO = 100
@@ -94,16 +94,11 @@ async def notifications_of(
 ) -> Page[Notification]:
     """A customer's notices, the latest first."""
     size = page_size(first)
-    position = decode_cursor(after, str, str)
     statement = select(Notification).where(Notification.customer_id == customer_id)
     if unread_only:
         statement = statement.where(col(Notification.read_at).is_(None))
-    if position:
-        at, last = instant_in_cursor(position[0]), str(position[1])
-        earlier = col(Notification.created_at) < at
-        statement = statement.where(earlier | ((col(Notification.created_at) == at) & (col(Notification.id) < last)))
-    ordered = statement.order_by(col(Notification.created_at).desc(), col(Notification.id).desc())
-    rows: Sequence[Notification] = (await session.exec(ordered.limit(size + 1))).all()
+    page = newest_first(statement, col(Notification.created_at), col(Notification.id), size=size, after=after)
+    rows = (await session.exec(page)).all()
     return cut(rows, size, lambda row: (row.created_at.isoformat(), row.id))
 
 
