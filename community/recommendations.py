@@ -11,6 +11,7 @@ import numpy as np
 import orjson
 
 from community.recommendation_scores import Evidence, Model, Recommendation, ScoringPolicy, fit, recommend
+from core.batches import in_batches
 from core.clock import iso, utc_now
 from core.paging import Page, cut, decode_cursor, page_size
 from graph.client import GraphClient, Row
@@ -70,8 +71,8 @@ async def recompute(
     await write_popularity(graph, population.model, now=now, run_id=run_id)
     rows = [n for n, key in enumerate(population.customers) if (first_id or "") <= key and key <= (last_id or key)]
     written = 0
-    for start in range(0, len(rows), customers_at_once):
-        evidence = await read_evidence(graph, population, rows[start : start + customers_at_once], now=now)
+    for part in in_batches(rows, customers_at_once):
+        evidence = await read_evidence(graph, population, part, now=now)
         lists = await asyncio.to_thread(list_rows, population, evidence)
         written += await write_lists(graph, lists, now=now, run_id=run_id)
     return RunReport(len(rows), written, time.monotonic() - began)
@@ -129,8 +130,7 @@ SET l.community_ids = row.community_ids, l.scores = row.scores, l.reasons = row.
 
 async def write_lists(graph: GraphClient, rows: list[Row], *, now: datetime, run_id: str) -> int:
     """Replace these lists, some hundred in a transaction; returns how many."""
-    for start in range(0, len(rows), LISTS_AT_ONCE):
-        part = rows[start : start + LISTS_AT_ONCE]
+    for part in in_batches(rows, LISTS_AT_ONCE):
         await graph.write(WRITE_LISTS, timeout=TIMEOUT_SECONDS, rows=part, now=iso(now), run_id=run_id)
     return len(rows)
 

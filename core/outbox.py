@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Index, UniqueConstraint, update
 from sqlmodel import Field, col, select
 
+from core.batches import in_batches
 from core.db import OWED, Record, Session, changed_rows, insert_new, instant, json_column
 from core.ids import derived_id
 
@@ -70,8 +71,7 @@ async def topics_of(session: Session, row_ids: Sequence[str]) -> Sequence[tuple[
 
 def hints_for(row_ids: Sequence[str]) -> Iterator[Sequence[str]]:
     """The effects of one message each, so many as are settled together."""
-    for start in range(0, len(row_ids), HINT):
-        yield row_ids[start : start + HINT]
+    return in_batches(row_ids, HINT)
 
 
 async def take(session: Session, row_id: str) -> Outbox | None:

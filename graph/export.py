@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array
 
+from core.batches import in_batches
 from graph.client import GraphClient, Row
 
 IDS_AT_ONCE = 50_000
@@ -212,14 +213,10 @@ async def read_edges(
     return edges.matrix(len(customers), len(columns), once=once)
 
 
-def windows(customers: Sequence[str]) -> Iterator[list[tuple[str, str]]]:
+def windows(customers: Sequence[str]) -> Iterator[Sequence[tuple[str, str]]]:
     """The first and last ids of ranges, in groups that are read at once."""
-    size = CUSTOMERS_AT_ONCE
-    ranges = [
-        (customers[start], customers[min(start + size, len(customers)) - 1]) for start in range(0, len(customers), size)
-    ]
-    for start in range(0, len(ranges), READS_AT_ONCE):
-        yield ranges[start : start + READS_AT_ONCE]
+    ranges = [(some[0], some[-1]) for some in in_batches(customers, CUSTOMERS_AT_ONCE)]
+    return in_batches(ranges, READS_AT_ONCE)
 
 
 class Edges:

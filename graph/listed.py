@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any, LiteralString, cast
 
+from core.batches import in_batches
 from graph.client import GraphClient, Row
 
 # So many ranges are read by one statement.
@@ -47,8 +48,7 @@ def span(name: str, after: str = "") -> Row:
 async def read_spans(graph: GraphClient, query: LiteralString, spans: Sequence[Row], **parameters: Any) -> list[Row]:
     """What the query finds in each of these ranges, one after the other; $limit holds for each of them."""
     found: list[Row] = []
-    for start in range(0, len(spans), MOST_RANGES):
-        part = spans[start : start + MOST_RANGES]
+    for part in in_batches(spans, MOST_RANGES):
         bounds = {f"{name}_{n}": text for n, bound in enumerate(part) for name, text in bound.items()}
         found += await graph.read(united(query, len(part)), **bounds, **parameters)
     return found

@@ -7,6 +7,7 @@ from sqlalchemy import literal, union_all
 from sqlalchemy import select as sql_select
 from sqlmodel import col, select
 
+from core.batches import in_batches
 from core.db import Session, rows_by_id
 from graph.client import GraphClient
 from referrals.attribution import Referral
@@ -55,8 +56,7 @@ async def screen_rewards(
     known = await rows_by_id(session, Referral, fresh)
     referrals = [known[referral_id] for referral_id in fresh]
     approved: list[ReferralReward] = []
-    for start in range(0, len(referrals), REFERRALS_AT_ONCE):
-        part = referrals[start : start + REFERRALS_AT_ONCE]
+    for part in in_batches(referrals, REFERRALS_AT_ONCE):
         found = await assess_referrals(session, graph, part, emails=emails, policy=policy)
         for referral, (members, assessment) in zip(part, found, strict=True):
             mine = fresh[referral.id]

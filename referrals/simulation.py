@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from sqlmodel import col, select
 
+from core.batches import in_batches
 from core.db import Session
 from core.errors import Refusal
 from core.facts import Fact, facts_by_customer
@@ -27,7 +28,6 @@ from referrals.settlement import parties_of, referrals_above
 MOST_REFERRALS = 20_000
 CHUNK = 500
 
-ItemT = TypeVar("ItemT")
 FoundT = TypeVar("FoundT")
 SinceOf = Callable[[Sequence[str]], Awaitable[Mapping[str, datetime | None]]]
 
@@ -192,7 +192,7 @@ async def courses_of(
 ) -> dict[str, Course]:
     """The referrals to be played, by referee, none of their facts told yet."""
     courses: dict[str, Course] = {}
-    for chunk in chunks([referral for referral in referrals if referral.is_open_to_facts]):
+    for chunk in in_batches([referral for referral in referrals if referral.is_open_to_facts], CHUNK):
         since = await since_of([referral.referee_id for referral in chunk])
         above = await referrals_above(session, chunk) if definition.pays_second_level else {}
         for referral in chunk:
@@ -206,7 +206,7 @@ async def in_chunks(
 ) -> dict[str, FoundT]:
     """What `load` finds for these ids, asked for so many at a time."""
     found: dict[str, FoundT] = {}
-    for chunk in chunks(ids):
+    for chunk in in_batches(ids, CHUNK):
         found |= await load(session, chunk)
     return found
 
@@ -245,7 +245,7 @@ async def outcome_so_far(session: Session, *, program_id: str, start: datetime, 
     referrals = await referrals_between(session, program_id, start, end)
     kept = [one for one in referrals if one.is_open_to_facts]
     rewards: list[ReferralReward] = []
-    for chunk in chunks([referral.id for referral in kept]):
+    for chunk in in_batches([referral.id for referral in kept], CHUNK):
         statement = select(ReferralReward).where(col(ReferralReward.referral_id).in_(chunk))
         rewards += [reward for reward in (await session.exec(statement)).all() if reward.stands]
     return Outcome(
@@ -273,8 +273,3 @@ def totals_of(rewards: Iterable[tuple[str, Side, int, int]]) -> list[StepTotal]:
         )
         for (step, side), group in sorted(groups.items())
     ]
-
-
-def chunks(items: Sequence[ItemT]) -> Iterable[list[ItemT]]:
-    for start in range(0, len(items), CHUNK):
-        yield list(items[start : start + CHUNK])

@@ -1,7 +1,8 @@
 """Fraud in the worker: each new reward is screened, and all customers are searched for rings."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
+from core.batches import in_batches
 from core.clock import utc_now
 from core.db import Database, Session, rows_by_id
 from customers.profiles import Customer
@@ -31,7 +32,7 @@ async def search_rings(database: Database, graph: GraphClient) -> dict[str, int]
     """Hold what rings have not been given yet, one transaction for each ring; run again, it ends the same."""
     search = RingSearch(await export_ties(graph), POLICY)
     candidates = rings = cases = 0
-    for groups in in_batches([search.members(group) for group in search.groups()]):
+    for groups in in_batches([search.members(group) for group in search.groups()], GROUPS_AT_ONCE):
         candidates += len(groups)
         ids = sorted({search.ties.customers[place] for group in groups for place in group})
         async with database.read() as session:
@@ -41,8 +42,3 @@ async def search_rings(database: Database, graph: GraphClient) -> dict[str, int]
             async with database.write() as session:
                 cases += await hold_ring(session, ring, now=utc_now()) is not None
     return {"customers": len(search.ties.customers), "candidates": candidates, "rings": rings, "cases": cases}
-
-
-def in_batches(groups: Sequence[Sequence[int]]) -> Iterator[Sequence[Sequence[int]]]:
-    for start in range(0, len(groups), GROUPS_AT_ONCE):
-        yield groups[start : start + GROUPS_AT_ONCE]
