@@ -10,7 +10,7 @@ from sqlmodel import Field, col, select
 
 from core.db import Record, Session, insert_once, instant, json_column, rows_by_id, table_of
 from core.errors import BadUserInput
-from core.ids import derived_id
+from core.ids import derived_id, new_id
 from core.paging import Page, cut, cut_each, newest_first, page_size
 
 ACT_AUDITED = "act.audited"
@@ -62,6 +62,26 @@ async def record_act(session: Session, key: str, payload: dict[str, Any]) -> Non
     """Write an owed entry, once by the key of what owes it."""
     row = {**payload, "id": derived_id("audit", key), "at": datetime.fromisoformat(payload["at"])}
     await insert_once(session, AuditEntry, row, "id")
+
+
+async def record_change(
+    session: Session,
+    kind: str,
+    id: str,
+    action: str,
+    *,
+    actor: str,
+    now: datetime,
+    reason: str | None = None,
+    **details: Any,
+) -> None:
+    """Write what staff did to a thing, however often it is done, in the transaction of the act.
+
+    The area is the thing, `{kind}:{id}`, and the action's code begins with the kind.
+    """
+    code = f"{kind.replace('-', '_')}_{action}".upper()
+    entry = act(area=f"{kind}:{id}", actor=actor, action=code, subject=id, at=now, reason=reason, **details)
+    await record_act(session, f"{id}:{action}:{new_id()}", entry)
 
 
 async def acts_by_key(session: Session, keys: Sequence[str]) -> dict[str, AuditEntry]:

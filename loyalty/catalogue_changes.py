@@ -8,10 +8,10 @@ from typing import Any
 from sqlalchemy import delete, update
 from sqlmodel import Field, col, select
 
-from core.audit import LONGEST_REASON, act, checked_reason, record_act
+from core.audit import LONGEST_REASON, checked_reason, record_change
 from core.db import Record, Session, changed_rows, insert_once, instant
 from core.errors import BadUserInput, NotFound, Refusal, camel
-from core.ids import derived_id, new_id
+from core.ids import derived_id
 from loyalty.catalogue import (
     COLUMNS,
     NEVER_NULL,
@@ -119,7 +119,7 @@ async def update_reward(
     session.add(reward)
     await session.flush()
     names = sorted([*changes, *(["price_from"] if price_from else [])])
-    await audit_reward(session, reward_id, actor=actor, action="UPDATED", now=now, fields=names)
+    await record_change(session, "reward", reward_id, "UPDATED", actor=actor, now=now, fields=names)
     return reward
 
 
@@ -154,7 +154,7 @@ async def retire_reward(session: Session, reward_id: str, *, reason: str, actor:
         reward.retired_at = now
         session.add(reward)
         await session.flush()
-        await audit_reward(session, reward_id, actor=actor, action="RETIRED", now=now, reason=words)
+        await record_change(session, "reward", reward_id, "RETIRED", actor=actor, now=now, reason=words)
     return reward
 
 
@@ -197,7 +197,7 @@ async def restock_reward(
         session.add(known)
         await session.flush()
         entry = {"change": change, "stock_after": known.stock_after}
-        await audit_reward(session, reward_id, actor=actor, action="RESTOCKED", now=now, reason=words, **entry)
+        await record_change(session, "reward", reward_id, "RESTOCKED", actor=actor, now=now, reason=words, **entry)
     return known
 
 
@@ -221,26 +221,3 @@ async def price_history(session: Session, reward_ids: Sequence[str]) -> Sequence
     statement = select(RewardPrice).where(col(RewardPrice.reward_id).in_(list(reward_ids)))
     ordered = statement.order_by(col(RewardPrice.valid_from).desc(), col(RewardPrice.id).desc())
     return (await session.exec(ordered)).all()
-
-
-async def audit_reward(
-    session: Session,
-    reward_id: str,
-    *,
-    actor: str,
-    action: str,
-    now: datetime,
-    reason: str | None = None,
-    **details: Any,
-) -> None:
-    """Write an act on a reward into the audit trail, in the transaction of the act."""
-    entry = act(
-        area=f"reward:{reward_id}",
-        actor=actor,
-        action=f"REWARD_{action}",
-        subject=reward_id,
-        at=now,
-        reason=reason,
-        **details,
-    )
-    await record_act(session, f"{reward_id}:{action}:{new_id()}", entry)

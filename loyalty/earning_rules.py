@@ -15,7 +15,6 @@ from typing import Any
 from sqlalchemy import Index
 from sqlmodel import Field, col, select
 
-from core.audit import act, record_act
 from core.db import Record, Session, insert_once, instant, json_column
 from core.errors import NotFound, Refusal
 from core.ids import new_id
@@ -323,16 +322,3 @@ async def list_earning_rules(
         statement = statement.where(EarningRule.id > str(position[0]))
     rows = (await session.exec(statement.order_by(col(EarningRule.id)).limit(size + 1))).all()
     return cut(rows, size, lambda rule: (rule.id,))
-
-
-async def audit_rule(session: Session, rule_id: str, *, actor: str, action: str, now: datetime, **details: Any) -> None:
-    """Write an act on a rule into the audit trail, in the transaction of the act."""
-    entry = act(
-        area=f"earning-rule:{rule_id}",
-        actor=actor,
-        action=f"EARNING_RULE_{action}",
-        subject=rule_id,
-        at=now,
-        **details,
-    )
-    await record_act(session, f"{rule_id}:{action}:{new_id()}", entry)

@@ -9,7 +9,6 @@ from typing import Any
 from sqlalchemy import BigInteger, CheckConstraint, update
 from sqlmodel import Field, col, select
 
-from core.audit import act, record_act
 from core.db import Record, Session, changed_rows, instant, json_column
 from core.errors import BadUserInput, NotFound, Refusal
 from core.ids import new_id
@@ -275,21 +274,6 @@ async def turn_program(
     if program is None:
         raise NotFound(path=("programId",))
     raise (ProgramEnded if program.status == ProgramStatus.ENDED else ProgramNotActive)(path=("programId",))
-
-
-async def audit_program(
-    session: Session, program_id: str, *, actor: str, action: str, now: datetime, **details: Any
-) -> None:
-    """Write an act on a programme into the audit trail, in the transaction of the act."""
-    entry = act(
-        area=f"referral-program:{program_id}",
-        actor=actor,
-        action=f"REFERRAL_PROGRAM_{action}",
-        subject=program_id,
-        at=now,
-        **details,
-    )
-    await record_act(session, f"{program_id}:{action}:{new_id()}", entry)
 
 
 async def running_program(session: Session, program_id: str, *, now: datetime) -> ReferralProgram:

@@ -11,6 +11,7 @@ from api.loyalty.provenance import Fact, fact_of
 from api.refusals import Refusal, refusals
 from api.relay import After, Connection, First, Node, connection, global_id, local_id
 from api.scalars import SafeInt
+from core.audit import record_change
 from core.db import Session
 from core.paging import Page
 from loyalty.earning import EarningLine, earnings_of
@@ -22,7 +23,6 @@ from loyalty.earning_rules import (
     EarningRuleVersion,
     Timeline,
     activate_earning_rule,
-    audit_rule,
     create_earning_rule,
     list_earning_rules,
     pause_earning_rule,
@@ -286,7 +286,7 @@ async def changed_rule(session: Session, rule_id: str, action: str, info: Info, 
     """The rule after an act of the asking administrator, which goes into the audit trail."""
     context = info.context
     actor = context.administrator().subject
-    await audit_rule(session, rule_id, actor=actor, action=action, now=context.now, **details)
+    await record_change(session, "earning-rule", rule_id, action, actor=actor, now=context.now, **details)
     return await session.get_one(RuleRow, rule_id, populate_existing=True)
 
 

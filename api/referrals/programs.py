@@ -10,13 +10,13 @@ from api.context import Info
 from api.refusals import Refusal, refusals
 from api.relay import After, Connection, First, Node, connection, global_id, local_id
 from api.scalars import SafeInt
+from core.audit import record_change
 from core.db import Session
 from referrals.programs import (
     MoneyBudget,
     ProgramStatus,
     ReferralProgramVersion,
     activate_program,
-    audit_program,
     create_program,
     end_program,
     list_programs,
@@ -225,7 +225,7 @@ async def changed_program(session: Session, program_id: str, action: str, info: 
     """The programme after an act of the asking administrator, which goes into the audit trail."""
     context = info.context
     actor = context.administrator().subject
-    await audit_program(session, program_id, actor=actor, action=action, now=context.now, **details)
+    await record_change(session, "referral-program", program_id, action, actor=actor, now=context.now, **details)
     return await session.get_one(ProgramRow, program_id, populate_existing=True)
 
 
