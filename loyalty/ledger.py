@@ -14,10 +14,9 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import BigInteger, CheckConstraint, Index, bindparam, insert, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Field, col, select
 
-from core.db import Record, Session, insert_once, instant, table_of
+from core.db import Record, Session, insert_into, insert_once, instant, table_of
 from core.errors import Refusal
 from core.ids import new_id
 
@@ -135,6 +134,33 @@ def account_id(kind: AccountKind, customer_id: str | None = None) -> str:
     return f"{customer_id or 'house'}:{kind.lower()}"
 
 
+@dataclass(frozen=True, slots=True)
+class Booking:
+    """A posting to be booked once by its key; raises ValueError when its legs do not sum to zero."""
+
+    key: str
+    kind: PostingKind
+    cause: Cause
+    legs: Sequence[Leg]
+    occurred_at: datetime
+
+    def __post_init__(self) -> None:
+        if len(self.legs) < 2 or sum(leg.points for leg in self.legs) != 0:
+            raise ValueError("the legs of a posting sum to zero")
+
+    def row(self, id: str, *, now: datetime) -> dict[str, Any]:
+        """The row of the posting under this id."""
+        return {
+            "id": id,
+            "key": self.key,
+            "kind": self.kind,
+            "cause_kind": self.cause.kind,
+            "cause_id": self.cause.id,
+            "occurred_at": self.occurred_at,
+            "booked_at": now,
+        }
+
+
 async def post(
     session: Session,
     *,
@@ -150,63 +176,27 @@ async def post(
     Raises InsufficientPoints when a customer's account would fall below zero, ValueError when the
     legs do not sum to zero.
     """
-    if len(legs) < 2 or sum(leg.points for leg in legs) != 0:
-        raise ValueError("the legs of a posting sum to zero")
-    posting_id = new_id()
-    posting = {
-        "id": posting_id,
-        "key": key,
-        "kind": kind,
-        "cause_kind": cause.kind,
-        "cause_id": cause.id,
-        "occurred_at": occurred_at,
-        "booked_at": now,
-    }
-    if not await insert_once(session, LedgerPosting, posting, "key"):
+    posting_id, booking = new_id(), Booking(key, kind, cause, legs, occurred_at)
+    if not await insert_once(session, LedgerPosting, booking.row(posting_id, now=now), "key"):
         return None
     await enter(session, posting_id, netted(legs))
     return posting_id
-
-
-@dataclass(frozen=True, slots=True)
-class Booking:
-    """A posting to be booked once by its key."""
-
-    key: str
-    kind: PostingKind
-    cause: Cause
-    legs: Sequence[Leg]
-    occurred_at: datetime
 
 
 async def post_all(session: Session, bookings: Sequence[Booking], *, now: datetime) -> dict[str, str]:
     """Book what is not booked yet, in a number of statements that does not grow with it; posting ids by key.
 
     The caller holds all customers of the legs, so that nobody else books for them. Raises InsufficientPoints when an
-    account would fall below zero, ValueError when legs do not sum to zero.
+    account would fall below zero.
     """
-    if any(len(one.legs) < 2 or sum(leg.points for leg in one.legs) != 0 for one in bookings):
-        raise ValueError("the legs of a posting sum to zero")
     statement = select(LedgerPosting.key).where(col(LedgerPosting.key).in_([one.key for one in bookings]))
     known = set((await session.exec(statement)).all())
     fresh = [one for one in bookings if one.key not in known]
     if not fresh:
         return {}
     ids = {one.key: new_id() for one in fresh}
-    rows: list[dict[str, Any]] = [
-        {
-            "id": ids[one.key],
-            "key": one.key,
-            "kind": one.kind,
-            "cause_kind": one.cause.kind,
-            "cause_id": one.cause.id,
-            "occurred_at": one.occurred_at,
-            "booked_at": now,
-        }
-        for one in fresh
-    ]
     # A key that somebody books meanwhile, who does not hold its customer, ends the transaction by its constraint.
-    await put_rows(session, LedgerPosting, rows)
+    await put_rows(session, LedgerPosting, [one.row(ids[one.key], now=now) for one in fresh])
     await enter_all(session, [(ids[one.key], leg) for one in fresh for leg in netted(one.legs)])
     return ids
 
@@ -220,11 +210,10 @@ async def put_rows(session: Session, model: type[Record], rows: Sequence[dict[st
 
 async def put_accounts(session: Session, legs: Iterable[Leg]) -> None:
     """Make the accounts of legs that are not there yet, in the order of their ids, which everybody keeps to."""
-    build = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
     accounts = {account["id"]: account for account in map(new_account, legs)}
     connection = await session.connection()
     await connection.execute(
-        build(table_of(LedgerAccount)).on_conflict_do_nothing(index_elements=["id"]),
+        insert_into(session, LedgerAccount).on_conflict_do_nothing(index_elements=["id"]),
         [accounts[key] for key in sorted(accounts)],
     )
 

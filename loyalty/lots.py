@@ -372,12 +372,6 @@ async def debits_of(session: Session, posting_id: str) -> Sequence[tuple[LotDebi
     return (await session.exec(statement.order_by(col(LotDebit.id)))).all()
 
 
-async def lots_of_posting(session: Session, posting_id: str) -> Sequence[LedgerLot]:
-    """The lots that a posting filled: one by an earning, several by a transfer."""
-    statement = select(LedgerLot).where(LedgerLot.posting_id == posting_id).order_by(col(LedgerLot.id))
-    return (await session.exec(statement)).all()
-
-
 async def fillers_of(session: Session, lot_ids: Sequence[str]) -> dict[str, LedgerPosting]:
     """The postings that filled lots, by the lots' ids."""
     statement = select(LedgerLot.id, LedgerPosting).join(LedgerPosting).where(col(LedgerLot.id).in_(list(lot_ids)))
