@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import httpx
@@ -33,6 +33,7 @@ from api.referrals import links
 from api.schema import build_schema
 from api.server import RequestInvalid, execute, preferred_type, read_operation, refuse, respond, status_of
 from api.tour import tour_documents
+from community.recommendation_exposures import Exposures
 from core.clock import utc_now
 from core.db import Database
 from core.errors import KinshipError, Unauthenticated, Unavailable
@@ -94,7 +95,13 @@ async def lifespan(app: Starlette) -> AsyncGenerator[None, None]:
     settings: Settings = app.state.settings
     # arq's pool waits for Redis at its start; the queue is only a hint, so it is opened at its first use.
     queue = Queue(settings.redis_url or "")
-    database = Database(settings.database_url or "", pool_size=settings.database_pool_size, wake=queue.wake)
+    database = Database(
+        settings.database_url or "",
+        pool_size=settings.database_pool_size,
+        wake=queue.wake,
+        keys=settings.key_ring,
+        zone=settings.loyalty_time_zone,
+    )
     graph = GraphClient.of(settings)
     http = httpx.AsyncClient(timeout=5.0)
     bell = Bell(app.state.redis)
@@ -102,12 +109,14 @@ async def lifespan(app: Starlette) -> AsyncGenerator[None, None]:
         if not await is_sql_current(database) or await pending_migrations(graph):
             raise SettingsError("the stores are not migrated: run python -m ops.migrate")
         guesses = Guesses(app.state.redis)
-        app.state.edge = Edge(settings, database, graph, queue.enqueue, bell.ring, bell.listen, guesses)
+        exposures = Exposures(database)
+        app.state.edge = Edge(settings, database, graph, queue.enqueue, bell.ring, bell.listen, guesses, exposures)
         app.state.bell = bell
         app.state.seats = Seats()
         app.state.verifier = TokenVerifier(settings, http)
         app.state.queue = queue
-        yield
+        async with flushing(exposures, settings.recommendation_flush_seconds):
+            yield
     finally:
         await bell.close()
         await queue.close()
@@ -115,6 +124,31 @@ async def lifespan(app: Starlette) -> AsyncGenerator[None, None]:
         await graph.close()
         await database.close()
         await app.state.redis.aclose()
+
+
+@asynccontextmanager
+async def flushing(exposures: Exposures, seconds: float) -> AsyncGenerator[None, None]:
+    """Write who was shown what by the second (0: not by itself), and once more in the end."""
+
+    ending = asyncio.Event()
+
+    async def flush_again_and_again() -> None:
+        while not ending.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(ending.wait(), seconds or None)
+            try:
+                await exposures.flush()
+            except Exception:
+                # What is wrong with one flush is no reason to count nothing from then on.
+                log.exception("flush_failed")
+
+    # Ended between two flushes and never within one, which would lose what it holds.
+    task = asyncio.create_task(flush_again_and_again())
+    try:
+        yield
+    finally:
+        ending.set()
+        await task
 
 
 class Queue:

@@ -9,8 +9,18 @@ from functools import cached_property
 from typing import Any, Literal
 
 from strawberry import Info as StrawberryInfo
+from strawberry.dataloader import DataLoader
 
+from api.customers.insight_loaders import InsightLoaders
+from api.customers.profile_loaders import ProfileLoaders
 from api.loaders import Loaders
+from api.service.complaint_loaders import ComplaintLoaders
+from api.service.message_loaders import MessageLoaders
+from api.service.product_loaders import ProductLoaders
+from api.service.promise_loaders import PromiseLoaders
+from api.service.serving_loaders import ServingLoaders
+from community.recommendation_exposures import Exposures
+from community.recommendation_policies import RecommendationPolicy, policies_by_id
 from core.clock import utc_now
 from core.db import Database
 from core.errors import Forbidden, Refusal, Unauthenticated
@@ -20,6 +30,7 @@ from core.rate import Guesses
 from core.settings import Settings
 from customers.profiles import identify
 from graph.client import GraphClient
+from segments.membership import is_in_segment, segments_with
 
 Language = Literal["zh", "en"]
 
@@ -41,6 +52,7 @@ class Edge:
     ring: Callable[[str, dict[str, Any]], Awaitable[None]]
     listen: Callable[[str], AbstractAsyncContextManager[Listener]]
     guesses: Guesses
+    exposures: Exposures
 
 
 @dataclass
@@ -98,6 +110,11 @@ class Context:
             raise NotSignedUp
         return customer_id
 
+    async def in_segment(self, segment_id: str, customer_id: str) -> bool:
+        """Whether a customer is in a segment now."""
+        async with self.database.read() as session:
+            return await is_in_segment(session, segment_id, customer_id, now=self.now)
+
     def administrator(self) -> Principal:
         """The asking administrator; raises Forbidden for anybody else."""
         principal = self.signed_in()
@@ -116,11 +133,78 @@ class Context:
         """Begin the next act of a document or message of a subscription: what was read before is stale by now."""
         self.now = utc_now()
         self.__dict__.pop("loaders", None)
+        self.__dict__.pop("private", None)
+        self.__dict__.pop("insight", None)
+        self.__dict__.pop("complaints", None)
+        self.__dict__.pop("serving", None)
+        self.__dict__.pop("messaging", None)
+        self.__dict__.pop("offers", None)
+        self.__dict__.pop("promises", None)
+        self.__dict__.pop("viewer_segments", None)
+        self.__dict__.pop("recommendation_policies", None)
+
+    @cached_property
+    def viewer_segments(self) -> DataLoader[str, bool]:
+        """Whether the viewer is in segments, by their local ids."""
+
+        async def load(ids: list[str]) -> list[bool]:
+            viewer_id = await self.viewer_id()
+            async with self.database.read() as session:
+                found = await segments_with(session, ids, viewer_id, now=self.now) if viewer_id else frozenset[str]()
+            return [one in found for one in ids]
+
+        return DataLoader(load_fn=load)
+
+    @cached_property
+    def recommendation_policies(self) -> DataLoader[str, RecommendationPolicy]:
+        """Versions of how lists are made, by their local ids, of which none is ever deleted."""
+
+        async def load(ids: list[str]) -> list[RecommendationPolicy]:
+            async with self.database.read() as session:
+                found = await policies_by_id(session, ids)
+            return [found[one] for one in ids]
+
+        return DataLoader(load_fn=load)
 
     @cached_property
     def loaders(self) -> Loaders:
         """Batching loaders that live for one operation, so that what they keep is never stale."""
         return Loaders(self.database, self.graph, self.viewer_id, self.now)
+
+    @cached_property
+    def private(self) -> ProfileLoaders:
+        """Likewise of what is private of customers."""
+        return ProfileLoaders(self.database, self.graph, self.principal, self.now)
+
+    @cached_property
+    def insight(self) -> InsightLoaders:
+        """Likewise of alerts, needs and their policies."""
+        return InsightLoaders(self.database, self.graph)
+
+    @cached_property
+    def complaints(self) -> ComplaintLoaders:
+        """Likewise of complaints."""
+        return ComplaintLoaders(self.database)
+
+    @cached_property
+    def serving(self) -> ServingLoaders:
+        """Likewise of tasks, follow-ups and plans."""
+        return ServingLoaders(self.database)
+
+    @cached_property
+    def messaging(self) -> MessageLoaders:
+        """Likewise of messages and articles."""
+        return MessageLoaders(self.database)
+
+    @cached_property
+    def offers(self) -> ProductLoaders:
+        """Likewise of products."""
+        return ProductLoaders(self.database)
+
+    @cached_property
+    def promises(self) -> PromiseLoaders:
+        """Likewise of service breaks and surveys."""
+        return PromiseLoaders(self.database)
 
 
 Info = StrawberryInfo[Context, None]

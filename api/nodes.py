@@ -12,6 +12,7 @@ from api.community.posts import load_post
 from api.community.registrations import load_registration
 from api.context import Info
 from api.customers.profiles import load_customer, may_see
+from api.customers.segments import load_segment
 from api.loyalty.catalogue import load_reward
 from api.loyalty.earning import load_rule
 from api.loyalty.redemption import load_redemption
@@ -21,6 +22,20 @@ from api.referrals.codes import load_code
 from api.referrals.fraud import load_case
 from api.referrals.programs import load_program
 from api.relay import Node, split_id
+from api.service.action_plans import load_plan, load_template
+from api.service.advice import load_thread
+from api.service.advice_notes import load_note
+from api.service.break_rules import load_break_rule
+from api.service.breaks import load_break
+from api.service.care import load_care_date, load_greeting
+from api.service.complaints import load_complaint
+from api.service.content import load_content
+from api.service.messages import load_message
+from api.service.products import load_product
+from api.service.risk_assessments import load_assessment
+from api.service.service_policies import load_entitlement_policy, load_follow_up_policy
+from api.service.surveys import load_survey
+from api.service.tasks import load_task
 from core.ids import is_id
 
 
@@ -61,7 +76,25 @@ LOADERS: dict[str, Callable[[Info, str], Awaitable[Node | None]]] = {
     "Referral": load_referral,
     "ReferralCode": load_code,
     "Notification": load_own_notification,
+    "Message": load_message,
+    "ContentArticle": load_content,
     "FraudCase": load_case,
+    "Segment": load_segment,
+    "Complaint": load_complaint,
+    "Task": load_task,
+    "ActionPlan": load_plan,
+    "ActionPlanTemplate": load_template,
+    "FollowUpPolicy": load_follow_up_policy,
+    "EntitlementPolicy": load_entitlement_policy,
+    "CareDate": load_care_date,
+    "CareGreeting": load_greeting,
+    "Product": load_product,
+    "RiskAssessment": load_assessment,
+    "AdviceThread": load_thread,
+    "AdviceNote": load_note,
+    "ServiceBreak": load_break,
+    "ServiceBreakRule": load_break_rule,
+    "Survey": load_survey,
 }
 
 

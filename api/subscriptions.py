@@ -16,7 +16,9 @@ from api.community.registrations import Registration, registration_of
 from api.context import Context, Info
 from api.nodes import load_node
 from api.relay import Node, local_id
+from api.service.complaints import Complaint, complaint_changes
 from api.service.notifications import Notification, notification_of
+from api.service.task_changes import TaskSubscriptions
 from community.live import is_reader, seats_of_event
 from community.registrations import registrations_for
 from core.errors import NotFound
@@ -192,7 +194,7 @@ async def newest_of(context: Context, customer_id: str, since: datetime) -> Sequ
 
 
 @strawberry.type(description="Everything that can be followed live; what a message holds is read when it is sent.")
-class Subscription:
+class Subscription(TaskSubscriptions):
     @strawberry.subscription(description="Places taken and given back at an event that you may read.")
     async def event_registration_changed(
         self,
@@ -221,3 +223,14 @@ class Subscription:
         async with aclosing(new_notifications(info)) as notices:
             async for notice in notices:
                 yield notice
+
+    @strawberry.subscription(description="A complaint that you may see, whenever it changes, until you may no longer.")
+    async def complaint_changed(
+        self,
+        info: Info,
+        complaint_id: Annotated[strawberry.ID, strawberry.argument(description="Global id of the complaint.")],
+    ) -> AsyncGenerator[Complaint, None]:
+        info.context.signed_in()
+        async with aclosing(complaint_changes(info, local_id("Complaint", complaint_id, "complaintId"))) as changes:
+            async for complaint in changes:
+                yield complaint

@@ -6,10 +6,19 @@ import strawberry
 
 from api.community.calendar import CalendarFeed, viewer_feed
 from api.community.communities import Community, InvitationConnection, community_page, invitation_page
+from api.community.discovery import NearInput
 from api.community.feed import FeedItem, feed_page
 from api.community.recommendations import RecommendedCommunityConnection, recommendation_page
+from api.community.recommended_events import RecommendedEventConnection, recommended_event_page
+from api.community.recommended_people import (
+    RecommendedPersonConnection,
+    recommended_people_page,
+    viewer_is_discoverable,
+)
 from api.community.registrations import Registration, registration_page
 from api.context import Info
+from api.customers.needs import Need, viewer_needs
+from api.customers.needs import OfStatus as NeedsOfStatus
 from api.customers.profiles import Customer, load_customer
 from api.loyalty.earning import Earning, earning_page
 from api.loyalty.ledger import (
@@ -74,6 +83,32 @@ class Viewer:
         self, info: Info, tag: str | None = None, first: int | None = None, after: str | None = None
     ) -> RecommendedCommunityConnection:
         return await recommendation_page(info, tag, first, after)
+
+    @strawberry.field(
+        description="Events to come to, the best first: of your communities, about your tags, or to which people come "
+        "whom you know; sooner and, with `near`, nearer ones before others."
+    )
+    async def recommended_events(
+        self,
+        info: Info,
+        near: Annotated[NearInput | None, strawberry.argument(description="Around which place.")] = None,
+        first: First = None,
+        after: After = None,
+    ) -> RecommendedEventConnection:
+        return await recommended_event_page(info, near, first, after)
+
+    @strawberry.field(
+        description="People whom you might like to know, the closest first: of your smaller communities, who chose to "
+        "be found, and whom you do not know."
+    )
+    async def recommended_people(
+        self, info: Info, first: First = None, after: After = None
+    ) -> RecommendedPersonConnection:
+        return await recommended_people_page(info, first, after)
+
+    @strawberry.field(description="Whether others may find you; see setDiscoverability.")
+    async def is_discoverable(self, info: Info) -> bool:
+        return await viewer_is_discoverable(info)
 
     @strawberry.field(description="The newest posts and published events of all your communities.")
     async def feed(self, info: Info, first: int | None = None, after: str | None = None) -> Connection[FeedItem]:
@@ -169,6 +204,12 @@ class Viewer:
     @strawberry.field(description="How many notices you have not read; counted up to 100.")
     async def unread_count(self, info: Info) -> int:
         return await unread_count(info)
+
+    @strawberry.field(description="What you have told us that you need, or confirmed, the latest first.")
+    async def needs(
+        self, info: Info, status: NeedsOfStatus = None, first: First = None, after: After = None
+    ) -> Connection[Need]:
+        return await viewer_needs(info, status, first, after)
 
     @strawberry.field(description="Your private calendar address; null when you have none.")
     async def calendar_feed(self, info: Info) -> CalendarFeed | None:

@@ -20,11 +20,11 @@ from sqlalchemy import insert, text
 
 from bench.children import run_child
 from core.clock import utc_now
+from core.days import day_of, end_of_day
 from core.db import Database, Session, table_of
 from core.ids import derived_id
 from core.processes import free_port, stop
 from loyalty.day_close import DayClose
-from loyalty.days import day_of, end_of_day
 from loyalty.ledger import AccountKind, LedgerAccount, LedgerEntry, LedgerPosting, account_id
 from loyalty.lots import LedgerLot
 from loyalty.trial_balance import trial_balance

@@ -18,6 +18,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from bench import storm_catalogue, storm_ledger
@@ -159,12 +160,21 @@ async def attempt(operation: Operation, client: Client, score: Score) -> None:
     score.refused[operation.name, "GAVE_UP"] += 1
 
 
+async def topics_owed(database: Database) -> str:
+    """What is owed, how often and since how many attempts, for who has to find out why."""
+    columns = "topic, count(*), max(attempts), max(failure), min(available_at)"
+    statement = f"SELECT {columns} FROM outbox WHERE settled_at IS NULL GROUP BY topic"  # noqa: S608 - constants
+    async with database.read() as session:
+        rows = (await (await session.connection()).execute(text(statement))).all()
+    return "; ".join(" ".join(str(part) for part in row) for row in rows)
+
+
 async def wait_until_settled(database: Database) -> float:
     """Wait until nothing is owed any more; returns the seconds. Raises SystemExit when it takes too long."""
     began = time.monotonic()
     while await count(database, "SELECT count(*) FROM outbox WHERE settled_at IS NULL"):
         if time.monotonic() - began > LONGEST_WAIT:
-            raise SystemExit(f"something is still owed after {LONGEST_WAIT:.0f} s")
+            raise SystemExit(f"still owed after {LONGEST_WAIT:.0f} s: {await topics_owed(database)}")
         await asyncio.sleep(0.5)
     return time.monotonic() - began
 

@@ -22,7 +22,7 @@ from bench.children import Child, run_child
 from bench.datasets import lastfm_rows
 from bench.imports import costs, run_import, verdict, write_file
 from bench.stores import Stores, embedded_stores
-from community.recommendations import recommended_communities
+from community.recommendation_lists import recommended_communities
 from core.clock import utc_now
 from graph.client import GraphClient
 from ops.demonstration.bank import Bank
@@ -56,7 +56,8 @@ async def make_program(stores: Stores) -> None:
 
 def measure_job(stores: Stores) -> None:
     """Run the job and print what it took."""
-    run = run_child([sys.executable, "-m", "worker.recommendations"], stores.environment())
+    environment = {**stores.environment(), "DATA_DIR": str(stores.folder)}
+    run = run_child([sys.executable, "-m", "worker.recommendations", "--again"], environment)
     report = report_of(run)
     columns = ("Customers", "Lists", "Seconds", "Of them busy", "Customers/s", "Peak memory")
     table = Table(*columns, title="Job", title_justify="left")
@@ -85,8 +86,8 @@ async def measure_reads(stores: Stores) -> None:
     Console().print(table)
 
 
-async def read_list(graph: GraphClient, customer_id: str) -> None:
-    await recommended_communities(graph, customer_id, tag=None, first=None, after=None)
+async def read_list(graph: GraphClient, customer_id: str, *, first: int | None = None) -> None:
+    await recommended_communities(graph, customer_id, tag=None, first=first, after=None)
 
 
 async def latencies(read: Callable[[str], Awaitable[object]], customers: list[str]) -> list[float]:

@@ -23,8 +23,8 @@ from ops.tables import METADATA
 from referrals.attribution import Referral, ReferralStatus, referral_id
 from referrals.codes import referral_code
 from referrals.programs import activate_program, create_program
-from worker.handlers import Stores as Workplace
 from worker.sweeps import sweep_outbox
+from worker.work import Stores as Workplace
 
 BATCH = 500
 REFERRERS = 200

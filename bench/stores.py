@@ -10,6 +10,8 @@ from pathlib import Path
 
 from core.db import Database
 from core.processes import free_port, stop
+from core.sealing import KeyRing
+from core.settings import DEVELOPMENT_KEY
 from graph.client import GraphClient
 from graph.engine import DATABASE, USER, graph_password, start_graph
 from graph.ready import wait_for_bolt
@@ -20,6 +22,7 @@ from ops.postgres_server import create_database, start_postgres
 
 CACHE = Path(os.environ.get("KINSHIP_CACHE", ".cache")).resolve()
 READY_SECONDS = 120.0
+RING = KeyRing.parse(f"1:{DEVELOPMENT_KEY}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ class Stores:
         )
 
     def database(self) -> Database:
-        return Database(self.database_url, timeout=60.0)
+        return Database(self.database_url, timeout=60.0, keys=RING)
 
     def environment(self) -> dict[str, str]:
         """The environment of a process that works on these stores."""

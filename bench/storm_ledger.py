@@ -4,10 +4,10 @@ from datetime import timedelta
 
 from bench.storm_client import Client, Operation
 from core.clock import utc_now
+from core.days import day_of
 from core.ids import new_id
 from loyalty.adjustments import AdjustmentStatus, NewAdjustment, adjust, decide_adjustment
 from loyalty.day_close import ClosePhase, close_some, keep_proof, open_day, open_days
-from loyalty.days import day_of
 from loyalty.ledger import Cause
 from loyalty.lots import Earned, earn
 from loyalty.transfers import Gift, transfer

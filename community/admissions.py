@@ -21,6 +21,7 @@ from core.errors import BadUserInput, NotFound, Refusal
 from core.notices import NoticeKind
 from graph.client import GraphClient, Transaction
 from graph.owed import Effect, owe_effects
+from segments.membership import InSegment
 
 # Invitations that wait for an answer; it keeps a community from writing to every customer of the bank.
 MOST_INVITATIONS = 200
@@ -83,7 +84,13 @@ def check_is_pending(standing: Standing) -> None:
 
 
 async def approve_member(
-    graph: GraphClient, *, community_id: str, customer_id: str, manager_id: str, now: datetime
+    graph: GraphClient,
+    *,
+    community_id: str,
+    customer_id: str,
+    manager_id: str,
+    in_segment: InSegment | None = None,
+    now: datetime,
 ) -> None:
     """Admit somebody who asked; approving twice is approving once.
 
@@ -96,7 +103,7 @@ async def approve_member(
             return
         check_is_pending(standing)
         check_open(standing)
-        check_eligible(standing, "customerId")
+        await check_eligible(standing, "customerId", in_segment)
         await put_membership(tx, standing, MemberRole.MEMBER, now=now)
         effects = [
             by_manager(standing, "APPROVED", manager_id, now),
@@ -122,7 +129,7 @@ async def reject_member(
     async def work(tx: Transaction) -> None:
         standing = await lock_for_manager(tx, community_id, customer_id, actor_id=manager_id, now=now)
         check_is_pending(standing)
-        await drop_membership(tx, standing)
+        await drop_membership(tx, standing, now=now)
         effects = [
             by_manager(standing, "REJECTED", manager_id, now, text),
             told(standing, NoticeKind.MEMBERSHIP_REJECTED, now),
@@ -172,7 +179,9 @@ def check_may_invite(standing: Standing) -> None:
         raise MemberBanned(path=("customerId",))
 
 
-async def accept_invitation(graph: GraphClient, *, community_id: str, customer_id: str, now: datetime) -> None:
+async def accept_invitation(
+    graph: GraphClient, *, community_id: str, customer_id: str, in_segment: InSegment | None = None, now: datetime
+) -> None:
     """Become a member by invitation; a member who accepts again stays one.
 
     Raises NotFound for a community that one does not see, NotInvited where one sees it,
@@ -185,7 +194,7 @@ async def accept_invitation(graph: GraphClient, *, community_id: str, customer_i
             return
         check_is_invited(standing)
         check_open(standing)
-        check_eligible(standing, "communityId")
+        await check_eligible(standing, "communityId", in_segment)
         await put_membership(tx, standing, MemberRole.MEMBER, now=now)
 
     await graph.transact(work, contended=community_id)
@@ -197,7 +206,7 @@ async def decline_invitation(graph: GraphClient, *, community_id: str, customer_
     async def work(tx: Transaction) -> None:
         standing = await lock_standing(tx, community_id, customer_id, now=now)
         check_is_invited(standing)
-        await drop_membership(tx, standing)
+        await drop_membership(tx, standing, now=now)
 
     await graph.transact(work, contended=community_id)
 

@@ -62,7 +62,7 @@ async def remove_member(
         if standing.role not in GUESTS:
             raise NotFound(path=("customerId",))
         await check_not_last_owner(tx, standing, "customerId")
-        await drop_membership(tx, standing)
+        await drop_membership(tx, standing, now=now)
         effects = [by_manager(standing, "REMOVED", moderator_id, now, text, role=standing.role)]
         if is_member(standing.role):
             effects.append(told(standing, NoticeKind.REMOVED, now))
@@ -130,7 +130,7 @@ async def unban_member(
             raise NotFound(path=("communityId",))
         if standing.held != MemberRole.BANNED:
             raise NotFound(path=("customerId",))
-        await drop_membership(tx, standing)
+        await drop_membership(tx, standing, now=now)
         await owe_effects(tx, [by_manager(standing, "UNBANNED", moderator_id, now)], now=now)
 
     await graph.transact(work, contended=community_id)
@@ -146,7 +146,7 @@ async def end_ban(graph: GraphClient, *, community_id: str, customer_id: str, no
             return
         if standing.held != MemberRole.BANNED or standing.role is not None:
             return
-        await drop_membership(tx, standing)
+        await drop_membership(tx, standing, now=now)
         subject = f"Customer:{customer_id}"
         await owe_effects(tx, [audited(community_id, "BAN_ENDED", actor=SYSTEM, subject=subject, now=now)], now=now)
 

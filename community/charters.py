@@ -7,6 +7,7 @@ from typing import Any
 from community.access import MANAGERS, MemberRole, Visibility
 from community.acts import audited
 from community.communities import JoinPolicy
+from community.recommendation_due import community_charted, recommendation_due
 from community.roles import check_owns_few
 from community.search_documents import index_effect
 from community.standing import COMMUNITY_ARCHIVED, COMMUNITY_HIDDEN, Standing, check_open, lock_standing, marks_of
@@ -30,13 +31,16 @@ LENGTHS = {
 TAG_LISTS = ("tags", "required_tags")
 MOST_TAGS = 10
 # Whom the community is for is its owners' decision; managers look after its words and tags.
-OWNERS_FIELDS = {"visibility", "join_policy", "minimum_tier", "required_tags"}
+OWNERS_FIELDS = {"visibility", "join_policy", "minimum_tier", "required_tags", "segment_id"}
+# What decides whom it is recommended to.
+RECOMMENDED_BY = {"tags", "visibility", "segment_id"}
 DEFAULTS: Row = {
     **{name: "" for name, (fewest, _) in LENGTHS.items() if not fewest},
     "visibility": Visibility.PUBLIC,
     "join_policy": JoinPolicy.OPEN,
     "minimum_tier": None,
     "required_tags": [],
+    "segment_id": None,
     "tags": [],
 }
 
@@ -110,7 +114,9 @@ async def create_community(graph: GraphClient, fields: Mapping[str, Any], *, own
     charter = checked({"name_zh": "", "name_en": "", **DEFAULTS, **fields})
     properties = {name: value for name, value in charter.items() if name != "tags"}
     properties |= {"member_count": 1, "next_ticket": 1, "created_at": instant, "touched_at": instant}
+    properties |= {"charted_at": instant}
     membership = {**marks_of(community_id, MemberRole.OWNER, 0), "since": instant}
+    due = recommendation_due(owner_id, now)
 
     async def work(tx: Transaction) -> None:
         await check_owns_few(tx, owner_id, community_id, now)
@@ -121,7 +127,8 @@ async def create_community(graph: GraphClient, fields: Mapping[str, Any], *, own
         await set_tags(tx, community_id, charter["tags"])
         subject = f"Community:{community_id}"
         entry = audited(community_id, "CREATED", actor=owner_id, subject=subject, now=now)
-        await owe_effects(tx, [entry, index_effect("Community", [community_id])], now=now)
+        follows = [index_effect("Community", [community_id]), community_charted(community_id), due]
+        await owe_effects(tx, [entry, *follows], now=now)
 
     await graph.transact(work, contended=owner_id)
     return community_id
@@ -168,6 +175,8 @@ async def update_community(
             return
         await check_tags(tx, changes)
         properties = {name: value for name, value in changes.items() if name != "tags"}
+        if changes.keys() & RECOMMENDED_BY:
+            properties["charted_at"] = iso(now)
         await tx.run(UPDATE_COMMUNITY, id=community_id, properties=properties)
         if "tags" in changes:
             await set_tags(tx, community_id, changes["tags"])
@@ -177,7 +186,7 @@ async def update_community(
 
 
 def effects_of(standing: Standing, changes: Row, manager_id: str, now: datetime) -> list[Effect]:
-    """What a changed charter owes: its entry, its place in the search, and seats of outsiders where it hides."""
+    """What a changed charter owes: its entry, its place in the search and in lists, and seats of outsiders."""
     community_id = standing.community_id
     details = {name: changes[name] for name in sorted(changes.keys() & {*OWNERS_FIELDS, "tags"})}
     subject, names = f"Community:{community_id}", sorted(camel(name) for name in changes)
@@ -186,6 +195,8 @@ def effects_of(standing: Standing, changes: Row, manager_id: str, now: datetime)
     if changes.get("visibility") == Visibility.PRIVATE != standing.visibility:
         ids = {"community_id": community_id, "after": ""}
         effects.append(Effect(COMMUNITY_HIDDEN, f"{community_id}:{iso(now)}", ids))
+    if changes.keys() & RECOMMENDED_BY:
+        effects.append(community_charted(community_id))
     return effects
 
 

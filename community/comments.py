@@ -9,6 +9,7 @@ from community.content import (
     ABOUT,
     PLACE_COLUMNS,
     PLACES,
+    Target,
     check_language,
     check_mentions,
     checked_text,
@@ -60,7 +61,7 @@ class NewComment:
 
 
 # Counted only where the comment is new: a lost answer to the commit makes it run again with the same id.
-CREATE_COMMENT = (
+CREATE_COMMENT: LiteralString = (
     TAKE_TALLY
     + """
 WITH t
@@ -71,6 +72,12 @@ CREATE (me)-[:WROTE]->(x:Comment {id: $id})
 SET x += $properties, t.count = t.count + 1
 """
 )
+# When others last answered something says how much goes on between its author and them, for recommendations. It is
+# written once a day, because who comments on a hot post is not to wait for its node (community/tallies.py).
+CREATE_FIRST_ANSWER: dict[Target, LiteralString] = {
+    "Post": CREATE_COMMENT + "WITH x MATCH (a:Post {id: $answered_id}) SET a.answered_at = $now",
+    "Comment": CREATE_COMMENT + "WITH x MATCH (a:Comment {id: $answered_id}) SET a.answered_at = $now",
+}
 
 
 async def create_comment(graph: GraphClient, comment: NewComment, *, author_id: str, now: datetime) -> tuple[str, str]:
@@ -97,9 +104,11 @@ async def create_comment(graph: GraphClient, comment: NewComment, *, author_id: 
         answered = await answered_comment(tx, comment, author_id)
         await check_mentions(tx, comment.mentions, community_id=post["community_id"])
         properties = {**written, "community_id": post["community_id"], **thread(comment, answered, instant, comment_id)}
+        query, properties["to_self"] = create_query(answered or post, author_id, instant)
         await tx.run(
-            CREATE_COMMENT,
+            query,
             id=comment_id,
+            answered_id=comment.reply_to or comment.post_id,
             author_id=author_id,
             properties=properties,
             target_id=comment.post_id,
@@ -113,11 +122,20 @@ async def create_comment(graph: GraphClient, comment: NewComment, *, author_id: 
     return comment_id, await graph.transact(work, contended=tally)
 
 
+def create_query(answered: Row, author_id: str, instant: str) -> tuple[LiteralString, bool | None]:
+    """The statement that writes an answer to this, and whether it is one to oneself (else None, which is not kept)."""
+    if answered["author_id"] == author_id:
+        return CREATE_COMMENT, True
+    if (answered["answered_at"] or "")[:10] >= instant[:10]:
+        return CREATE_COMMENT, None
+    return CREATE_FIRST_ANSWER["Comment" if answered["post_id"] else "Post"], None
+
+
 ANSWERED = """
 MATCH (x:Comment {id: $comment_id, post_id: $post_id})
 OPTIONAL MATCH (p:Comment {id: x.parent_id})
 RETURN x.id AS id, x.author_id AS author_id, x.deleted_at AS deleted_at, x.parent_id AS parent_id,
-       coalesce(p.order, x.order) AS thread
+       coalesce(p.order, x.order) AS thread, x.post_id AS post_id, x.answered_at AS answered_at
 """
 
 

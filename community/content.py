@@ -129,6 +129,7 @@ RETURN x.id AS id, x.author_id AS author_id, x.deleted_at AS deleted_at, x.post_
        x.parent_id AS parent_id, x.pinned_at AS pinned_at, x.kind AS kind, x.version AS version, x.text AS text,
        x.language AS language, x.attachments AS attachments, x.mentions AS mentions,
        x.accepted_comment_id AS accepted_comment_id, coalesce(x.edited_at, x.created_at) AS written_at,
+       x.answered_at AS answered_at,
        c.id AS community_id, c.visibility AS visibility, c.archived_at AS archived_at,
        c.pinned_post_ids AS pinned_post_ids, m.role AS role
 """
@@ -286,6 +287,7 @@ def removal_effects(kind: Target, place: Row, actor_id: str, reason: str | None,
         actor=actor_id,
         action=f"{name.upper()}_DELETED",
         subject=f"{name}:{target_id}",
+        concerns=place["author_id"],
         reason=reason,
         at=now,
     )

@@ -62,6 +62,7 @@ class EventDetails:
     guests_allowed: int = 0
     minimum_tier: str | None = None
     required_tags: Sequence[str] = ()
+    segment_id: str | None = None
     price_points: int | None = None
     offer_hours: int = 12
     tags: Sequence[str] = ()

@@ -264,7 +264,8 @@ RETURN e.id AS id, c.id AS community_id, e.title_zh AS title_zh, e.title_en AS t
        coalesce(e.link_registered, 0) AS link_registered, coalesce(e.waiting, 0) AS waiting,
        coalesce(e.link_waiting, 0) AS link_waiting, coalesce(e.guests_allowed, 0) AS guests_allowed,
        e.minimum_tier AS minimum_tier, coalesce(e.required_tags, []) AS required_tags,
-       e.price_points AS price_points, coalesce(e.offer_hours, 12) AS offer_hours, e.status AS status,
+       e.segment_id AS segment_id, e.price_points AS price_points, coalesce(e.offer_hours, 12) AS offer_hours,
+       e.status AS status,
        e.cancel_reason AS cancel_reason, e.series_id AS series_id, e.recurrence_id AS recurrence_id,
        coalesce(e.version, 1) AS version, CASE WHEN """
     + SEES_LINK

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from zoneinfo import available_timezones
 
 from pydantic import AwareDatetime, field_validator, model_validator
@@ -26,8 +26,9 @@ from community.participation import (
     write_registrations,
 )
 from community.prices import EVENT_CANCELLED
+from community.recommendation_due import community_imported
 from community.search_documents import index_effect
-from core.clock import iso
+from core.clock import iso, utc_now
 from core.importing import Batch, ImportKind, ImportRow, Rejection
 from core.notices import NoticeKind
 from graph.client import GraphClient, Row, Transaction
@@ -42,6 +43,8 @@ def time_zones() -> set[str]:
 
 class CommunityRow(ImportRow):
     """A community; `tags` is a list, or in CSV keys separated by semicolons."""
+
+    is_personal: ClassVar[bool] = False
 
     key: Key
     name_zh: Name
@@ -61,6 +64,8 @@ class CommunityRow(ImportRow):
 
 class EventRow(ImportRow):
     """An event of a community; `capacity` counts persons and may be left out."""
+
+    is_personal: ClassVar[bool] = False
 
     key: Key
     community: Key
@@ -94,8 +99,11 @@ PUT_COMMUNITIES = """
 UNWIND $rows AS row
 MERGE (c:Community {id: row.id})
 ON CREATE SET c.member_count = 0, c.created_at = row.created_at, c.visibility = row.visibility,
-  c.join_policy = row.join_policy
+  c.join_policy = row.join_policy, c.charted_at = row.charted_at
 SET c.name_zh = row.name_zh, c.name_en = row.name_en, c.purpose_zh = row.purpose_zh, c.purpose_en = row.purpose_en
+WITH c, row
+WHERE c.charted_at = row.charted_at
+RETURN c.id AS id
 """
 
 PUT_COMMUNITY_TAGS = """
@@ -107,11 +115,14 @@ RETURN row.line AS line, row.tag AS tag
 
 
 async def write_communities(batch: Batch[CommunityRow]) -> list[Rejection]:
+    # When it is written, and not when the file was begun: what has been learnt meanwhile does not know of it.
+    charted_at = iso(utc_now())
     rows = [
         {
             **item.row.model_dump(mode="json", exclude={"tags", "key", "created_at"}),
             "id": community_id(batch.source, item.row.key),
             "created_at": iso(item.row.created_at or batch.now),
+            "charted_at": charted_at,
         }
         for item in batch.rows
     ]
@@ -133,10 +144,14 @@ async def write_communities(batch: Batch[CommunityRow]) -> list[Rejection]:
 async def put_communities(
     tx: Transaction, rows: Sequence[Row], tagged: Sequence[Row], now: datetime
 ) -> set[tuple[int, str]]:
-    """Write the communities and what they are about, and owe their place in the search; returns the tags written."""
-    await tx.run(PUT_COMMUNITIES, rows=rows)
+    """Write the communities and what they are about, and owe their place in the search; returns the tags written.
+
+    Those that are new are offered to whom they fit.
+    """
+    new = [row["id"] for row in await tx.run(PUT_COMMUNITIES, rows=rows)]
     written = await tx.run(PUT_COMMUNITY_TAGS, rows=tagged) if tagged else []
-    await owe_effects(tx, [index_effect("Community", [row["id"] for row in rows])], now=now)
+    offered = [community_imported(one, row["charted_at"]) for row in rows[:1] for one in dict.fromkeys(new)]
+    await owe_effects(tx, [index_effect("Community", [row["id"] for row in rows]), *offered], now=now)
     return {(row["line"], row["tag"]) for row in written}
 
 

@@ -23,6 +23,7 @@ from core.errors import BadUserInput, NotFound, Refusal
 from core.notices import NoticeKind
 from graph.client import GraphClient, Transaction
 from graph.owed import Effect, owe_effects
+from segments.membership import InSegment
 
 LONGEST_MESSAGE = 500
 # A request waits until a manager answers it; beyond this many a community is not asked any more.
@@ -62,6 +63,7 @@ async def join_community(
     customer_id: str,
     message: str | None = None,
     invitation_code: str | None = None,
+    in_segment: InSegment | None = None,
     now: datetime,
 ) -> MemberRole:
     """Become a member, or ask to be one where a manager decides; returns what one is now. Doing it twice is once.
@@ -79,7 +81,7 @@ async def join_community(
         by_link = invitation_code is not None and is_good(
             invitation_code, standing.invitation_code, standing.invitation_expires_at, now
         )
-        check_may_join(standing, by_link=by_link)
+        await check_may_join(standing, in_segment, by_link=by_link)
         if invitation_code is not None and not by_link:
             raise InvitationInvalid(path=("invitationCode",))
         role = MemberRole.MEMBER if by_link else role_by_joining(standing)
@@ -102,7 +104,7 @@ def checked_message(message: str | None) -> str | None:
     return text
 
 
-def check_may_join(standing: Standing, *, by_link: bool = False) -> None:
+async def check_may_join(standing: Standing, in_segment: InSegment | None, *, by_link: bool = False) -> None:
     """Raise the refusal that stands against becoming a member; who is one already is no concern of this."""
     # To a banned customer a private community does not exist, whatever link they have.
     hidden = standing.is_private and standing.role != MemberRole.INVITED
@@ -111,7 +113,7 @@ def check_may_join(standing: Standing, *, by_link: bool = False) -> None:
     if standing.role == MemberRole.BANNED:
         raise Banned(path=("communityId",))
     check_open(standing)
-    check_eligible(standing, "communityId")
+    await check_eligible(standing, "communityId", in_segment)
 
 
 def role_by_joining(standing: Standing) -> MemberRole:
@@ -145,7 +147,7 @@ async def leave_community(graph: GraphClient, *, community_id: str, customer_id:
         if not is_member(standing.role) and standing.role != MemberRole.PENDING:
             raise NotFound(path=("communityId",))
         await check_not_last_owner(tx, standing, "communityId")
-        await drop_membership(tx, standing)
+        await drop_membership(tx, standing, now=now)
         lost = [barring(community_id, customer_id)] if standing.is_private and is_member(standing.role) else []
         await owe_effects(tx, [*resignation(standing, now), *lost], now=now)
 

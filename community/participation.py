@@ -10,6 +10,7 @@ from pydantic import Field as Setting
 
 from community.access import MemberRole, is_member
 from community.prices import refunds_owed
+from community.recommendation_due import owe_imported
 from community.roles import rank_of
 from community.seats import (
     COUNT_DAYS,
@@ -24,7 +25,7 @@ from community.seats import (
 from community.standing import LISTED_ROLES, barring, marks_of
 from community.standing import listed as place_of_guest
 from community.waitlist import promote_waitlist
-from core.clock import iso
+from core.clock import iso, utc_now
 from core.ids import derived_id
 from core.importing import Batch, ImportRow, Numbered, Rejection
 from graph.client import GraphClient, Row, Transaction
@@ -46,7 +47,7 @@ class MembershipRow(ImportRow):
     community: Key
     role: MemberRole = MemberRole.MEMBER
     since: AwareDatetime | None = None
-    weight: float = Setting(default=1.0, ge=0)
+    weight: float = Setting(default=1.0, ge=0, allow_inf_nan=False)
 
 
 class RegistrationRow(ImportRow):
@@ -108,8 +109,11 @@ SET m.role = row.role, m.weight = row.weight, m.ticket = row.ticket, m.page = ro
 """
 
 
-async def put_memberships(tx: Transaction, rows: Mapping[str, Row], *, now: datetime) -> set[str]:
-    """Create the memberships that are new and change those that differ; returns the keys whose community is known."""
+async def put_memberships(tx: Transaction, rows: Mapping[str, Row], *, now: datetime) -> tuple[set[str], set[str]]:
+    """Create the memberships that are new and change those that differ.
+
+    Returns the keys whose community is known, and the customers of whom something is new or changed.
+    """
     await tx.run(LOCK_COMMUNITIES, ids=sorted({row["community_id"] for row in rows.values()}), now=iso(now))
     known = {row["key"]: row for row in await tx.run(KNOWN_MEMBERSHIPS, rows=list(rows.values()))}
     asked = {key: {**rows[key], "role": role_after(old["role"], rows[key]["role"])} for key, old in known.items()}
@@ -127,7 +131,7 @@ async def put_memberships(tx: Transaction, rows: Mapping[str, Row], *, now: date
     await list_guests(tx, written, known)
     barred = [row for row in changed if row["role"] == MemberRole.BANNED != known[row["key"]]["role"]]
     await owe_effects(tx, [barring(row["community_id"], row["customer_id"]) for row in barred], now=now)
-    return set(known)
+    return set(known), {row["customer_id"] for row in (*created, *changed)}
 
 
 async def list_guests(tx: Transaction, rows: Sequence[Row], known: Mapping[str, Row]) -> None:
@@ -195,9 +199,10 @@ async def write_memberships(batch: Batch[MembershipRow]) -> list[Rejection]:
             "weight": item.row.weight,
         }
     graph: GraphClient = batch.graph
-    written = await graph.transact(
+    written, changed = await graph.transact(
         lambda tx: put_memberships(tx, rows, now=batch.now), contended="imported memberships", timeout=TIMEOUT_SECONDS
     )
+    await owe_imported(batch.session, changed, now=utc_now())
     return rejected_for(batch.rows, written, batch.source, "community", community_id)
 
 

@@ -5,49 +5,29 @@ a block's memory is bounded whatever the number of communities. Nothing depends 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, diags_array
 
-from graph.export import Catalogue, Incidence
+from community.affinity import Floats
+from community.recommendation_learning import Integers, Model, Weights, of_unit_length, weights_of
+from community.recommendation_order import NONE, Hashes, ordered
+from community.recommendation_places import by_place, kilometres_at_most, nearness
 
 Reason = dict[str, Any]
-Floats = NDArray[np.float32]
-Integers = NDArray[np.int64]
 
 # Cells of one dense block: 8 MB in single precision, of which about eight are alive at once.
 CELLS_AT_ONCE = 2_000_000
 # Scores that differ by less are a tie, which the order of ids decides and no order of additions.
 SCORE_UNITS = 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Weights:
-    """What each kind of evidence, itself between 0 and 1, is worth."""
-
-    co_members: float = 1.0
-    tags: float = 0.5
-    acquaintances: float = 0.5
-    referral_ties: float = 0.5
-    popularity: float = 0.01
-
-
-@dataclass(frozen=True, slots=True)
-class ScoringPolicy:
-    """How lists are made; the shrinkages are numbers of people or communities that say nothing."""
-
-    weights: Weights = field(default_factory=Weights)
-    neighbours: int = 100
-    list_length: int = 30
-    similarity_shrinkage: float = 5.0
-    history_shrinkage: float = 2.0
-    tie_shrinkage: float = 5.0
-    # A smaller number of acquaintances would tell who they are.
-    smallest_count: int = 5
-    named_at_most: int = 3
+# So many times as many communities as are shown are looked at, and so many of those that are new besides.
+CANDIDATES = 2
+NEW_CANDIDATES = 3
+# So many steps of a season before and after the middle of all are told apart, which is some 20 years as standard.
+MOST_STEPS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,99 +41,35 @@ class Recommendation:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What is known of some customers: their rows among all, and who and what they are tied to.
+    """What is known of some customers (rows) when they are scored: what they are in, and who and what they are tied to.
 
-    Tags hold confidences; the other columns are all customers, in the order of the memberships.
+    `taken` is above zero for a membership, by how much is done there, and -1 for another role; `joined` holds the days
+    (since 1970) of memberships. Tags hold confidences; the columns of ties are all customers, in the order of the
+    memberships that were learnt from; `open_referees` are those who let others see what they are members of. `seeds`
+    stand for chance (`recommendation_order.seeds_of`).
     """
 
-    rows: Integers
+    taken: csr_array
+    joined: csr_array
     tags: csr_array
     acquaintances: csr_array
     referees: csr_array
+    open_referees: csr_array
     referrers: csr_array
+    seeds: Hashes
 
     def part(self, start: int, end: int) -> "Evidence":
-        chosen = slice(start, end)
-        ties = (self.acquaintances[chosen], self.referees[chosen], self.referrers[chosen])
-        return Evidence(self.rows[chosen], self.tags[chosen], *ties)
+        return self.part_of(slice(start, end))
+
+    def part_of(self, chosen: slice | Integers) -> "Evidence":
+        return Evidence(*(getattr(self, each.name)[chosen] for each in fields(self)))
 
 
-@dataclass(frozen=True, slots=True)
-class Model:
-    """What scoring needs to know of all customers and communities; `tag_idf` and `about` weigh tags."""
-
-    policy: ScoringPolicy
-    catalogue: Catalogue
-    members: csr_array
-    taken: csr_array
-    similarity: csr_array
-    tag_idf: Floats
-    about: csr_array
-    popularity: Floats
-    eligible: NDArray[np.bool_]
-
-
-def fit(policy: ScoringPolicy, catalogue: Catalogue, memberships: Incidence) -> Model:
-    """Learn from all memberships what is close to what, and what is popular."""
-    taken = memberships.matrix
-    # A comparison copies; entries eliminated from a matrix that shares its indices would be lost to both.
-    members = csr_array(taken > 0, dtype=np.float32)
-    counts = members.sum(axis=0)
-    idf = inverse_document_frequency(catalogue.about)
-    return Model(
-        policy=policy,
-        catalogue=catalogue,
-        members=members,
-        taken=taken,
-        similarity=similar_communities(members, policy),
-        tag_idf=idf,
-        about=csr_array(of_unit_length(csr_array(catalogue.about @ diags_array(idf))).T),
-        popularity=(np.log1p(counts) / max(1.0, float(np.log1p(np.max(counts, initial=0))))).astype(np.float32),
-        eligible=catalogue.is_public & ~catalogue.is_archived,
-    )
-
-
-def similar_communities(members: csr_array, policy: ScoringPolicy) -> csr_array:
-    """The nearest neighbours of each community (rows) by the members that two have in common.
-
-    Cosine n_ij / sqrt(n_i n_j) with k neighbours: Deshpande and Karypis, Item-based top-N recommendation
-    algorithms, ACM TOIS 22(1), 2004. Times n_ij / (n_ij + shrinkage), which distrusts what few have in common:
-    Bell and Koren, Scalable collaborative filtering with jointly derived neighborhood interpolation weights, 2007.
-    """
-    by_community = csr_array(members.T)
-    sizes = np.diff(by_community.indptr)
-    size, roots = len(sizes), np.sqrt(np.maximum(sizes, 1)).astype(np.float32)
-    nothing = np.zeros(0, dtype=np.int64)
-    found = [(nothing, nothing, np.zeros(0, dtype=np.float32))]
-    for start, end in blocks(np.full(size, size, dtype=np.int64)):
-        found.append(nearest(by_community, members, roots, start, end, policy))
-    rows, columns, values = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    matrix = csr_array((values, (rows.astype(np.int32), columns.astype(np.int32))), shape=(size, size))
-    matrix.sort_indices()
-    return matrix
-
-
-def nearest(
-    by_community: csr_array, members: csr_array, roots: Floats, start: int, end: int, policy: ScoringPolicy
-) -> tuple[Integers, Integers, Floats]:
-    """The neighbours of the communities from `start` to before `end`: whose, which and how near."""
-    common = csr_array(by_community[start:end] @ members).toarray()
-    near = common / roots[start:end, None] / roots * (common / (common + policy.similarity_shrinkage + 1e-9))
-    near[np.arange(end - start), np.arange(start, end)] = 0.0
-    rows, columns = largest(near, policy.neighbours)
-    return rows + start, columns, near[rows, columns]
-
-
-def inverse_document_frequency(about: csr_array) -> Floats:
-    """ln((1 + N) / (1 + n)) + 1 for each tag: Salton and Buckley 1988, smoothed so that no tag weighs nothing."""
-    frequency = np.diff(about.tocsc().indptr)
-    return (np.log(len(about.indptr) / (1 + frequency)) + 1).astype(np.float32)
-
-
-def of_unit_length(matrix: csr_array) -> csr_array:
-    """Each row divided by its Euclidean length; rows of nothing stay so."""
-    lengths = np.sqrt(np.asarray((matrix * matrix).sum(axis=1)))
-    return csr_array(diags_array((1 / np.where(lengths > 0, lengths, 1)).astype(np.float32)) @ matrix)
+def closed_to(taken: csr_array, eligible: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which communities (columns) are not for these customers (rows): not eligible, or theirs in whichever role."""
+    closed = np.broadcast_to(~eligible, (len(taken.indptr) - 1, len(eligible))).copy()
+    closed[taken.nonzero()] = True
+    return closed
 
 
 def blocks(costs: Integers) -> Iterator[tuple[int, int]]:
@@ -170,20 +86,20 @@ def blocks(costs: Integers) -> Iterator[tuple[int, int]]:
 def largest(values: Floats, count: int) -> tuple[Integers, Integers]:
     """Rows and columns of up to `count` positive values in each row, the largest first; a tie goes to the first column.
 
-    Value and column together make one whole number for each cell, so that no two are equal.
+    Values are compared in whole units; all that may be equal to the last one that counts are looked at.
     """
     width = values.shape[1]
-    keys = np.rint(values.astype(np.float64) * SCORE_UNITS).astype(np.int64) * width
-    keys -= np.arange(width)
+    least = np.full(len(values), 0.5 / SCORE_UNITS, dtype=np.float32)
     if count < width:
-        columns = np.argpartition(keys, width - count, axis=1)[:, width - count :]
-        keys = np.take_along_axis(keys, columns, axis=1)
-    else:
-        columns = np.broadcast_to(np.arange(width), keys.shape)
-    order = np.argsort(-keys, axis=1)
-    columns, keys = np.take_along_axis(columns, order, axis=1), np.take_along_axis(keys, order, axis=1)
-    rows, places = np.nonzero(keys > 0)
-    return rows, columns[rows, places]
+        cut = np.partition(values, width - count, axis=1)[:, width - count]
+        least = np.maximum(least, cut - np.float32(1.5 / SCORE_UNITS))
+    rows, columns = np.nonzero(values >= least[:, None])
+    keys = np.rint(values[rows, columns].astype(np.float64) * SCORE_UNITS).astype(np.int64)
+    order = np.lexsort((columns, -keys, rows))
+    rows, columns = rows[order], columns[order]
+    ranks = np.arange(len(rows)) - np.searchsorted(rows, rows)
+    kept = (ranks < count) & (keys[order] > 0)
+    return rows[kept], columns[kept]
 
 
 def recommend(model: Model, evidence: Evidence) -> Iterator[list[Recommendation]]:
@@ -194,15 +110,17 @@ def recommend(model: Model, evidence: Evidence) -> Iterator[list[Recommendation]
 
 def costs_of(model: Model, evidence: Evidence) -> Integers:
     """Cells per customer: a score for each community, and for each of the list the links that may explain it."""
-    lengths = np.diff(model.members.indptr)[evidence.rows] + np.diff(evidence.tags.indptr)
+    lengths = np.diff(evidence.taken.indptr) + np.diff(evidence.tags.indptr)
     return len(model.catalogue.communities) + model.policy.list_length * lengths.astype(np.int64)
 
 
 def recommend_block(model: Model, evidence: Evidence) -> list[list[Recommendation]]:
-    """Score all communities for these customers, keep the best and say why."""
+    """Score all communities for these customers, keep the best in their order and say why."""
     scores = Scores(model, evidence)
-    rows, columns = largest(scores.total, model.policy.list_length)
-    lists: list[list[Recommendation]] = [[] for _ in evidence.rows]
+    shown = shown_of(model, scores.total, evidence.seeds)
+    rows, places = np.nonzero(shown != NONE)
+    columns = shown[rows, places]
+    lists: list[list[Recommendation]] = [[] for _ in evidence.taken.indptr[1:]]
     totals = np.round(scores.total[rows, columns].astype(np.float64), 6).tolist()
     reasons = scores.reasons(rows, columns)
     ids = model.catalogue.communities
@@ -211,28 +129,85 @@ def recommend_block(model: Model, evidence: Evidence) -> list[list[Recommendatio
     return lists
 
 
+def shown_of(model: Model, total: Floats, seeds: Hashes) -> Integers:
+    """The communities of each list in the order in which they are shown; NONE where it is shorter."""
+    policy, ages = model.policy, model.catalogue.ages
+    best = candidates(total, policy.list_length * CANDIDATES)
+    new = np.flatnonzero(model.eligible & (ages < policy.order.new_days))
+    if new.size and policy.order.explored:
+        newest = candidates(total[:, new], NEW_CANDIDATES)
+        newest = np.where(newest == NONE, NONE, new[newest])
+        seen = (newest[:, :, None] == best[:, None, :]).any(axis=2)
+        best = np.concatenate([best, np.where(seen, NONE, newest)], axis=1)
+    rounded = np.round(np.take_along_axis(total, np.maximum(best, 0), axis=1).astype(np.float64), 6)
+    return ordered(
+        rounded.astype(np.float32),
+        best,
+        tags=model.telling,
+        ages=ages,
+        keys=model.keys,
+        seeds=seeds,
+        length=policy.list_length,
+        policy=policy.order,
+    )
+
+
+def candidates(total: Floats, count: int) -> Integers:
+    """Each row's best columns, NONE where there are fewer."""
+    found = np.full((len(total), min(count, total.shape[1])), NONE, dtype=np.int64)
+    rows, columns = largest(total, count)
+    found[rows, np.arange(len(rows)) - np.searchsorted(rows, rows)] = columns
+    return found
+
+
 class Scores:
     """The scores of some customers (rows) for all communities (columns), by kind and in total."""
 
     def __init__(self, model: Model, evidence: Evidence) -> None:
-        policy, weights = model.policy, model.policy.weights
         self.model = model
-        self.members = model.members[evidence.rows]
+        self.weights = weights_of(evidence.taken)
+        self.places = by_place(self.weights, model.places)
         self.tags = csr_array(evidence.tags @ diags_array(model.tag_idf))
-        self.closed = np.broadcast_to(~model.eligible, (len(evidence.rows), len(model.eligible))).copy()
-        self.closed[model.taken[evidence.rows].nonzero()] = True
-        self.known = self.dense(evidence.acquaintances @ model.members)
-        self.referees = self.dense(evidence.referees @ model.members)
-        self.referrers = self.dense(evidence.referrers @ model.members)
+        self.closed = closed_to(evidence.taken, model.eligible)
+        self.known, self.referees, self.open_referees = (
+            self.dense(ties @ model.members)
+            for ties in (evidence.acquaintances, evidence.referees, evidence.open_referees)
+        )
+        self.parts = self.by_kind(evidence)
+        self.total = self.combined(model.policy.weights)
+
+    def by_kind(self, evidence: Evidence) -> dict[str, Floats]:
+        """Each kind of evidence between 0 and 1, before it is weighed."""
+        policy, model = self.model.policy, self.model
         ties = degrees(evidence.referees) + degrees(evidence.referrers)
-        self.parts = {
-            "CO_MEMBERS": weights.co_members * self.co_members(policy.history_shrinkage),
-            "SHARED_TAGS": weights.tags * self.dense(of_unit_length(self.tags) @ model.about),
-            "ACQUAINTANCES": weights.acquaintances
-            * (self.known / (degrees(evidence.acquaintances) + policy.tie_shrinkage)),
-            "REFERRAL_TIES": weights.referral_ties * ((self.referees + self.referrers) / (ties + policy.tie_shrinkage)),
+        invited_or_inviting = self.referees + self.dense(evidence.referrers @ model.members)
+        parts = {
+            "CO_MEMBERS": self.co_members(),
+            "SEASON": self.season(evidence.joined),
+            "SHARED_TAGS": self.dense(of_unit_length(self.tags) @ model.about),
+            "ACQUAINTANCES": share_of(self.known, degrees(evidence.acquaintances), policy.tie_shrinkage),
+            "REFERRAL_TIES": share_of(invited_or_inviting, ties, policy.tie_shrinkage),
         }
-        self.total = sum(self.parts.values(), np.where(self.closed, 0, weights.popularity * model.popularity))
+        # Where nobody has a place there is nothing to add, for as many communities as there are.
+        return parts | ({"NEARBY": self.nearby()} if self.places.nnz else {})
+
+    def combined(self, weights: Weights) -> Floats:
+        """The kinds by their weights: what is near is nearer in its season, and little history follows the crowd."""
+        lengths = degrees(self.weights)
+        trust = lengths / (lengths + self.model.policy.history_shrinkage)
+        near = self.parts["CO_MEMBERS"] * (1 + weights.season * self.parts["SEASON"])
+        largest_of_all = near.max(axis=1, keepdims=True, initial=0)
+        near *= weights.co_members * trust / np.where(largest_of_all > 0, largest_of_all, 1)
+        self.weighed = {
+            "CO_MEMBERS": near,
+            "SHARED_TAGS": weights.tags * self.parts["SHARED_TAGS"],
+            "ACQUAINTANCES": weights.acquaintances * self.parts["ACQUAINTANCES"],
+            "REFERRAL_TIES": weights.referral_ties * self.parts["REFERRAL_TIES"],
+        }
+        if "NEARBY" in self.parts:
+            self.weighed["NEARBY"] = weights.nearby * self.parts["NEARBY"]
+        crowd = np.where(self.closed, 0, weights.popularity * (1 - trust) * self.model.popularity)
+        return sum(self.weighed.values(), crowd.astype(np.float32))
 
     def dense(self, product: csr_array) -> Floats:
         """Values in single precision, nothing where a community cannot be recommended."""
@@ -240,39 +215,105 @@ class Scores:
         values[self.closed] = 0.0
         return values
 
-    def co_members(self, shrinkage: float) -> Floats:
-        """The sum of nearness to one's communities, relative to one's nearest, trusted as one's history is long."""
-        near = self.dense(self.members @ self.model.similarity)
-        nearest_of_all = near.max(axis=1, keepdims=True, initial=0)
-        lengths = degrees(self.members)
-        trust = lengths / (lengths + shrinkage) / np.where(nearest_of_all > 0, nearest_of_all, 1)
-        return near * trust.astype(np.float32)
+    def co_members(self) -> Floats:
+        """How near communities are to the customer's, relative to the nearest; what is far counts as nothing."""
+        near = np.maximum(self.model.affinity.scores(self.weights), 0.0)
+        near[self.closed] = 0.0
+        nearest = near.max(axis=1, keepdims=True, initial=0)
+        near /= np.where(nearest > 0, nearest, 1)
+        return near
+
+    def nearby(self) -> Floats:
+        """How near communities are to where one's own usually meet."""
+        near = nearness(self.places, self.model.places)
+        near[self.closed] = 0.0
+        return near
+
+    def season(self, joined: csr_array) -> Floats:
+        """The mean of e^(-days/τ) over one's memberships, days being those between one's joining and its season."""
+        days = self.model.policy.season_days
+        known = ~np.isnan(self.model.season)
+        found = np.zeros(self.closed.shape, dtype=np.float32)
+        if not joined.nnz or not known.any():
+            return found
+        width = days / 4
+        seasons = self.model.season[known] // width
+        # Decades from the middle are no season: a day that a file has wrong would make the matrix below as long.
+        middle = np.floor(np.median(seasons))
+        seasons = np.clip(seasons, middle - MOST_STEPS, middle + MOST_STEPS)
+        first = seasons.min()
+        places = (seasons - first).astype(np.int64)
+        steps = np.arange(places.max() + 1)
+        # Who joined before the first or after the last season counts as if then, so that no block decides on the steps.
+        own = np.clip(np.asarray(joined.data, dtype=np.float32) // width - first, 0, steps[-1]).astype(np.int64)
+        counts = csr_array((np.ones_like(joined.data), own, joined.indptr), shape=(len(self.closed), len(steps)))
+        kernel = np.exp(-np.abs(steps[:, None] - steps) * (width / days)).astype(np.float32)
+        found[:, known] = ((counts @ kernel) / np.maximum(degrees(joined), 1))[:, places]
+        found[self.closed] = 0.0
+        return found
 
     def reasons(self, rows: Integers, columns: Integers) -> Iterator[list[Reason]]:
-        """What speaks for each pair of a customer's row and a community's column, the strongest first."""
+        """What speaks for each pair of a customer's row and a community's column, the strongest first.
+
+        What would tell of fewer people than `smallest_count` is not said, although it counts.
+        """
         policy, catalogue = self.model.policy, self.model.catalogue
-        parts = np.stack([part[rows, columns] for part in self.parts.values()], axis=1)
+        parts = np.stack([part[rows, columns] for part in self.weighed.values()], axis=1)
         orders = np.argsort(-parts, axis=1, kind="stable").tolist()
-        kinds = list(self.parts)
-        near = strongest_links(self.members, self.model.similarity, rows, columns, policy.named_at_most)
+        kinds = list(self.weighed)
+        near, far = self.nearest(rows, columns), self.kilometres(rows, columns)
         tags = strongest_links(self.tags, self.model.about, rows, columns, policy.named_at_most)
-        counts = np.stack([matrix[rows, columns] for matrix in (self.known, self.referees)], axis=1)
-        found = zip(orders, parts.tolist(), near, tags, counts.astype(np.int64).tolist(), strict=True)
-        for order, part, communities, shared, (known, referees) in found:
-            said = {
+        counted = (self.known, self.referees, self.open_referees)
+        counts = np.stack([matrix[rows, columns] for matrix in counted], axis=1).astype(np.int64).tolist()
+        found = zip(orders, parts.tolist(), near, tags, counts, far, strict=True)
+        for order, part, communities, shared, people, distance in found:
+            said: dict[str, dict[str, Any] | None] = {
                 "CO_MEMBERS": {"community_ids": [catalogue.communities[place] for place in communities]},
                 "SHARED_TAGS": {"tags": [catalogue.tags[place] for place in shared]},
-                "ACQUAINTANCES": {"count": known} if known >= policy.smallest_count else {},
-                "REFERRAL_TIES": {"count": referees},
+                **said_of_people(*people, least=policy.smallest_count),
+                "NEARBY": {"kilometres": distance},
             }
-            strongest = [kinds[number] for number in order if part[number] > 0]
-            names = dict.fromkeys(spoken(kind, referees) for kind in strongest)
-            yield [{"kind": kind, **said[kind]} for kind in names] or [{"kind": "POPULAR"}]
+            if not communities:
+                said["CO_MEMBERS"] = None
+            kept = ((kinds[number], said[kinds[number]]) for number in order if part[number] > 0)
+            yield [{"kind": kind, **what} for kind, what in kept if what is not None] or [{"kind": "POPULAR"}]
+
+    def kilometres(self, rows: Integers, columns: Integers) -> list[int]:
+        """How far each recommendation is at most from the nearest of one's own communities, where it is near to any."""
+        places, found = self.model.places, np.zeros(len(rows), dtype=np.float32)
+        there = places.of[columns]
+        some = np.flatnonzero(there != NONE)
+        links = strongest_links(csr_array(self.places > 0, dtype=np.float32), places.near, rows[some], there[some], 1)
+        near = [(place, link[0]) for place, link in zip(some.tolist(), links, strict=True) if link]
+        if near:
+            pairs, nearest = np.array(near, dtype=np.int64).T
+            found[pairs] = places.near[nearest, there[pairs]]
+        return kilometres_at_most(found).tolist()
+
+    def nearest(self, rows: Integers, columns: Integers) -> list[list[int]]:
+        """Those of one's communities that brought each recommendation, less those with few members in common."""
+        between = self.model.affinity.between
+        scaled = csr_array(self.weights @ diags_array(self.model.affinity.scale))
+        links = strongest_links(scaled, between, rows, columns, self.model.policy.named_at_most)
+        many = self.model.many_common
+        return [
+            [place for place in found if many[place, column]]
+            for found, column in zip(links, columns.tolist(), strict=True)
+        ]
 
 
-def spoken(kind: str, referees: int) -> str:
-    """The kind of reason that is true: one's own referrer is nobody whom one invited, but somebody one knows."""
-    return "ACQUAINTANCES" if kind == "REFERRAL_TIES" and not referees else kind
+def said_of_people(known: int, referees: int, open_referees: int, *, least: int) -> dict[str, dict[str, Any] | None]:
+    """What may be said of people one knows and people one invited: only many, or those who let it be seen."""
+    invited = referees if referees >= least else open_referees
+    return {
+        "ACQUAINTANCES": {"count": known} if known >= least else None,
+        "REFERRAL_TIES": {"count": invited} if invited else None,
+    }
+
+
+def share_of(counts: Floats, people: Floats, shrinkage: float) -> Floats:
+    """Which part of somebody's people are members; few people count as if there were some more who are not."""
+    return (counts / (people + shrinkage)).astype(np.float32)
 
 
 def degrees(matrix: csr_array) -> Floats:

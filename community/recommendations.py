@@ -1,33 +1,50 @@
-"""Recommended communities: computed for ranges of customers, stored as one list each, read in one round trip."""
+"""The computation of recommended communities: for ranges of customers, stored as one list each.
+
+Of all customers at once there is but the matrix of memberships, 8 bytes an edge, and their ids (graph/export.py).
+Whatever else is known is read for some thousand customers, whose lists are written before the next are read.
+"""
 
 import asyncio
+import gc
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import LiteralString
 
 import numpy as np
 import orjson
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
-from community.recommendation_scores import Evidence, Model, Recommendation, ScoringPolicy, fit, recommend
+from community.recommendation_choice import LARGEST_SAMPLE, choose
+from community.recommendation_learning import Model, ScoringPolicy, fit
+from community.recommendation_models import Chosen, Population
+from community.recommendation_order import seeds_of
+from community.recommendation_policies import RunPlan, Variant
+from community.recommendation_scores import Evidence, Recommendation, recommend
 from core.batches import in_batches
-from core.clock import iso, utc_now
-from core.paging import Page, cut, decode_cursor, page_size
+from core.clock import iso
 from graph.client import GraphClient, Row
-from graph.eligibility import ELIGIBLE
+from graph.evidence import Known, known_of_range, known_of_some
 from graph.export import (
-    export_acquaintances,
+    IS_THERE,
+    Catalogue,
+    Incidence,
+    Numbers,
+    day_number,
+    export_all_memberships,
     export_catalogue,
     export_customer_ids,
-    export_customer_tags,
-    export_memberships,
-    export_referrals,
-    export_referrers,
 )
 
 CUSTOMERS_AT_ONCE = 4_000
 LISTS_AT_ONCE = 500
+# A policy is chosen from so many customers at least, with so many memberships each, for so many communities at most.
+LEAST_SAMPLE = 200
+CHOOSING_MEMBERSHIPS = 3
+CHOOSING_COMMUNITIES = 2_000
 TIMEOUT_SECONDS = 60.0
 # What a newcomer is offered beyond the communities about their tags.
 POPULAR_LENGTH = 100
@@ -42,16 +59,6 @@ class RunReport:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Population:
-    """All customers in order of id, what was learnt from them, and the numbers by which matrices name them."""
-
-    customers: list[str]
-    numbers: dict[str, int]
-    tags: dict[str, int]
-    model: Model
-
-
 async def recompute(
     graph: GraphClient,
     *,
@@ -62,77 +69,198 @@ async def recompute(
     first_id: str | None = None,
     last_id: str | None = None,
 ) -> RunReport:
-    """Replace the lists of the customers from `first_id` to `last_id`, both included; all by default.
+    """Learn, and replace the lists of the customers from `first_id` to `last_id`, both included; all by default.
 
     Each list is replaced whole, so that a run that dies leaves old lists and new ones; run again, it ends the same.
     """
     began = time.monotonic()
-    population = await learn(graph, policy)
+    population = await learn(graph, policy, now=now)
     await write_popularity(graph, population.model, now=now, run_id=run_id)
-    rows = [n for n, key in enumerate(population.customers) if (first_id or "") <= key and key <= (last_id or key)]
+    customers = await export_customer_ids(graph, first_id=first_id, last_id=last_id, there=True)
+    written = await compute_lists(
+        graph, population, customers, now=now, run_id=run_id, customers_at_once=customers_at_once
+    )
+    return RunReport(len(customers), written, time.monotonic() - began)
+
+
+async def learn(
+    graph: GraphClient,
+    policy: ScoringPolicy,
+    *,
+    now: datetime,
+    plan: RunPlan | None = None,
+    choosing: bool = False,
+) -> Population:
+    """Read what concerns everybody: who is a member of what, and what communities are about.
+
+    Choosing, the memberships choose the policy; what the plan says stands above it.
+    """
+    plan = plan or RunPlan()
+    catalogue = await export_catalogue(graph, now=now)
+    memberships = await export_all_memberships(graph, catalogue.communities, now=now)
+    customers = Numbers(memberships.customers).ids
+    chosen = await chosen_policy(graph, policy, catalogue, memberships, now=now) if choosing else policy
+    decided = plan.definition(Variant.CONTROL).over(chosen)
+    model = await asyncio.to_thread(fit, decided, catalogue, memberships)
+    return Population(customers, model, plan, Chosen(chosen, day_number(iso(now))) if choosing else Chosen())
+
+
+async def chosen_policy(
+    graph: GraphClient, policy: ScoringPolicy, catalogue: Catalogue, memberships: Incidence, *, now: datetime
+) -> ScoringPolicy:
+    """The policy that the memberships themselves choose, or the given one where they are too few to say.
+
+    Of many communities each try inverts a large matrix, which is too much for a run that begins every hour.
+    """
+    able = np.flatnonzero(np.diff(csr_array(memberships.matrix > 0).indptr) >= CHOOSING_MEMBERSHIPS)
+    if len(able) < LEAST_SAMPLE or len(catalogue.communities) > CHOOSING_COMMUNITIES:
+        return policy
+    chance = np.random.default_rng(len(able))
+    rows = np.sort(chance.choice(able, min(LARGEST_SAMPLE, len(able)), replace=False))
+    everybody = Numbers(memberships.customers)
+    known = await known_of_some(graph, [key.decode() for key in everybody.ids[rows].tolist()], now=iso(now))
+    if len(known.customers) < len(rows):
+        # Somebody is gone meanwhile; what is left is not worth a second look.
+        return policy
+    evidence = evidence_by(known, catalogue, everybody)
+    # What was read a moment later must not differ: both are to hide the same.
+    own = replace(evidence, taken=memberships.matrix[rows], joined=memberships.joined[rows])
+    return await asyncio.to_thread(choose, policy, catalogue, memberships, own, rows)
+
+
+async def compute_lists(
+    graph: GraphClient,
+    population: Population,
+    customers: Sequence[str],
+    *,
+    now: datetime,
+    run_id: str,
+    customers_at_once: int = CUSTOMERS_AT_ONCE,
+) -> int:
+    """Compute and write the lists of consecutive customers, in order of id; returns how many were written."""
     written = 0
-    for part in in_batches(rows, customers_at_once):
-        evidence = await read_evidence(graph, population, part, now=now)
-        lists = await asyncio.to_thread(list_rows, population, evidence)
+    for part in in_batches(customers, customers_at_once):
+        known = await known_of_range(graph, part, now=iso(now))
+        lists = await asyncio.to_thread(list_rows, population, known)
         written += await write_lists(graph, lists, now=now, run_id=run_id)
-    return RunReport(len(rows), written, time.monotonic() - began)
+    return written
 
 
-async def learn(graph: GraphClient, policy: ScoringPolicy) -> Population:
-    """Read what concerns everybody: who is a member of what, and what communities are about."""
-    catalogue = await export_catalogue(graph)
-    customers = await export_customer_ids(graph)
-    memberships = await export_memberships(graph, customers, catalogue.communities)
-    return Population(
-        customers=customers,
-        numbers={customer: number for number, customer in enumerate(customers)},
-        tags={tag: number for number, tag in enumerate(catalogue.tags)},
-        model=await asyncio.to_thread(fit, policy, catalogue, memberships),
-    )
+def evidence_of(population: Population, known: Known) -> Evidence:
+    """What is known, as matrices by the numbers of a model."""
+    return evidence_by(known, population.model.catalogue, Numbers(population.customers))
 
 
-async def read_evidence(graph: GraphClient, population: Population, rows: Sequence[int], *, now: datetime) -> Evidence:
-    """What is known of the customers in these rows."""
-    ids = [population.customers[row] for row in rows]
+def evidence_by(known: Known, catalogue: Catalogue, everybody: Numbers) -> Evidence:
+    communities = Numbers(catalogue.communities)
     return Evidence(
-        rows=np.array(rows, dtype=np.int64),
-        tags=await export_customer_tags(graph, ids, population.tags, now=iso(now)),
-        acquaintances=await export_acquaintances(graph, ids, population.numbers),
-        referees=await export_referrals(graph, ids, population.numbers),
-        referrers=await export_referrers(graph, ids, population.numbers),
+        taken=known.memberships(communities),
+        joined=known.joined(communities),
+        tags=known.matrix("tags", Numbers(catalogue.tags)),
+        acquaintances=known.matrix("acquaintances", everybody, once=True),
+        referees=known.matrix("referees", everybody, once=True),
+        open_referees=known.matrix("open_referees", everybody, once=True),
+        referrers=known.matrix("referrers", everybody, once=True),
+        seeds=seeds_of(known.customers, known.now.date()),
     )
 
 
-def list_rows(population: Population, evidence: Evidence) -> list[Row]:
+def list_rows(population: Population, known: Known) -> list[Row]:
     """The lists of these customers as they are stored."""
-    customers = (population.customers[row] for row in evidence.rows.tolist())
-    lists = recommend(population.model, evidence)
-    return [list_row(customer, found) for customer, found in zip(customers, lists, strict=True)]
+    return rows_of(population, known.customers, evidence_of(population, known))
 
 
-def list_row(customer_id: str, found: list[Recommendation]) -> Row:
+def rows_of(population: Population, customers: Sequence[str], evidence: Evidence) -> list[Row]:
+    """The lists that follow from the evidence, as they are stored; in a trial, each by the policy of its variant."""
+    with uncollected():
+        found: dict[int, Row] = {}
+        for variant, places in by_variant(population.plan, customers).items():
+            lists = recommend(model_for(population, variant), evidence.part_of(places))
+            numbers: list[int] = places.tolist()
+            for place, items in zip(numbers, lists, strict=True):
+                found[place] = list_row(customers[place], items, variant)
+        return [found[place] for place in range(len(customers))]
+
+
+def by_variant(plan: RunPlan, customers: Sequence[str]) -> dict[Variant, NDArray[np.int64]]:
+    """The places of these customers by the policy that makes their lists."""
+    variants = np.array([plan.variant(customer) for customer in customers], dtype=np.str_)
+    places = {variant: np.flatnonzero(variants == variant) for variant in Variant}
+    return {variant: found for variant, found in places.items() if found.size}
+
+
+def model_for(population: Population, variant: Variant) -> Model:
+    """The run's model by the policy of a variant; what was learnt is the same for both."""
+    if variant is Variant.CONTROL:
+        return population.model
+    policy = population.plan.definition(variant).over(population.model.policy)
+    return replace(population.model, policy=policy)
+
+
+@contextmanager
+def uncollected() -> Generator[None, None, None]:
+    """Look for no circles of garbage meanwhile: among some hundred thousand reasons there are none, and it takes half
+    the time to look."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+def list_row(customer_id: str, found: Sequence[Recommendation], variant: Variant = Variant.CONTROL) -> Row:
     """One list; reasons are texts, because a graph's property holds no maps."""
     return {
         "customer_id": customer_id,
+        "variant": variant.value,
         "community_ids": [item.community_id for item in found],
         "scores": [item.score for item in found],
         "reasons": [orjson.dumps(item.reasons).decode() for item in found],
     }
 
 
-WRITE_LISTS = """
+# What follows from what was read later is not replaced: a change since then has its own computation. Who is gone since
+# it was read gets no list any more.
+WRITE_LISTS: LiteralString = (
+    """
 UNWIND $rows AS row
+MATCH (c:Customer {id: row.customer_id})
+WHERE """
+    + IS_THERE
+    + """
 MERGE (l:RecommendationList {customer_id: row.customer_id})
+WITH l, row
+WHERE l.computed_at IS NULL OR l.computed_at <= $now
 SET l.community_ids = row.community_ids, l.scores = row.scores, l.reasons = row.reasons,
-    l.computed_at = $now, l.run_id = $run_id
+    l.variant = row.variant, l.computed_at = $now, l.run_id = $run_id
+RETURN count(l) AS written
+"""
+)
+DROP_LISTS = """
+UNWIND $ids AS id
+MATCH (l:RecommendationList {customer_id: id})
+DETACH DELETE l
 """
 
 
-async def write_lists(graph: GraphClient, rows: list[Row], *, now: datetime, run_id: str) -> int:
-    """Replace these lists, some hundred in a transaction; returns how many."""
+async def write_lists(graph: GraphClient, rows: Sequence[Row], *, now: datetime, run_id: str) -> int:
+    """Replace these lists, some hundred in a transaction; returns how many.
+
+    `now` is when what they follow from was read: a list that follows from something later stays.
+    """
+    written = 0
     for part in in_batches(rows, LISTS_AT_ONCE):
-        await graph.write(WRITE_LISTS, timeout=TIMEOUT_SECONDS, rows=part, now=iso(now), run_id=run_id)
-    return len(rows)
+        (done,) = await graph.write(WRITE_LISTS, timeout=TIMEOUT_SECONDS, rows=part, now=iso(now), run_id=run_id)
+        written += done["written"]
+    return written
+
+
+async def drop_lists(graph: GraphClient, customer_ids: Sequence[str]) -> None:
+    """Delete the lists of those who are gone: one may have been written while they went."""
+    if customer_ids:
+        await graph.write(DROP_LISTS, timeout=TIMEOUT_SECONDS, ids=list(customer_ids))
 
 
 WRITE_POPULARITY = """
@@ -153,85 +281,3 @@ async def write_popularity(graph: GraphClient, model: Model, *, now: datetime, r
         now=iso(now),
         run_id=run_id,
     )
-
-
-# Three ranks of candidates: the stored list (0); for those who have none, what matches their tags now (1); and what
-# is popular (2), among the communities about a tag where one is asked for, because thirty hold few about one tag.
-RECOMMENDED = (
-    """
-OPTIONAL MATCH (me:Customer {id: $customer_id})
-OPTIONAL MATCH (l:RecommendationList {customer_id: $customer_id})
-OPTIONAL MATCH (me)-[:MEMBER_OF]->(j:Community)
-WITH me, l, collect(j.id) AS joined
-WITH me, joined, coalesce(l.community_ids, []) AS ids, l.scores AS scores, l.reasons AS reasons
-CALL (me, ids, scores, reasons) {
-  UNWIND range(0, size(ids) - 1) AS place
-  MATCH (k:Community {id: ids[place]})
-  RETURN k, 0 AS rank, scores[place] AS score, reasons[place] AS why, [] AS tags
-UNION ALL
-  MATCH (me)-[g:TAGGED]->(t:Tag)<-[:ABOUT]-(k:Community)
-  WHERE size(ids) = 0 AND (g.until IS NULL OR g.until > $now)
-  WITH k, sum(coalesce(g.confidence, 1.0)) AS confidence, collect(t.key) AS tags
-  RETURN k, 1 AS rank, confidence + log(1.0 + k.member_count) / 1000 AS score, null AS why, tags
-UNION ALL
-  MATCH (p:Popularity {name: 'communities'})
-  WHERE size(ids) = 0 AND $tag IS NULL
-  UNWIND range(0, size(p.community_ids) - 1) AS place
-  MATCH (k:Community {id: p.community_ids[place]})
-  RETURN k, 2 AS rank, p.scores[place] AS score, null AS why, [] AS tags
-UNION ALL
-  MATCH (:Tag {key: $tag})<-[:ABOUT]-(k:Community)
-  RETURN k, 2 AS rank, log(1.0 + k.member_count) / 1000 AS score, null AS why, [] AS tags
-}
-WITH me, joined, k AS x, rank, score, why, tags
-WHERE x.visibility = 'PUBLIC' AND x.archived_at IS NULL AND NOT x.id IN joined
-  AND ($tag IS NULL OR EXISTS { (x)-[:ABOUT]->(:Tag {key: $tag}) })
-  AND """
-    + ELIGIBLE
-    + """
-WITH x.id AS id, rank, score, why, tags
-ORDER BY rank
-WITH id, head(collect({rank: rank, score: score, why: why, tags: tags})) AS found
-WITH id, found.rank AS rank, found.score AS score, found.why AS why, found.tags AS tags
-WHERE rank > $rank OR (rank = $rank AND (score < $score OR (score = $score AND id > $id)))
-RETURN id AS community_id, rank, score, why, tags
-ORDER BY rank, score DESC, community_id
-LIMIT $limit
-"""
-)
-
-
-async def recommended_communities(
-    graph: GraphClient, customer_id: str, *, tag: str | None, first: int | None, after: str | None
-) -> Page[Row]:
-    """Communities for the customer with score and reasons, the best first, less what no longer holds since the run.
-
-    With a tag, those about it; who has no list, or is unknown, gets what matches their tags and what is popular.
-    """
-    size = page_size(first)
-    rank, score, last_id = decode_cursor(after, int, float, str) or (-1, 0.0, "")
-    rows = await graph.read(
-        RECOMMENDED,
-        customer_id=customer_id,
-        tag=tag,
-        now=iso(utc_now()),
-        rank=rank,
-        score=score,
-        id=last_id,
-        limit=size + 1,
-    )
-    page = cut(rows, size, lambda row: (row["rank"], row["score"], row["community_id"]))
-    return Page([shown(row) for row in page.rows], page.cursors, page.has_next)
-
-
-def shown(row: Row) -> Row:
-    """A row as it is read from a list or, without one, with the reason for which it was found."""
-    return {"community_id": row["community_id"], "score": row["score"], "reasons": reasons_of(row)}
-
-
-def reasons_of(row: Row) -> list[dict[str, Any]]:
-    if row["why"] is not None:
-        return orjson.loads(row["why"])
-    if row["tags"]:
-        return [{"kind": "SHARED_TAGS", "tags": sorted(row["tags"])}]
-    return [{"kind": "POPULAR"}]

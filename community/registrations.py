@@ -29,6 +29,7 @@ from core.paging import Page, cut, decode_cursor, page_size
 from graph.client import GraphClient, Row, Transaction
 from graph.eligibility import NotEligible, is_eligible
 from graph.owed import owe_effects
+from segments.membership import InSegment
 
 KEPT = (RegistrationStatus.REGISTERED, RegistrationStatus.WAITING, RegistrationStatus.OFFERED)
 OVER = (RegistrationStatus.ATTENDED, RegistrationStatus.NO_SHOW)
@@ -137,6 +138,7 @@ async def register_for_event(
     channel: Channel | None = None,
     guests: int | None = None,
     waitlist: bool = True,
+    in_segment: InSegment | None = None,
 ) -> Standing:
     """Give the customer seats, or a place in the waiting list; who has either keeps it, with this number of guests.
 
@@ -155,9 +157,10 @@ async def register_for_event(
         if found.registration is not None and keeps(found.registration, channel):
             held = found.registration.get("guests") or 0
             wish = Wish(channel_of(found.registration), held if guests is None else guests, waitlist)
-            return await change_guests(tx, found, found.registration, customer_id, wish, now=now)
+            return await change_guests(tx, found, found.registration, customer_id, wish, in_segment, now=now)
         wish = Wish(channel, guests or 0, waitlist)
         check_open(found, iso(now))
+        await check_conditions(found, customer_id, in_segment)
         way = check_wish(found, wish)
         return await take_place(tx, found, customer_id, wish, way, now=now)
 
@@ -202,7 +205,16 @@ def check_open(found: Locked, now: str) -> None:
     closes_at = event.get("registration_closes_at")
     if closes_at is not None and closes_at <= now:
         raise RegistrationClosed(path=("eventId",))
-    if not is_eligible(found.tier, found.tags, event.get("minimum_tier"), event.get("required_tags")):
+
+
+async def check_conditions(found: Locked, customer_id: str, in_segment: InSegment | None) -> None:
+    """Raise NotEligible where the event is not for this customer; who cannot ask about a segment is told no."""
+    event = found.event
+    met = is_eligible(found.tier, found.tags, event.get("minimum_tier"), event.get("required_tags"))
+    segment_id = event.get("segment_id")
+    if met and segment_id is not None:
+        met = in_segment is not None and await in_segment(segment_id, customer_id)
+    if not met:
         raise NotEligible(path=("eventId",))
 
 
@@ -256,7 +268,14 @@ def arrived(event_id: str, change: Change, promotions: Sequence[Promotion], *, w
 
 
 async def change_guests(
-    tx: Transaction, found: Locked, registration: Row, customer_id: str, wish: Wish, *, now: datetime
+    tx: Transaction,
+    found: Locked,
+    registration: Row,
+    customer_id: str,
+    wish: Wish,
+    in_segment: InSegment | None,
+    *,
+    now: datetime,
 ) -> Standing:
     """Bring more or fewer guests without losing the place; raises AlreadyRegistered where they do not fit.
 
@@ -271,6 +290,7 @@ async def change_guests(
         check_coming(found, iso(now))
     else:
         check_open(found, iso(now))
+        await check_conditions(found, customer_id, in_segment)
         check_wish(found, wish)
     change = Change(customer_id, registration, {"guests": wish.guests})
     if registration["status"] == RegistrationStatus.WAITING:

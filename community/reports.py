@@ -186,7 +186,15 @@ async def resolve_report(
         raise NoOpenReports(path=("targetId",))
     action = "REPORTS_DISMISSED" if resolution == Resolution.DISMISS else "REPORTS_UPHELD"
     area, subject = f"community:{place['community_id']}", f"{kind.lower()}:{target_id}"
-    audited = act(area=area, actor=moderator_id, action=action, subject=subject, reason=given, at=now)
+    audited = act(
+        area=area,
+        actor=moderator_id,
+        action=action,
+        subject=subject,
+        concerns=place["author_id"],
+        reason=given,
+        at=now,
+    )
     await record_act(session, f"reports.resolved:{target_id}:{iso(now)}", audited)
     if resolution == Resolution.DELETE and place["deleted_at"] is None:
         await delete_content(graph, kind, target_id, actor_id=moderator_id, reason=given, now=now, path="targetId")

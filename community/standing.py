@@ -5,13 +5,15 @@ from datetime import datetime
 from typing import Any
 
 from community.access import MANAGERS, MEMBERS, MemberRole, Visibility, is_member
+from community.recommendation_due import recommendation_due
 from core.clock import iso
 from core.errors import NotFound, Refusal
 from core.ids import new_id
 from graph.client import Row, Transaction
 from graph.eligibility import HELD_TAGS, NotEligible, is_eligible
 from graph.listed import DROP_LISTED, PUT_LISTED
-from graph.owed import Effect
+from graph.owed import OWE_ALSO, Effect, owed_rows
+from segments.membership import InSegment
 
 # Owed where somebody may not come to the community's events any more, where it closes, and where it becomes private;
 # community/departures.py settles them.
@@ -49,6 +51,7 @@ class Standing:
     archived_at: str | None
     minimum_tier: str | None
     required_tags: list[str]
+    segment_id: str | None
     next_ticket: int
     invitation_code: str | None
     invitation_expires_at: str | None
@@ -83,7 +86,7 @@ OPTIONAL MATCH (me:Customer {id: $customer_id})
 OPTIONAL MATCH (me)-[m:MEMBER_OF]->(c)
 RETURN c.visibility AS visibility, c.join_policy AS join_policy, c.archived_at AS archived_at,
        c.minimum_tier AS minimum_tier, coalesce(c.required_tags, []) AS required_tags,
-       coalesce(c.next_ticket, 0) AS next_ticket, c.invitation_code AS invitation_code,
+       c.segment_id AS segment_id, coalesce(c.next_ticket, 0) AS next_ticket, c.invitation_code AS invitation_code,
        c.invitation_expires_at AS invitation_expires_at, n.role AS actor_role, me.id IS NOT NULL AS is_known,
        me.tier AS tier, """
     + HELD_TAGS
@@ -130,9 +133,12 @@ def check_open(standing: Standing) -> None:
         raise CommunityArchived(path=("communityId",))
 
 
-def check_eligible(standing: Standing, path: str) -> None:
-    """Raise NotEligible where the community's conditions are not met."""
-    if not is_eligible(standing.tier, standing.tags, standing.minimum_tier, standing.required_tags):
+async def check_eligible(standing: Standing, path: str, in_segment: InSegment | None) -> None:
+    """Raise NotEligible where the community's conditions are not met; who cannot ask about a segment is told no."""
+    met = is_eligible(standing.tier, standing.tags, standing.minimum_tier, standing.required_tags)
+    if met and standing.segment_id is not None:
+        met = in_segment is not None and await in_segment(standing.segment_id, standing.customer_id)
+    if not met:
         raise NotEligible(path=(path,))
 
 
@@ -181,18 +187,24 @@ def listed(community_id: str, customer_id: str, role: str, since: str) -> Row:
     return {"customer_id": customer_id, "roll": f"{roster_of(community_id, role)}:{since}:{customer_id}"}
 
 
-CREATE_MEMBERSHIP = """
+CREATE_MEMBERSHIP = (
+    """
 MATCH (x:Customer {id: $customer_id}), (c:Community {id: $community_id})
 CREATE (x)-[m:MEMBER_OF {key: $key}]->(c)
 SET m += $properties, c.member_count = c.member_count + $added, c.next_ticket = $next_ticket
 """
+    + OWE_ALSO
+)
 
 # Found by its key alone: with labels at its ends the embedded engine would not take the index.
-UPDATE_MEMBERSHIP = """
+UPDATE_MEMBERSHIP = (
+    """
 MATCH (x)-[m:MEMBER_OF]->(c)
 WHERE m.key = $key
 SET m += $properties, c.member_count = c.member_count + $added, c.next_ticket = $next_ticket
 """
+    + OWE_ALSO
+)
 
 # What only some roles have; a membership that changes forgets what its last role had.
 PASSING: Row = {
@@ -209,7 +221,8 @@ async def put_membership(
 ) -> None:
     """Give the customer this role, with what belongs to it; the lock must be held.
 
-    A member keeps `since` and place when the role changes; who becomes one gets the next ticket.
+    A member keeps `since` and place when the role changes; who becomes one gets the next ticket. What they are
+    recommended is computed anew, unless they were a member and are one.
     """
     was, becomes = is_member(standing.held), role in MEMBERS
     ticket = (standing.ticket if was else standing.next_ticket) if becomes else None
@@ -225,6 +238,7 @@ async def put_membership(
         "properties": properties,
         "added": int(becomes) - int(was),
         "next_ticket": standing.next_ticket + int(becomes and not was),
+        "owed": [] if was and becomes else owed_rows([recommendation_due(standing.customer_id, now)], now=now),
     }
     await keep_listed(tx, standing, role, since)
     if standing.held is None:
@@ -243,18 +257,22 @@ async def keep_listed(tx: Transaction, standing: Standing, role: MemberRole | No
         await tx.run(DROP_LISTED, keys=[standing.key])
 
 
-DROP_MEMBERSHIP = """
+DROP_MEMBERSHIP = (
+    """
 MATCH (x)-[m:MEMBER_OF]->(c)
 WHERE m.key = $key
 SET c.member_count = c.member_count - $removed
 DELETE m
 """
+    + OWE_ALSO
+)
 
 
-async def drop_membership(tx: Transaction, standing: Standing) -> None:
+async def drop_membership(tx: Transaction, standing: Standing, *, now: datetime) -> None:
     """End what there is between the customer and the community; the lock must be held."""
     await keep_listed(tx, standing, None, "")
-    await tx.run(DROP_MEMBERSHIP, key=standing.key, removed=int(is_member(standing.held)))
+    owed = owed_rows([recommendation_due(standing.customer_id, now)], now=now)
+    await tx.run(DROP_MEMBERSHIP, key=standing.key, removed=int(is_member(standing.held)), owed=owed)
 
 
 IN_ROLES = """

@@ -5,12 +5,12 @@ A day is a day of the bank's own time zone. Who began on 29 February keeps the 2
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from datetime import date, datetime, timedelta
 
 from sqlalchemy import update
 from sqlmodel import Field, col
 
+from core.days import day_of, start_of_day
 from core.db import Record, Session, changed_rows, insert_once
 
 # So many missed days are made up for in one pass; a longer absence takes several.
@@ -34,7 +34,7 @@ class Pass:
     first: date
     last: date
     position: str
-    zone: ZoneInfo
+    zone: str
 
     @property
     def days(self) -> list[date]:
@@ -59,16 +59,16 @@ def anniversary_in(began: date, year: int) -> date:
 
 def anniversaries(began_at: datetime, days: Pass) -> Iterator[tuple[int, datetime]]:
     """The anniversaries that fall into a pass: how many years it has been, and when the day begins, in UTC."""
-    began = began_at.astimezone(days.zone).date()
+    began = day_of(began_at, days.zone)
     for year in range(days.first.year, days.last.year + 1):
         day = anniversary_in(began, year)
         if year > began.year and days.first <= day <= days.last:
-            yield year - began.year, datetime.combine(day, time(), days.zone).astimezone(UTC)
+            yield year - began.year, start_of_day(day, days.zone)
 
 
-async def next_pass(session: Session, kind: str, *, zone: ZoneInfo, now: datetime) -> Pass | None:
+async def next_pass(session: Session, kind: str, *, zone: str, now: datetime) -> Pass | None:
     """The pass that is due or was cut off; None when today has been searched. The first search of all is today's."""
-    today = now.astimezone(zone).date()
+    today = day_of(now, zone)
     first = {"kind": kind, "done_through": today - timedelta(days=1), "target": None, "position": ""}
     await insert_once(session, AnniversarySearch, first, "kind")
     row = await session.get_one(AnniversarySearch, kind, populate_existing=True)

@@ -1,6 +1,10 @@
-"""The audit trail: who did what to what and why, append-only; it is written with the act or owed by it."""
+"""The audit trail: who did what to what and why, append-only; it is written with the act or owed by it.
 
-from collections.abc import Sequence
+One thing is taken out of it: the reason, which may speak of a person, when that person is erased. So an act says
+whom it `concerns`, wherever it is kept and whatever it was done to.
+"""
+
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -18,33 +22,60 @@ LONGEST_REASON = 500
 
 
 class AuditEntry(Record, table=True):
-    """One act; `area` is the thing whose keepers may read it, such as `community:{id}`."""
+    """One act; `area` is the thing whose keepers may read it, such as `community:{id}`.
 
-    __table_args__ = (Index("ix_audit_entry_area", "area", "at", "id"),)
+    `concerns` is the customer of whom the reason may speak, under the id that they had then.
+    """
+
+    __table_args__ = (
+        Index("ix_audit_entry_area", "area", "at", "id"),
+        Index("ix_audit_entry_subject", "subject"),
+        Index("ix_audit_entry_actor", "actor"),
+        Index("ix_audit_entry_concerns", "concerns"),
+    )
 
     id: str = Field(primary_key=True)
     area: str
     actor: str
     action: str
     subject: str
+    concerns: str | None = None
     reason: str | None = None
     details: dict[str, Any] = json_column()
     at: datetime = instant()
 
 
 def act(
-    *, area: str, actor: str, action: str, subject: str, at: datetime, reason: str | None = None, **details: Any
+    *,
+    area: str,
+    actor: str,
+    action: str,
+    subject: str,
+    at: datetime,
+    concerns: str | None = None,
+    reason: str | None = None,
+    **details: Any,
 ) -> dict[str, Any]:
-    """The payload of an owed entry; `details` are what the act changed, never personal data."""
+    """The payload of an owed entry; `details` are what the act changed, never personal data or free text.
+
+    Where area or subject name a customer, that is whom it concerns.
+    """
     return {
         "area": area,
         "actor": actor,
         "action": action,
         "subject": subject,
+        "concerns": concerns or customer_named(area) or customer_named(subject),
         "reason": reason,
         "details": details,
         "at": at.isoformat(),
     }
+
+
+def customer_named(thing: str) -> str | None:
+    """The customer's id, where a thing that is named by its kind and id is a customer."""
+    kind, _, id = thing.partition(":")
+    return id if kind.lower() == "customer" and id else None
 
 
 def checked_reason(reason: str, invalid: type[BadUserInput], *, detail: str | None = None) -> str:
@@ -58,7 +89,7 @@ def checked_reason(reason: str, invalid: type[BadUserInput], *, detail: str | No
     return words
 
 
-async def record_act(session: Session, key: str, payload: dict[str, Any]) -> None:
+async def record_act(session: Session, key: str, payload: Mapping[str, Any]) -> None:
     """Write an owed entry, once by the key of what owes it."""
     row = {**payload, "id": derived_id("audit", key), "at": datetime.fromisoformat(payload["at"])}
     await insert_once(session, AuditEntry, row, "id")

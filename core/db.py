@@ -20,18 +20,28 @@ from sqlmodel import Field, SQLModel, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.clock import as_utc
+from core.days import DEFAULT_ZONE
 from core.errors import Unavailable
+from core.sealing import KeyRing, PersonalDataLocked
 
 Session = AsyncSession
 Wake = Callable[[Sequence[str]], Awaitable[None]]
+Act = Callable[[Session], Awaitable[None]]
 
 log = structlog.get_logger(__name__)
 
 # PostgreSQL's codes for a transaction that it ended for another's sake: a serialization failure and a deadlock.
 GIVE_WAY = ("40001", "40P01")
 
+# So many rows of an index are enough to know how many rows share a value.
+SAMPLED_ROWS = 400
 # Session.info keys: whether the transaction writes, and the outbox rows to hint at after its commit.
 OWED = "owed"
+# And the keys by which personal data is opened, the bank's time zone, and what is to be done once the transaction has
+# ended.
+KEYS = "keys"
+ZONE = "zone"
+AFTERWARDS = "afterwards"
 WRITES = {"kinship_writes": True}
 
 
@@ -51,8 +61,19 @@ class Instant(TypeDecorator[datetime]):
 class Database:
     """A pool of connections to one SQL database; safe to share between tasks, one per process."""
 
-    def __init__(self, url: str, *, pool_size: int = 10, timeout: float = 10.0, wake: Wake | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        pool_size: int = 10,
+        timeout: float = 10.0,
+        wake: Wake | None = None,
+        keys: KeyRing | None = None,
+        zone: str = DEFAULT_ZONE,
+    ) -> None:
         self.url = url
+        self.keys = keys
+        self.zone = zone
         self.wake = wake
         self.statements = 0
         self.is_sqlite = make_url(url).get_backend_name() == "sqlite"
@@ -91,11 +112,27 @@ class Database:
     async def close(self) -> None:
         await self.engine.dispose()
 
+    async def learn_sizes(self) -> None:
+        """Let SQLite sample its tables, by which it chooses among indexes; PostgreSQL does so by itself.
+
+        Without it SQLite walks a trait's values for each customer, where one row is all that the customer has.
+        """
+        if self.is_sqlite:
+            async with self.write() as session:
+                connection = await session.connection()
+                await connection.exec_driver_sql(f"PRAGMA analysis_limit={SAMPLED_ROWS}")
+                await connection.exec_driver_sql("ANALYZE")
+
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[Session, None]:
         """A session for reading; nothing it changes is kept."""
-        async with outages_named(), AsyncSession(self.engine, expire_on_commit=False) as session:
-            yield session
+        acts: list[Act] = []
+        try:
+            async with outages_named(), AsyncSession(self.engine, expire_on_commit=False) as session:
+                session.info.update({KEYS: self.keys, ZONE: self.zone, AFTERWARDS: acts})
+                yield session
+        finally:
+            await self._do(acts)
 
     async def rows_at_once(self, statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         """The rows of one reading statement on SQLite, in one visit to its thread where a session makes seven."""
@@ -113,16 +150,46 @@ class Database:
         Outbox rows added in it are hinted to the workers after the commit; a hint that fails is
         logged and left to the sweep.
         """
-        async with outages_named(), AsyncExitStack() as stack:
-            if self._writer is not None:
-                await stack.enter_async_context(self._writer)
-            session = await stack.enter_async_context(AsyncSession(self.engine, expire_on_commit=False))
-            await session.connection(execution_options=WRITES)
-            yield session
-            await session.commit()
-            owed = cast(list[str], session.info.pop(OWED, []))
+        acts: list[Act] = []
+        try:
+            async with outages_named(), AsyncExitStack() as stack:
+                if self._writer is not None:
+                    await stack.enter_async_context(self._writer)
+                session = await stack.enter_async_context(AsyncSession(self.engine, expire_on_commit=False))
+                session.info.update({KEYS: self.keys, ZONE: self.zone, AFTERWARDS: acts})
+                await session.connection(execution_options=WRITES)
+                yield session
+                await session.commit()
+                owed = cast(list[str], session.info.pop(OWED, []))
+        finally:
+            await self._do(acts)
         if owed and self.wake is not None:
             await self.wake(owed)
+
+    async def _do(self, acts: Sequence[Act]) -> None:
+        """Do together what waited for the end of a transaction."""
+        if acts:
+            async with self.write() as session:
+                for act in acts:
+                    await act(session)
+
+
+def afterwards(session: Session, act: Act) -> None:
+    """Do this in a transaction of its own when the session's has ended, also where it was rolled back or only read."""
+    cast(list[Act], session.info[AFTERWARDS]).append(act)
+
+
+def zone_of(session: Session) -> str:
+    """The bank's time zone, by whose days conditions count ages, as whoever opened the database has set it."""
+    return str(session.info[ZONE])
+
+
+def ring_of(session: Session) -> KeyRing:
+    """The keys by which this session opens personal data; raises PersonalDataLocked where it was given none."""
+    ring = session.info.get(KEYS)
+    if ring is None:
+        raise PersonalDataLocked(detail="no keys were given to this process")
+    return cast(KeyRing, ring)
 
 
 @asynccontextmanager
@@ -147,10 +214,11 @@ async def outages_named() -> AsyncGenerator[None, None]:
 
 
 def prepare_sqlite(connection: Any, _: object) -> None:
-    """Durable write-ahead logging, foreign keys, and transactions that we begin ourselves."""
+    """Durable write-ahead logging, foreign keys, no trace of what is deleted, transactions that we begin ourselves."""
     connection.isolation_level = None
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000"):
+    pragmas = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000", "secure_delete=ON")
+    for pragma in pragmas:
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

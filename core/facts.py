@@ -37,6 +37,8 @@ class Fact(Record, table=True):
         UniqueConstraint("source", "key"),
         Index("ix_fact_customer", "customer_id", "occurred_at"),
         Index("ix_fact_kind", "kind", "customer_id", "occurred_at", "id"),
+        # What happened in a period, of whomever.
+        Index("ix_fact_kind_time", "kind", "occurred_at", "id"),
     )
 
     id: str = Field(primary_key=True)

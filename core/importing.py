@@ -5,9 +5,12 @@ Rooms contribute their kinds of rows; the engine knows files, validation, refere
 
 import csv
 import io
+import re
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, BinaryIO, ClassVar, Generic, TypeVar
 
 import orjson
@@ -16,6 +19,18 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from core.db import Session
 
 LONGEST_LINE = 262_144
+# What the kinds of rows look like.
+KIND = re.compile(r"[a-z_]{1,40}")
+
+
+class LegalBasis(StrEnum):
+    """Why data of a person may be kept, where it came from outside (GDPR, article 6; PIPL, article 13)."""
+
+    CONSENT = "CONSENT"
+    CONTRACT = "CONTRACT"
+    LEGAL_OBLIGATION = "LEGAL_OBLIGATION"
+    LEGITIMATE_INTEREST = "LEGITIMATE_INTEREST"
+    PUBLIC_INTEREST = "PUBLIC_INTEREST"
 
 
 class ImportRow(BaseModel):
@@ -25,6 +40,10 @@ class ImportRow(BaseModel):
 
     # Fields that name a customer by the source's key; the engine resolves them before the row is written.
     customer_fields: ClassVar[tuple[str, ...]] = ()
+    # Whether the row tells of a person, so that an external source has to say by what right; words for all do not.
+    is_personal: ClassVar[bool] = True
+
+    legal_basis: LegalBasis | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -44,6 +63,11 @@ class Rejection:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Hold(Rejection):
+    """A row that waits for a person to decide; it is counted apart from those that are wrong."""
+
+
 RowT = TypeVar("RowT", bound=ImportRow)
 
 
@@ -57,7 +81,10 @@ class Numbered(Generic[RowT]):
 
 @dataclass(frozen=True, slots=True)
 class Batch(Generic[RowT]):
-    """Rows of one kind with what writing them needs; `customers` maps the source's keys to our ids."""
+    """Rows of one kind with what writing them needs; `customers` maps the source's keys to our ids.
+
+    A kind that can tell counts in `tally["unchanged"]` the rows that were known already, or older than what is known.
+    """
 
     session: Session
     graph: Any
@@ -66,6 +93,7 @@ class Batch(Generic[RowT]):
     customers: Mapping[str, str]
     now: datetime
     hash_key: str
+    tally: Counter[str] = field(default_factory=Counter[str])
 
 
 Write = Callable[[Batch[Any]], Awaitable[list[Rejection]]]
@@ -150,20 +178,40 @@ def parse_record(number: int, record: dict[str, Any], default_kind: str | None) 
     return RawRow(number, str(record.pop("kind", None) or default_kind or ""), record)
 
 
-def validate(kinds: Mapping[str, ImportKind], raw: RawRow) -> ImportRow | Rejection:
-    """The row in its kind's form, or why it is not."""
+NO_BASIS = "data of an external source needs its legal basis: " + ", ".join(LegalBasis)
+
+
+def validate(kinds: Mapping[str, ImportKind], raw: RawRow, *, external: bool = False) -> ImportRow | Rejection:
+    """The row in its kind's form, or why it is not; of an external source each says by what right it is kept."""
     if raw.problem is not None:
         return Rejection(raw.line, "", raw.problem)
     kind = kinds.get(raw.kind)
     if kind is None:
-        return Rejection(raw.line, "kind", f"unknown kind {raw.kind[:40]!r}" if raw.kind else "no kind is given")
+        return Rejection(raw.line, "kind", unknown_kind(raw.kind))
     try:
-        return kind.row.model_validate(raw.data)
+        row = kind.row.model_validate(raw.data)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        return Rejection(
-            raw.line, ".".join(str(part) for part in first["loc"]), first["msg"].removeprefix("Value error, ")
-        )
+        return rejection_of(raw.line, error, kinds)
+    if external and row.is_personal and row.legal_basis is None:
+        return Rejection(raw.line, "legal_basis", NO_BASIS)
+    return row
+
+
+def unknown_kind(kind: str) -> str:
+    """What is wrong with a kind; it is quoted only where it looks like one, because a shifted cell may hold a name."""
+    if not kind:
+        return "no kind is given"
+    return f"unknown kind {kind!r}" if KIND.fullmatch(kind) else "unknown kind"
+
+
+def rejection_of(line: int, error: ValidationError, kinds: Mapping[str, ImportKind]) -> Rejection:
+    """The first thing that is wrong with a row; a field of no kind is not named, because it may be a shifted cell."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    names = [str(part) for part in first["loc"]]
+    if first["type"] != "extra_forbidden":
+        return Rejection(line, ".".join(names), first["msg"].removeprefix("Value error, "))
+    known = {name for kind in kinds.values() for name in kind.row.model_fields}
+    return Rejection(line, ".".join(names) if set(names) <= known else "", "unknown field")
 
 
 def unresolved(row: Numbered[Any], customers: Mapping[str, str]) -> Rejection | None:

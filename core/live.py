@@ -16,6 +16,8 @@ from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
+from core.db import Session
+
 log = structlog.get_logger(__name__)
 
 PREFIX = "kinship:live:"
@@ -29,6 +31,19 @@ SILENCE_SECONDS = 30.0
 LONGEST_PAUSE_SECONDS = 5.0
 
 Hint = dict[str, Any]
+
+# The key of Session.info under which what is to be told waits for the commit.
+TOLD = "told"
+
+
+def tell(session: Session, channel: str, hint: Hint) -> None:
+    """Let listeners of a channel hear of this change; whoever opened the transaction rings once it is committed."""
+    session.info.setdefault(TOLD, []).append((channel, hint))
+
+
+def told(session: Session) -> list[tuple[str, Hint]]:
+    """What is to be told of a transaction, once."""
+    return session.info.pop(TOLD, [])
 
 
 class Listener:

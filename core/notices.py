@@ -38,6 +38,7 @@ class NoticeKind(StrEnum):
     REDEMPTION_CANCELLED = "REDEMPTION_CANCELLED"
     REDEMPTION_EXPIRED = "REDEMPTION_EXPIRED"
     DIGEST = "DIGEST"
+    MESSAGE = "MESSAGE"
     OTHER = "OTHER"
 
 
@@ -54,6 +55,8 @@ ALWAYS_TOLD = frozenset(
         NoticeKind.REDEMPTION_EXPIRED,
         NoticeKind.REMOVED,
         NoticeKind.BANNED,
+        # Whether a message is wanted was decided before it became a notice.
+        NoticeKind.MESSAGE,
     }
 )
 

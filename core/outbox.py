@@ -86,8 +86,13 @@ async def take_all(session: Session, row_ids: Sequence[str]) -> Sequence[Outbox]
     return (await session.exec(statement.order_by(col(Outbox.id)).with_for_update(skip_locked=True))).all()
 
 
-def settle(row: Outbox, *, now: datetime) -> None:
-    """Mark the row's effect as done; it commits together with the effect."""
+def settle(row: Outbox, *, now: datetime, forget: bool = False) -> None:
+    """Mark the row's effect as done; it commits together with the effect.
+
+    `forget` takes its words away, where they may speak of somebody who is erased later; its key stays.
+    """
+    if forget:
+        row.payload = {}
     row.settled_at = now
     row.available_at = None
     row.failure = None

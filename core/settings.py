@@ -8,9 +8,14 @@ from zoneinfo import available_timezones
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from core.days import DEFAULT_ZONE
+from core.sealing import KeyRing
+
 # What stands in for secrets while nobody has set them; production refuses it, and anything that can be guessed.
 DEVELOPMENT_ONLY = "development-only"
 SHORTEST_SECRET = 16
+# The key that seals personal data while nobody has set one: 32 bytes that everybody can read here.
+DEVELOPMENT_KEY = "ZGV2ZWxvcG1lbnQtb25seS1kZXZlbG9wbWVudC1vbmw="
 
 
 class Settings(BaseSettings):
@@ -39,16 +44,26 @@ class Settings(BaseSettings):
     oidc_algorithms: tuple[str, ...] = ("RS256", "ES256", "PS256", "EdDSA")
     oidc_leeway_seconds: int = Field(default=30, ge=0, le=300)
 
+    personal_data_keys: SecretStr = SecretStr(f"1:{DEVELOPMENT_KEY}")
     identity_hash_key: SecretStr = SecretStr(DEVELOPMENT_ONLY)
     checkin_key: SecretStr = SecretStr(DEVELOPMENT_ONLY)
     statement_key: SecretStr = SecretStr(DEVELOPMENT_ONLY)
-    loyalty_time_zone: str = "Asia/Shanghai"
+    loyalty_time_zone: str = DEFAULT_ZONE
     adjustment_limit: int = Field(default=1_000, ge=0)
     amount_per_thousand_points: int = Field(default=0, ge=0)
     points_currency: str = Field(default="CNY", pattern="^[A-Z]{3}$")
     max_body_bytes: int = Field(default=262_144, ge=1_024)
     operation_timeout_seconds: float = Field(default=10.0, gt=0)
+    recommendation_flush_seconds: float = Field(default=1.0, ge=0, le=60)
     sweep_interval_seconds: int = Field(default=5, ge=1, le=60)
+    smtp_host: str | None = None
+    smtp_port: int = Field(default=587, ge=1, le=65535)
+    smtp_from: str = Field(default="Kinship <kinship@localhost>", pattern=r"^[^\r\n]*@[^\r\n]+$")
+    smtp_starttls: bool = True
+    smtp_username: str | None = None
+    smtp_password: SecretStr = SecretStr("")
+    webhook_private_addresses: bool = False
+    webhook_ca_file: Path | None = None
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @field_validator("loyalty_time_zone")
@@ -58,6 +73,19 @@ class Settings(BaseSettings):
         if zone not in available_timezones():
             raise ValueError("not a time zone of the IANA database")
         return zone
+
+    @field_validator("smtp_host", "smtp_username")
+    @classmethod
+    def none_where_empty(cls, text: str | None) -> str | None:
+        """An empty line in the environment says that there is none."""
+        return text or None
+
+    @field_validator("personal_data_keys")
+    @classmethod
+    def readable_keys(cls, keys: SecretStr) -> SecretStr:
+        """Refuse keys that cannot be read, before anything is sealed."""
+        KeyRing.parse(keys.get_secret_value())
+        return keys
 
     @field_validator("database_url")
     @classmethod
@@ -79,6 +107,11 @@ class Settings(BaseSettings):
         """The OIDC issuer that signs our access tokens: the bank's, or the embedded development one."""
         return self.oidc_issuer or f"{self.base_url}/issuer"
 
+    @cached_property
+    def key_ring(self) -> KeyRing:
+        """The keys that wrap the data keys of customers."""
+        return KeyRing.parse(self.personal_data_keys.get_secret_value())
+
     @property
     def embedded_issuer(self) -> bool:
         return self.oidc_issuer is None
@@ -93,6 +126,10 @@ class Settings(BaseSettings):
             secret: str = getattr(self, name).get_secret_value()
             if secret == DEVELOPMENT_ONLY or len(secret) < SHORTEST_SECRET:
                 raise SettingsError(f"{name.upper()}: production needs its own secret of {SHORTEST_SECRET} characters")
+        if self.smtp_host and not self.smtp_starttls:
+            raise SettingsError("SMTP_STARTTLS: e-mail says things of persons, and leaves production encrypted only")
+        if DEVELOPMENT_KEY in self.personal_data_keys.get_secret_value():
+            raise SettingsError("PERSONAL_DATA_KEYS: production needs keys of its own")
 
 
 class SettingsError(Exception):

@@ -21,6 +21,7 @@ from core.errors import BadUserInput
 from core.ids import new_id
 from core.importing import (
     Batch,
+    Hold,
     ImportKind,
     ImportRow,
     Numbered,
@@ -32,10 +33,22 @@ from core.importing import (
     validate,
 )
 from core.paging import Page, cut, decode_cursor, page_size
+from customers.import_counts import Counts
 from customers.profiles import SIGN_IN, customer_ids_of
+from customers.sources import note_source
 from graph.client import GraphClient
 
-ROOMS = ("customers.rows", "customers.identifiers", "community.imports", "referrals.imports")
+ROOMS = (
+    "customers.rows",
+    "customers.trait_rows",
+    "customers.record_rows",
+    "customers.complaint_rows",
+    "customers.identifiers",
+    "customers.consents",
+    "community.imports",
+    "referrals.imports",
+    "service.product_rows",
+)
 BATCH_ROWS = 1_000
 
 
@@ -57,8 +70,10 @@ class ImportBatch(Record, table=True):
     source: str
     file_name: str
     started_by: str
+    is_external: bool = False
     accepted: int = 0
     rejected: int = 0
+    reviewed: int = 0
     started_at: datetime = instant()
     finished_at: datetime | None = instant(optional=True)
 
@@ -86,9 +101,19 @@ class Importer:
     progress: Callable[[int], None] = lambda rows: None
 
     async def run(
-        self, file: BinaryIO, *, file_name: str, source: str, kind: str | None, started_by: str, now: datetime
+        self,
+        file: BinaryIO,
+        *,
+        file_name: str,
+        source: str,
+        kind: str | None,
+        started_by: str,
+        now: datetime,
+        external: bool = False,
     ) -> ImportBatch:
         """Import a file in batches of a thousand rows; returns its finished report.
+
+        A source that was ever called external is so for good, and its rows about people need a legal basis.
 
         Raises SourceInvalid. Killed half-way and run again, it ends the same.
         """
@@ -98,51 +123,64 @@ class Importer:
             id=new_id(), source=source, file_name=file_name[:200], started_by=started_by, started_at=now
         )
         async with self.database.write() as session:
+            report.is_external = await note_source(session, source, external=external, now=now)
             session.add(ImportBatch.model_validate(report.model_dump()))
         rows = read_csv(file, kind) if file_name.lower().endswith(".csv") else read_json_lines(file, kind)
+        counts = Counts(report.id)
         while chunk := await asyncio.to_thread(lambda: list(islice(rows, BATCH_ROWS))):
-            await self._write_chunk(report, [(raw.line, raw.kind, validate(self.kinds, raw)) for raw in chunk], now)
+            items = [(raw.line, raw.kind, validate(self.kinds, raw, external=report.is_external)) for raw in chunk]
+            await self._write_chunk(report, counts, items, now)
             self.progress(len(chunk))
         return await self._finish(report)
 
     async def _write_chunk(
-        self, report: ImportBatch, items: Iterable[tuple[int, str, ImportRow | Rejection]], now: datetime
+        self,
+        report: ImportBatch,
+        counts: Counts,
+        items: Iterable[tuple[int, str, ImportRow | Rejection]],
+        now: datetime,
     ) -> None:
         """Write a chunk in one SQL transaction, kind after kind; the graph's part is safe to repeat."""
         rejected: list[Rejection] = []
         buffers: dict[str, list[Numbered[Any]]] = defaultdict(list)
-        total = 0
         for line, kind, item in items:
-            total += 1
             if isinstance(item, Rejection):
                 rejected.append(item)
+                counts.add(kind if kind in self.kinds else "", rejected=1)
             else:
                 buffers[kind].append(Numbered(line, item))
-        later: list[tuple[Write, Batch[Any]]] = []
+        later: list[tuple[str, Write, Batch[Any]]] = []
         async with self.database.write() as session:
             for kind in self.kinds.values():
                 if buffers[kind.name]:
                     batch, refused = await self._batch(session, report.source, kind, buffers[kind.name], now)
                     refused += await kind.write(batch) if batch.rows else []
-                    later += [(write, without(batch, refused)) for write in kind.then]
+                    later += [(kind.name, write, without(batch, refused)) for write in kind.then]
                     rejected += refused
-            report.accepted += total - len(rejected)
-            report.rejected += len(rejected)
-            await note(session, report, rejected)
+                    taken, held = len(buffers[kind.name]) - len(refused), held_among(refused)
+                    unchanged = batch.tally.get("unchanged")
+                    counts.add(kind.name, accepted=taken, rejected=len(refused) - held, unchanged=unchanged)
+            await note(session, report, counts, rejected)
         lost: set[int] = set()
-        for write, batch in later:
-            lost |= await self._write_later(report, write, batch, lost)
+        for name, write, batch in later:
+            lost |= await self._write_later(report, counts, name, write, batch, lost)
 
     async def _write_later(
-        self, report: ImportBatch, write: Write, batch: Batch[Any], lost: Collection[int]
+        self,
+        report: ImportBatch,
+        counts: Counts,
+        kind: str,
+        write: Write,
+        batch: Batch[Any],
+        lost: Collection[int],
     ) -> set[int]:
         """Write what follows a commit; returns the lines that it rejects."""
         async with self.database.write() as session:
             rows = [item for item in batch.rows if item.line not in lost]
             rejected = await write(replace(batch, session=session, rows=rows)) if rows else []
-            report.accepted -= len(rejected)
-            report.rejected += len(rejected)
-            await note(session, report, rejected)
+            held = held_among(rejected)
+            counts.add(kind, accepted=-len(rejected), rejected=len(rejected) - held)
+            await note(session, report, counts, rejected)
         return {rejection.line for rejection in rejected}
 
     async def _batch(
@@ -151,7 +189,7 @@ class Importer:
         """The rows whose customers are known, and the rejections of the others."""
         names = kind.row.customer_fields or (("key",) if kind.name == "customer" else ())
         keys = sorted({str(getattr(item.row, name)) for item in rows for name in names})
-        customers = await customer_ids_of(session, source, keys) if keys else {}
+        customers = await customer_ids_of(session, source, keys, hold=True) if keys else {}
         unknown = [rejection for item in rows if (rejection := unresolved(item, customers))]
         batch = Batch(session, self.graph, source, rows, customers, now, self.hash_key)
         return without(batch, unknown), unknown
@@ -170,10 +208,19 @@ def without(batch: Batch[Any], rejected: Sequence[Rejection]) -> Batch[Any]:
     return replace(batch, rows=[item for item in batch.rows if item.line not in lines]) if lines else batch
 
 
-async def note(session: Session, report: ImportBatch, rejected: Sequence[Rejection]) -> None:
-    """Keep the counts and the rejected rows together with the rows that went in."""
+def held_among(rejected: Sequence[Rejection]) -> int:
+    """How many of the rows that did not go in wait for a person."""
+    return sum(isinstance(rejection, Hold) for rejection in rejected)
+
+
+async def note(session: Session, report: ImportBatch, counts: Counts, rejected: Sequence[Rejection]) -> None:
+    """Keep the counts and the rows that did not go in together with those that did."""
+    report.accepted, report.rejected = counts.accepted.total(), counts.rejected.total()
+    report.reviewed += held_among(rejected)
     counted = update(ImportBatch).where(col(ImportBatch.id) == report.id)
-    await changed_rows(session, counted.values(accepted=report.accepted, rejected=report.rejected))
+    totals = {"accepted": report.accepted, "rejected": report.rejected, "reviewed": report.reviewed}
+    await changed_rows(session, counted.values(**totals))
+    await counts.keep(session)
     if rejected:
         rows = [
             {"id": new_id(), "batch_id": report.id, "line": r.line, "field": r.field[:100], "reason": r.reason[:300]}

@@ -24,12 +24,18 @@ __all__ = ["ImportBatch", "ImportRejection", "Importer", "import_files", "import
 
 
 async def import_files(
-    settings: Settings, files: Sequence[Path], *, source: str, kind: str | None, console: Console
+    settings: Settings,
+    files: Sequence[Path],
+    *,
+    source: str,
+    kind: str | None,
+    console: Console,
+    external: bool = False,
 ) -> list[ImportBatch]:
     """Import files one after the other with a progress bar, by the stores that the settings name."""
     if settings.database_url is None:
         raise SettingsError("DATABASE_URL: set it, or let `make run` start the system and import through the API")
-    database = Database(settings.database_url)
+    database = Database(settings.database_url, keys=settings.key_ring)
     reports: list[ImportBatch] = []
     try:
         async with GraphClient.of(settings) as graph:
@@ -41,7 +47,13 @@ async def import_files(
                     with path.open("rb") as file:
                         reports.append(
                             await importer.run(
-                                file, file_name=path.name, source=source, kind=kind, started_by="command", now=utc_now()
+                                file,
+                                file_name=path.name,
+                                source=source,
+                                kind=kind,
+                                started_by="command",
+                                now=utc_now(),
+                                external=external,
                             )
                         )
     finally:
@@ -53,11 +65,13 @@ def main(
     files: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False)],
     source: Annotated[str, typer.Option(help="Whose keys the rows carry.")] = "import",
     kind: Annotated[str | None, typer.Option(help="The kind of all rows, where the rows do not say it.")] = None,
+    external: Annotated[bool, typer.Option(help="Data from outside the bank: rows need a legal basis.")] = False,
 ) -> None:
-    """Import customers, tags, identifiers, communities, memberships, events, registrations and facts from files."""
+    """Import customers, their records and traits, tags, communities, events, registrations and facts from files."""
     console = Console(stderr=True)
     try:
-        reports = asyncio.run(import_files(load_settings(), files, source=source, kind=kind, console=console))
+        imported = import_files(load_settings(), files, source=source, kind=kind, console=console, external=external)
+        reports = asyncio.run(imported)
     except (SettingsError, KinshipError) as error:
         console.print(f"[red]{error}[/red]")
         sys.exit(2)

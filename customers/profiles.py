@@ -1,21 +1,26 @@
-"""Customer profiles: personal data in one erasable SQL table, a pseudonymous node in the graph."""
+"""Customer profiles: personal data sealed in one erasable SQL table, a pseudonymous node in the graph."""
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
-from sqlmodel import Field, col, select
+from sqlalchemy import ColumnElement
+from sqlalchemy.orm import aliased
+from sqlmodel import Field, and_, col, select
 
 from core.clock import iso
 from core.db import Record, Session, insert_once, instant
 from core.errors import BadUserInput, Refusal
-from core.ids import derived_id
-from core.principal import Principal, Role
+from core.ids import new_id
+from core.principal import Principal
+from core.sealing import blind_hash, keyed_id
 from graph.client import GraphClient, Row
 
 # Tokens name their bearer by subject; a subject is an alias of this source.
 SIGN_IN = "oidc"
+# What is shown where a name was.
+NOBODY = "—"
 
 
 class AlreadySignedUp(Refusal):
@@ -31,17 +36,31 @@ class DisplayNameInvalid(BadUserInput):
 
 
 class Customer(Record, table=True):
-    """Personal data of one customer; `customer_since` is empty for somebody who is only invited."""
+    """One customer; what is personal is sealed, and opened by customers/personal.py alone.
+
+    `customer_since` is empty for somebody who is only invited. Phones and addresses are found by keyed hashes.
+    """
 
     id: str = Field(primary_key=True)
     display_name: str
     full_name: str | None = None
-    phone: str | None = Field(default=None, index=True)
-    email: str | None = Field(default=None, index=True)
-    birth_date: date | None = None
+    phone: str | None = None
+    email: str | None = None
+    birth_date: str | None = None
+    phone_hash: str | None = Field(default=None, index=True)
+    email_hash: str | None = Field(default=None, index=True)
+    phone_verified: bool = False
+    email_verified: bool = False
     identity_hash: str | None = Field(default=None, unique=True)
     customer_since: datetime | None = instant(optional=True)
     created_at: datetime = instant()
+    merged_into: str | None = None
+    erased_at: datetime | None = instant(optional=True)
+
+
+def is_present() -> ColumnElement[bool]:
+    """The condition that a row is somebody's: neither erased nor merged into another."""
+    return and_(col(Customer.erased_at).is_(None), col(Customer.merged_into).is_(None))
 
 
 class CustomerAlias(Record, table=True):
@@ -57,11 +76,24 @@ async def customer_id_of(session: Session, source: str, key: str) -> str | None:
     return (await customer_ids_of(session, source, [key])).get(key)
 
 
-async def customer_ids_of(session: Session, source: str, keys: Sequence[str]) -> dict[str, str]:
-    """Our ids by the source's keys, for those that are known."""
+async def customer_ids_of(session: Session, source: str, keys: Sequence[str], *, hold: bool = False) -> dict[str, str]:
+    """Our ids by the source's keys, for those that are known.
+
+    Held, they stay so until the transaction ends: an erasure or a merge waits for whoever writes by them. Aliases are
+    locked before customers by all, so that nobody waits in a circle.
+    """
     statement = select(CustomerAlias.key, CustomerAlias.customer_id)
-    rows = await session.exec(statement.where(CustomerAlias.source == source, col(CustomerAlias.key).in_(list(keys))))
-    return dict(rows.all())
+    known = statement.where(CustomerAlias.source == source, col(CustomerAlias.key).in_(list(keys)))
+    if hold:
+        known = known.order_by(col(CustomerAlias.key)).with_for_update(read=True)
+    return dict((await session.exec(known)).all())
+
+
+async def hold_aliases(session: Session, ids: Sequence[str]) -> None:
+    """Wait for whoever writes by the names of these customers, and keep others from it until the transaction ends."""
+    statement = select(CustomerAlias.key).where(col(CustomerAlias.customer_id).in_(list(ids)))
+    ordered = statement.order_by(col(CustomerAlias.source), col(CustomerAlias.key))
+    await session.exec(ordered.with_for_update())
 
 
 async def identify(session: Session, principal: Principal) -> Principal:
@@ -73,23 +105,90 @@ async def profile(session: Session, customer_id: str) -> Customer | None:
     return await session.get(Customer, customer_id)
 
 
+async def survivor_of(session: Session, customer_id: str) -> str:
+    """The id under which a customer is known by now: another one where profiles were merged."""
+    found = customer_id
+    while (into := (await session.exec(select(Customer.merged_into).where(Customer.id == found))).first()) is not None:
+        found = into
+    return found
+
+
+async def known_as(session: Session, customer_id: str) -> tuple[str, bool | None]:
+    """The id by which a customer is known by now, and whether they were erased; None where there is nobody.
+
+    It stays so until the transaction ends: an erasure waits for whoever writes of a person, and then finds it.
+    """
+    state = select(Customer.merged_into, Customer.erased_at).with_for_update(read=True, key_share=True)
+    id = customer_id
+    while (row := (await session.exec(state.where(Customer.id == id))).first()) is not None:
+        into, erased_at = row
+        if into is None:
+            return id, erased_at is not None
+        id = into
+    return id, None
+
+
+async def is_erased(session: Session, customer_id: str) -> bool:
+    """Whether a customer was erased, be it under another id; it stays so likewise."""
+    return (await known_as(session, customer_id))[1] is True
+
+
+async def erased_among(session: Session, ids: Sequence[str]) -> set[str]:
+    """Those of these customers who were erased, be it as part of another profile; all of them stay so likewise."""
+    if not ids:
+        return set()
+    survivor = aliased(Customer)
+    statement = (
+        select(Customer.id, Customer.erased_at, survivor.erased_at)
+        .join(survivor, col(survivor.id) == Customer.merged_into, isouter=True)
+        .where(col(Customer.id).in_(list(ids)))
+        .order_by(col(Customer.id))
+        .with_for_update(read=True, key_share=True, of=Customer)
+    )
+    rows = (await session.exec(statement)).all()
+    return {customer_id for customer_id, own, others in rows if own is not None or others is not None}
+
+
+async def aliases_of(session: Session, customer_id: str) -> Sequence[CustomerAlias]:
+    """The names that sources have for a customer."""
+    statement = select(CustomerAlias).where(CustomerAlias.customer_id == customer_id)
+    return (await session.exec(statement.order_by(col(CustomerAlias.source), col(CustomerAlias.key)))).all()
+
+
 async def customers_since(session: Session, ids: Sequence[str]) -> dict[str, datetime | None]:
     """Since when these have been customers, by their ids; None for who was only invited."""
     statement = select(Customer.id, Customer.customer_since).where(col(Customer.id).in_(list(ids)))
     return dict((await session.exec(statement)).all())
 
 
-async def sign_up(session: Session, principal: Principal, *, display_name: str, now: datetime) -> Customer:
+def customer_id_from(hash_key: str, source: str, key: str) -> str:
+    """The id that a new customer gets by how a source names it; without the key nobody tells whose it is."""
+    return keyed_id(hash_key, "customer", source, key)
+
+
+def contact_hash(hash_key: str, use: str, value: str | None) -> str | None:
+    """By what a phone or e-mail (the use), in normal form, is found; the same for every customer."""
+    return None if value is None else blind_hash(hash_key, use, value)
+
+
+async def sign_up(
+    session: Session, principal: Principal, *, display_name: str, hash_key: str, now: datetime
+) -> Customer:
     """Make a profile for a signed-in person who has none; raises AlreadySignedUp.
 
     The graph node follows by `put_customers`; both carry an id computed from the subject, so that
-    doing it twice makes one customer.
+    doing it twice makes one customer. Who was erased comes back as somebody else, also where the profile that the
+    subject made had become one with another before.
     """
     name = display_name.strip()
     if not 1 <= len(name) <= 60:
         raise DisplayNameInvalid(path=("displayName",))
-    customer_id = derived_id("customer", SIGN_IN, principal.subject)
-    values: dict[str, Any] = {"id": customer_id, "display_name": name, "created_at": now}
+    customer_id = customer_id_from(hash_key, SIGN_IN, principal.subject)
+    before = await session.get(Customer, customer_id)
+    if before is not None and (before.erased_at is not None or before.merged_into is not None):
+        customer_id = new_id()
+    verified: dict[str, Any] = {"phone_verified": False, "email_verified": False}
+    values = {"id": customer_id, "display_name": name, "created_at": now, **verified}
     await insert_once(session, Customer, values, "id")
     alias = {"source": SIGN_IN, "key": principal.subject, "customer_id": customer_id}
     if not await insert_once(session, CustomerAlias, alias, "source", "key"):
@@ -123,18 +222,3 @@ RETURN c.id AS id, c.display_name AS display_name, c.tier AS tier, c.since AS si
 async def read_customers(graph: GraphClient, ids: Sequence[str]) -> dict[str, Row]:
     """What everybody may see of customers, by id."""
     return {row["id"]: row for row in await graph.read(READ_CUSTOMERS, ids=list(ids))}
-
-
-SERVED_BY = """
-MATCH (c:Customer {id: $customer_id})-[:SERVED_BY]->(:Employee {id: $employee_id})
-RETURN c.id AS id
-"""
-
-
-async def may_see_profile(graph: GraphClient, principal: Principal, customer_id: str) -> bool:
-    """A profile is seen by its owner, by the owner's own relationship manager, and by administrators."""
-    if principal.is_administrator or principal.customer_id == customer_id:
-        return True
-    if not principal.has(Role.RELATIONSHIP_MANAGER):
-        return False
-    return bool(await graph.read(SERVED_BY, customer_id=customer_id, employee_id=principal.subject))

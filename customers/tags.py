@@ -1,20 +1,12 @@
 """Tags on customers and what they are about, in four families and interests."""
 
 from collections.abc import Sequence
-from enum import StrEnum
 
 from core.paging import Page, cut, decode_cursor, page_size
 from graph.client import GraphClient, Row
+from segments.tagging import TagFamily
 
-
-class TagFamily(StrEnum):
-    """What a tag speaks of."""
-
-    LIFE_CYCLE = "LIFE_CYCLE"
-    NEED = "NEED"
-    BEHAVIOUR = "BEHAVIOUR"
-    CHANNEL = "CHANNEL"
-    INTEREST = "INTEREST"
+__all__ = ["TagFamily", "list_tags", "tags_of_customers"]
 
 
 TAGS = """

@@ -31,6 +31,15 @@ LONGEST_WAIT_SECONDS = 0.25
 GONE = "Neo.ClientError.Statement.EntityNotFound"
 
 
+# How the embedded engine begins the names of what it keeps among properties for itself.
+ENGINES_OWN = "@"
+
+
+def own_properties(said: Row) -> Row:
+    """The properties of a node or relationship, without what the engine keeps among them."""
+    return {name: value for name, value in said.items() if not name.startswith(ENGINES_OWN)}
+
+
 class Transaction:
     """Statements that take effect together; handed to the function given to `GraphClient.transact`."""
 

@@ -1,6 +1,5 @@
 """Who uses which identifier, as plain arrays: 13 bytes for each use, in the order of customers."""
 
-import asyncio
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graph.client import GraphClient
-from graph.export import TIMEOUT_SECONDS, windows
+from graph.export import pages_of_ranges
 
 USES = """
 MATCH (c:Customer)
@@ -33,20 +32,14 @@ async def export_uses(graph: GraphClient, customers: Sequence[str], kinds: Seque
     places = {customer: number for number, customer in enumerate(customers)}
     numbers = {kind: number for number, kind in enumerate(kinds)}
     users, keys, found = array("i"), array("Q"), array("b")
-
-    async def read(first: str, last: str) -> list[tuple[str, list[tuple[str, str]]]]:
-        (page,) = await graph.read(USES, timeout=TIMEOUT_SECONDS, first=first, last=last)
-        return page["rows"]
-
-    for window in windows(customers):
-        for page in await asyncio.gather(*(read(first, last) for first, last in window)):
-            for customer, uses in page:
-                place = places.get(customer)
-                if place is not None:
-                    for key, kind in uses:
-                        users.append(place)
-                        keys.append(int(key[:16], 16))
-                        found.append(numbers[kind])
+    async for page in pages_of_ranges(graph, USES, customers):
+        for customer, uses in page:
+            place = places.get(customer)
+            if place is not None:
+                for key, kind in uses:
+                    users.append(place)
+                    keys.append(int(key[:16], 16))
+                    found.append(numbers[kind])
     return Uses(
         np.frombuffer(users, dtype=np.int32), np.frombuffer(keys, dtype=np.uint64), np.frombuffer(found, dtype=np.int8)
     )

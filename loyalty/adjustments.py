@@ -183,6 +183,7 @@ async def note(
         action=action,
         subject=f"adjustment:{adjustment.id}",
         at=now,
+        concerns=adjustment.customer_id,
         reason=reason,
         points=adjustment.points,
     )

@@ -13,6 +13,7 @@ from core.errors import BadUserInput, Refusal
 from core.ids import new_id
 from graph.eligibility import TIERS
 from loyalty.lots import ExpiredPolicy
+from segments.membership import check_segment
 
 LARGEST_PRICE = 1_000_000_000
 LONGEST_TEXT = 2_000
@@ -75,6 +76,7 @@ class Reward(Record, table=True):
     limit_per_period: int | None = None
     period_days: int | None = None
     minimum_tier: str | None = None
+    segment_id: str | None = None
     valid_from: datetime = instant()
     valid_until: datetime | None = instant(optional=True)
     voucher_days: int | None = None
@@ -139,6 +141,7 @@ class NewReward:
     limit_per_period: int | None = None
     period_days: int | None = None
     minimum_tier: str | None = None
+    segment_id: str | None = None
     required_tags: tuple[str, ...] = ()
     voucher_days: int | None = None
     time_limit_minutes: int | None = None
@@ -173,8 +176,9 @@ def on_offer_at(now: datetime) -> tuple[ColumnElement[bool], ...]:
 async def create_reward(
     session: Session, reward: NewReward, *, now: datetime, reward_id: str | None = None, actor: str = "kinship"
 ) -> str:
-    """Offer a reward; returns its id. A given `reward_id` makes it once. Raises RewardInvalid."""
+    """Offer a reward; returns its id. A given `reward_id` makes it once. Raises RewardInvalid, SegmentUnknown."""
     check_reward(reward)
+    await check_segment(session, reward.segment_id)
     key = reward_id or new_id()
     values = {name: stored(getattr(reward, name)) for name in COLUMNS}
     values |= {"id": key, "valid_from": reward.valid_from or now, "created_at": now}

@@ -29,6 +29,7 @@ from loyalty.catalogue import (
 )
 from loyalty.idempotency import check_key, check_same
 from loyalty.lots import ExpiredPolicy
+from segments.membership import check_segment
 
 LARGEST_STOCK = 1_000_000_000
 # What a reward is for good: other stock comes by restocking, another kind is another reward.
@@ -95,7 +96,7 @@ async def update_reward(
 ) -> Reward:
     """Change what is given, by the names of NewReward's fields; a new price holds from now or from `price_from` on.
 
-    A new price takes the place of one that was planned. Raises NotFound, RewardRetired, RewardInvalid.
+    A new price takes the place of one that was planned. Raises NotFound, RewardRetired, RewardInvalid, SegmentUnknown.
     """
     reward = await lock_reward(session, reward_id)
     if reward.retired_at is not None:
@@ -109,6 +110,7 @@ async def update_reward(
     tags = (await tags_of_rewards(session, [reward_id]))[reward_id]
     wanted = replace(description_of(reward, tags, now), **changes)
     check_reward(wanted)
+    await check_segment(session, changes.get("segment_id"))
     for name in changes.keys() - {"price", "required_tags"}:
         setattr(reward, name, stored(getattr(wanted, name)))
     if "required_tags" in changes:
@@ -121,6 +123,15 @@ async def update_reward(
     names = sorted([*changes, *(["price_from"] if price_from else [])])
     await record_change(session, "reward", reward_id, "UPDATED", actor=actor, now=now, fields=names)
     return reward
+
+
+async def replace_tag_of_rewards(session: Session, key: str, into: str) -> None:
+    """Let the rewards that ask for one tag ask for the other, which took its place; safe to repeat."""
+    asked = select(RewardTag.reward_id).where(RewardTag.tag == key)
+    rows = [{"reward_id": reward_id, "tag": into} for reward_id in (await session.exec(asked)).all()]
+    if rows:
+        await insert_once(session, RewardTag, rows, "reward_id", "tag")
+        await changed_rows(session, delete(RewardTag).where(col(RewardTag.tag) == key))
 
 
 def description_of(reward: Reward, tags: set[str], now: datetime) -> NewReward:

@@ -13,11 +13,11 @@ import structlog
 from sqlalchemy import func, update
 from sqlmodel import BigInteger, Field, col, select
 
+from core.days import day_of, end_of_day
 from core.db import Record, Session, changed_rows, insert_once, instant, json_column
 from core.errors import Refusal
 from core.ids import new_id
 from core.paging import Page, cut, decode_cursor, page_size
-from loyalty.days import day_of, end_of_day
 from loyalty.ledger import AccountKind, Booking, Cause, Leg, PostingKind, hold, post_all, put_rows
 from loyalty.lots import LOT, NOTHING, UNRELEASED, LedgerLot, LotDebit, collect_debt
 from loyalty.shortfall import debtors

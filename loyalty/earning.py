@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import and_, or_
 from sqlmodel import col, select
 
+from core.days import Period
 from core.db import Session, insert_once
 from core.facts import Fact
 from core.ids import derived_id
@@ -17,7 +18,6 @@ from core.reversals import REVERSES
 from loyalty.clawback import Demand, claw_back
 from loyalty.earning_caps import Earning, RuleAndCustomer, lock_counters
 from loyalty.earning_course import Course, Earned, LessReason, Span, earn
-from loyalty.earning_definition import EarningPeriod
 from loyalty.earning_rules import EarningRule, Timeline, timelines_of, watched_kinds
 from loyalty.ledger import Cause, hold
 from loyalty.lots import Earned as EarnedPoints
@@ -247,8 +247,8 @@ class EarningLine:
         return LessReason(self.earning.reason) if self.earning.reason else None
 
     @property
-    def period(self) -> EarningPeriod | None:
-        return EarningPeriod(self.earning.cap_period) if self.earning.cap_period else None
+    def period(self) -> Period | None:
+        return Period(self.earning.cap_period) if self.earning.cap_period else None
 
 
 async def earnings_of(session: Session, customer_id: str, *, first: int | None, after: str | None) -> Page[EarningLine]:

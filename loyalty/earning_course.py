@@ -6,13 +6,11 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
 from typing import Protocol
-from zoneinfo import ZoneInfo
 
+from core.days import Period, day_of, period_around
 from core.reversals import FactLike, is_about
-from loyalty.earning_definition import CapPolicy, EarningCap, EarningDefinition, EarningPeriod
+from loyalty.earning_definition import CapPolicy, EarningCap, EarningDefinition
 
-BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
-END = datetime.max.replace(tzinfo=UTC)
 # No calendar is asked about instants before this, which are mistakes of whoever sent them.
 FIRST_DAY = datetime(1900, 1, 1, tzinfo=UTC)
 
@@ -35,22 +33,11 @@ class Span:
 
 
 @lru_cache(maxsize=4_096)
-def span_of(period: EarningPeriod, at: datetime, zone: str) -> Span:
+def span_of(period: Period, at: datetime, zone: str) -> Span:
     """The day, week, month or year of the zone in which an instant lies; kept, because each fact asks several times."""
-    if period == EarningPeriod.EVER:
-        return Span(f"{period}", BEGINNING, END)
-    first = max(at, FIRST_DAY).astimezone(ZoneInfo(zone)).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
-    following = first + timedelta(days=1)
-    if period == EarningPeriod.WEEK:
-        first -= timedelta(days=first.weekday())
-        following = first + timedelta(days=7)
-    elif period == EarningPeriod.MONTH:
-        first = first.replace(day=1)
-        following = (first + timedelta(days=32)).replace(day=1)
-    elif period == EarningPeriod.YEAR:
-        first = first.replace(month=1, day=1)
-        following = first.replace(year=first.year + 1)
-    return Span(f"{period}:{first:%Y-%m-%d}:{zone}", first.astimezone(UTC), following.astimezone(UTC))
+    start, end = period_around(period, max(at, FIRST_DAY), zone)
+    name = f"{period}" if period == Period.EVER else f"{period}:{day_of(start, zone)}:{zone}"
+    return Span(name, start, end)
 
 
 class Counted(Protocol):
@@ -74,7 +61,7 @@ class Grant:
 
     points: int
     reason: LessReason | None = None
-    period: EarningPeriod | None = None
+    period: Period | None = None
 
 
 def grant(wanted: int, caps: Sequence[tuple[EarningCap, Counted]], policy: CapPolicy) -> Grant:
@@ -116,7 +103,7 @@ class Earned:
     wanted: int
     points: int
     reason: LessReason | None = None
-    period: EarningPeriod | None = None
+    period: Period | None = None
     reversal: FactLike | None = None
 
     @property

@@ -6,10 +6,12 @@ from fractions import Fraction
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError, field_validator, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, field_validator, model_validator
 from pydantic import Field as Setting
 
-from core.errors import BadUserInput, camel
+from core.days import Period
+from core.definitions import read_definition
+from core.errors import BadUserInput
 from core.lawful import STEP_REACHED, STEP_UNDONE, is_about_deposits, is_about_money, is_kind, tells_of_money
 from core.reversals import FactLike
 from loyalty.shortfall import ShortfallPolicy
@@ -24,16 +26,6 @@ class EarningRuleInvalid(BadUserInput):
     code = "EARNING_RULE_INVALID"
     en = "The earning rule is not valid."
     zh = "积分规则无效。"
-
-
-class EarningPeriod(StrEnum):
-    """The span in which a cap counts, by when the fact happened, in the rule's time zone; weeks begin on Monday."""
-
-    DAY = "DAY"
-    WEEK = "WEEK"
-    MONTH = "MONTH"
-    YEAR = "YEAR"
-    EVER = "EVER"
 
 
 class CapPolicy(StrEnum):
@@ -148,7 +140,7 @@ class EarningCap(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    period: EarningPeriod
+    period: Period
     points: int | None = Setting(default=None, ge=1, le=10**12, strict=True)
     times: int | None = Setting(default=None, ge=1, le=10**9, strict=True)
 
@@ -267,9 +259,4 @@ class EarningDefinition(BaseModel):
 
 def parse_earning_definition(data: Any) -> EarningDefinition:
     """Read a definition; raises EarningRuleInvalid with the path of the first field that cannot be."""
-    try:
-        return EarningDefinition.model_validate(data)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        path = ("definition", *(camel(str(part)) for part in first["loc"]))
-        raise EarningRuleInvalid(path=path, detail=first["msg"].removeprefix("Value error, ")) from error
+    return read_definition(EarningDefinition, data, EarningRuleInvalid)

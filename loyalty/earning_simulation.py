@@ -17,11 +17,12 @@ from sqlalchemy import ColumnElement, func
 from sqlalchemy import select as columns_of
 from sqlmodel import col, select
 
+from core.days import Period
 from core.db import Session
 from core.facts import Fact
 from loyalty.earning_caps import Earning
 from loyalty.earning_course import Count, Course, Earned, LessReason, OneVersion, RuleVersion, earn
-from loyalty.earning_definition import EarningDefinition, EarningPeriod
+from loyalty.earning_definition import EarningDefinition
 
 # As many as are played within the time of a request.
 MOST_FACTS = 50_000
@@ -59,7 +60,7 @@ COLUMNS = (
 class CapHits:
     """How often a cap cut or refused: that of which period, counting points or times."""
 
-    period: EarningPeriod
+    period: Period
     reason: LessReason
     times: int
 
@@ -92,7 +93,7 @@ class Totals:
     points: int = 0
     customers: int = 0
     reversed: int = 0
-    caps: Counter[tuple[EarningPeriod, LessReason]] = field(default_factory=Counter[tuple[EarningPeriod, LessReason]])
+    caps: Counter[tuple[Period, LessReason]] = field(default_factory=Counter[tuple[Period, LessReason]])
     best: list[tuple[int, "Backwards"]] = field(default_factory=list[tuple[int, "Backwards"]])
 
     def add(self, customer_id: str, earned: Iterable[Earned]) -> None:
@@ -124,7 +125,7 @@ class Backwards:
         return self.text > other.text
 
 
-def hits_of(caps: Mapping[tuple[EarningPeriod, LessReason], int]) -> list[CapHits]:
+def hits_of(caps: Mapping[tuple[Period, LessReason], int]) -> list[CapHits]:
     return [CapHits(period, reason, times) for (period, reason), times in sorted(caps.items())]
 
 
@@ -246,6 +247,6 @@ async def earned_so_far(
         points=int(points),
         customers=int(customers),
         reversed=int(reverted),
-        caps=hits_of({(EarningPeriod(period), LessReason(reason)): int(times) for period, reason, times in rows}),
+        caps=hits_of({(Period(period), LessReason(reason)): int(times) for period, reason, times in rows}),
         top=[(customer_id, int(given)) for customer_id, given in top],
     )

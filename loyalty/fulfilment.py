@@ -19,6 +19,7 @@ from core.principal import Principal, Scope
 from loyalty.catalogue import return_stock
 from loyalty.ledger import AccountKind, Cause, Leg, PostingKind, hold, post
 from loyalty.lots import ExpiredPolicy, refund
+from loyalty.redemption_facts import record_ending
 from loyalty.redemption_records import REDEMPTION, Redemption, RedemptionStatus
 
 LONGEST_REFERENCE = 100
@@ -144,6 +145,7 @@ async def close(session: Session, redemption_id: str, ending: Ending, *, now: da
     if not await changed_rows(session, guarded.values(**values, reason=ending.reason, reference=ending.reference)):
         return False
     row = await session.get_one(Redemption, redemption_id, populate_existing=True)
+    await record_ending(session, row, now=now)
     if ending.status != RedemptionStatus.FULFILLED:
         # The stock comes before the customer, as it does for whoever redeems.
         await return_stock(session, row.reward_id)
@@ -191,7 +193,7 @@ async def give_back(session: Session, row: Redemption, *, now: datetime) -> None
 
 
 async def note(session: Session, row: Redemption, ending: Ending, *, now: datetime) -> None:
-    """Keep who ended it and why, and tell the customer."""
+    """Keep who ended it and why, and tell the customer. The partner's reference stands in the redemption alone."""
     key, kind = f"redemption:{row.id}:{ending.status}".lower(), NOTICES[ending.status]
     if ending.actor != TIME:
         entry = act(
@@ -200,8 +202,8 @@ async def note(session: Session, row: Redemption, ending: Ending, *, now: dateti
             action=kind,
             subject=row.id,
             at=now,
+            concerns=row.customer_id,
             reason=ending.reason,
-            reference=ending.reference,
         )
         await record_act(session, key, entry)
     data = {"redemption_id": row.id, "reward_id": row.reward_id}

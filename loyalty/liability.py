@@ -15,9 +15,9 @@ from sqlalchemy import case, func, literal
 from sqlalchemy import select as sql_select
 from sqlmodel import col, select
 
+from core.days import day_of, end_of_day, next_month, start_of_day, start_of_month
 from core.db import Session, table_of
 from core.errors import BadUserInput
-from loyalty.days import day_of, end_of_day, next_month, start_of_day, start_of_month
 from loyalty.ledger import AccountKind, LedgerAccount, LedgerEntry, LedgerPosting, PostingKind, account_id
 from loyalty.lots import LedgerLot, LotDebit
 

@@ -40,6 +40,7 @@ class Obstacle(StrEnum):
     RETIRED = "RETIRED"
     TIER_TOO_LOW = "TIER_TOO_LOW"
     TAG_MISSING = "TAG_MISSING"
+    NOT_IN_SEGMENT = "NOT_IN_SEGMENT"
     LIMIT_REACHED = "LIMIT_REACHED"
     PERIOD_LIMIT_REACHED = "PERIOD_LIMIT_REACHED"
     OUT_OF_STOCK = "OUT_OF_STOCK"
@@ -48,13 +49,14 @@ class Obstacle(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """Who a reward is for. Segments, once there are any, are a third condition beside tier and tags."""
+    """Who a reward is for: a tier and tags, which stand in the graph, and a segment, which is asked of SQL."""
 
     minimum_tier: str | None
     required_tags: frozenset[str]
+    segment_id: str | None = None
 
     @property
-    def ask_anything(self) -> bool:
+    def ask_the_graph(self) -> bool:
         return bool(self.minimum_tier or self.required_tags)
 
     def are_met(self, held: Held) -> bool:
@@ -82,7 +84,7 @@ class Wanted:
 async def conditions_of(session: Session, reward_id: str) -> Conditions | None:
     """Who a reward is for, by one statement; None where there is no such reward."""
     statement = (
-        select(Reward.minimum_tier, RewardTag.tag)
+        select(Reward.minimum_tier, Reward.segment_id, RewardTag.tag)
         .outerjoin(RewardTag, col(RewardTag.reward_id) == col(Reward.id))
         .where(Reward.id == reward_id)
     )
@@ -90,7 +92,7 @@ async def conditions_of(session: Session, reward_id: str) -> Conditions | None:
     if not rows:
         return None
     # The one row of a reward without tags has none.
-    return Conditions(rows[0][0], frozenset(tag for _, tag in rows if tag))
+    return Conditions(rows[0][0], frozenset(tag for *_, tag in rows if tag), rows[0][1])
 
 
 def catalogue_status(reward: Reward, now: datetime) -> CatalogueStatus:
@@ -111,12 +113,19 @@ def status_at(now: datetime) -> ColumnElement[str]:
     )
 
 
-def open_to(held: Held) -> tuple[ColumnElement[bool], ...]:
-    """Conditions.are_met for queries."""
+async def segments_on_offer(session: Session) -> Sequence[str]:
+    """The segments that rewards name, of which a list must know whether the viewer is in them."""
+    named = select(Reward.segment_id).where(col(Reward.segment_id).is_not(None), col(Reward.retired_at).is_(None))
+    return [one for one in (await session.exec(named.distinct())).all() if one]
+
+
+def open_to(held: Held, segments: Collection[str]) -> tuple[ColumnElement[bool], ...]:
+    """Conditions.are_met for queries, and the segments that the customer is in."""
     tier = TIERS.index(Tier(held.tier or Tier.MASS))
     missing = exists().where(col(RewardTag.reward_id) == col(Reward.id), col(RewardTag.tag).not_in(sorted(held.tags)))
     reached = [str(one) for one in TIERS[: tier + 1]]
-    return or_(col(Reward.minimum_tier).is_(None), col(Reward.minimum_tier).in_(reached)), ~missing
+    high_enough = or_(col(Reward.minimum_tier).is_(None), col(Reward.minimum_tier).in_(reached))
+    return high_enough, ~missing, or_(col(Reward.segment_id).is_(None), col(Reward.segment_id).in_(sorted(segments)))
 
 
 async def list_rewards(
@@ -124,12 +133,14 @@ async def list_rewards(
     wanted: Wanted,
     *,
     held: Held,
+    segments: Collection[str] = (),
     budget: int | None = None,
     first: int | None,
     after: str | None,
     now: datetime,
 ) -> Page[Reward]:
-    """Rewards in the order of their ids: those on offer now to who has what is `held`, or those of the statuses.
+    """Rewards in the order of their ids: those on offer now to who has what is `held` and is in these segments, or
+    those of the statuses.
 
     With a budget, those whose price it covers. Raises OffersInvalid, PageInvalid.
     """
@@ -137,16 +148,18 @@ async def list_rewards(
     position = decode_cursor(after, str)
     if (wanted.min_price or 0) > (wanted.max_price if wanted.max_price is not None else wanted.min_price or 0):
         raise OffersInvalid(path=("minPrice",), detail="not above maxPrice")
-    statement = select(Reward).where(*sought(wanted, held, budget, now))
+    statement = select(Reward).where(*sought(wanted, held, segments, budget, now))
     if position:
         statement = statement.where(Reward.id > str(position[0]))
     rows = (await session.exec(statement.order_by(col(Reward.id)).limit(size + 1))).all()
     return cut(rows, size, lambda reward: (reward.id,))
 
 
-def sought(wanted: Wanted, held: Held, budget: int | None, now: datetime) -> list[ColumnElement[bool]]:
+def sought(
+    wanted: Wanted, held: Held, segments: Collection[str], budget: int | None, now: datetime
+) -> list[ColumnElement[bool]]:
     if wanted.statuses is None:
-        guards: list[Any] = [*on_offer_at(now), *open_to(held)]
+        guards: list[Any] = [*on_offer_at(now), *open_to(held, segments)]
     else:
         guards = [status_at(now).in_(list(wanted.statuses))]
     if wanted.category is not None:
@@ -185,6 +198,7 @@ def obstacles(
     conditions: Conditions,
     *,
     held: Held,
+    in_segment: bool = True,
     usage: Usage,
     points: int,
     sold_out: bool,
@@ -200,6 +214,7 @@ def obstacles(
             (Obstacle.RETIRED, status == CatalogueStatus.RETIRED),
             (Obstacle.TIER_TOO_LOW, not is_eligible(held.tier, held.tags, conditions.minimum_tier, None)),
             (Obstacle.TAG_MISSING, not conditions.required_tags <= held.tags),
+            (Obstacle.NOT_IN_SEGMENT, not in_segment),
             (Obstacle.LIMIT_REACHED, is_full(usage.total, reward.limit_per_customer)),
             (Obstacle.PERIOD_LIMIT_REACHED, is_full(usage.lately, reward.limit_per_period)),
             (Obstacle.OUT_OF_STOCK, sold_out),

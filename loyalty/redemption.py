@@ -17,6 +17,7 @@ from loyalty.coupons import assign_code
 from loyalty.idempotency import check_key, check_same
 from loyalty.ledger import AccountKind, Cause, Leg, PostingKind, post
 from loyalty.lots import burn
+from loyalty.redemption_facts import record_ending
 from loyalty.redemption_records import COUNTED, REDEMPTION, Redemption, RedemptionStatus
 
 VOUCHER_LENGTH = 12
@@ -79,6 +80,7 @@ async def redeem(
         fulfil_at_once(redemption, reward, code or new_code(VOUCHER_LENGTH), now=now)
     session.add(redemption)
     await session.flush()
+    await record_ending(session, redemption, now=now)
     return redemption
 
 

@@ -7,10 +7,10 @@ from typing import Any
 from sqlalchemy import Index, UniqueConstraint
 from sqlmodel import BigInteger, Field, func, select
 
+from core.days import day_of, end_of_day, start_of_day
 from core.db import Record, Session, insert_once, instant
 from core.errors import BadUserInput, Refusal
 from core.ids import derived_id
-from loyalty.days import day_of, end_of_day, start_of_day
 from loyalty.idempotency import check_key, check_same
 from loyalty.ledger import AccountKind, Cause, Leg, PostingKind, hold, post
 from loyalty.lots import LedgerLot, burn, collect_debt, lot_id, successor

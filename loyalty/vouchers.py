@@ -132,6 +132,13 @@ async def use_voucher(session: Session, redemption_id: str, *, actor: str, now: 
     row = await session.get_one(Redemption, redemption_id, populate_existing=True)
     if not used:
         raise (VoucherUsed if row.used_at is not None else VoucherExpired)(path=("code",))
-    entry = act(area=f"redemption:{row.id}", actor=actor, action="VOUCHER_USED", subject=row.id, at=now)
+    entry = act(
+        area=f"redemption:{row.id}",
+        actor=actor,
+        action="VOUCHER_USED",
+        subject=row.id,
+        at=now,
+        concerns=row.customer_id,
+    )
     await record_act(session, f"voucher:{row.id}:used", entry)
     return row

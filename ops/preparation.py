@@ -9,6 +9,7 @@ from core.db import Database
 from core.errors import KinshipError
 from core.log import configure_logging
 from core.settings import Settings, SettingsError
+from customers.tag_backfill import backfill_tags
 from graph.client import GraphClient
 from migrations.graph_migrations import MigrationChanged, upgrade_graph
 from migrations.sql_migrations import upgrade_sql
@@ -19,7 +20,7 @@ from ops.demonstration.load import is_loaded, load_demonstration
 async def prepare(settings: Settings, *, customers: int) -> None:
     """Migrate both stores, and load the demonstration bank into an empty development system."""
     configure_logging("WARNING")
-    database = Database(settings.database_url or "")
+    database = Database(settings.database_url or "", keys=settings.key_ring)
     try:
         async with GraphClient.of(settings) as graph:
             await migrate(database, graph)
@@ -41,3 +42,4 @@ async def migrate(database: Database, graph: GraphClient) -> None:
         await upgrade_graph(graph)
     except (KinshipError, MigrationChanged) as error:
         raise SettingsError(f"NEO4J_URI: the graph cannot be migrated: {first_line(error)}") from error
+    await backfill_tags(database, graph)

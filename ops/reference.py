@@ -1,5 +1,6 @@
 """Writes the pages under docs/ that are made from the code: every stable code, and the GraphQL tour."""
 
+import json
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -9,8 +10,9 @@ from typing import Any
 from api.tour import FOLDER, tour_documents
 from core.errors import KinshipError, Refusal, every_error
 from core.processes import REPOSITORY
+from segments.condition_schema import condition_schema
 
-ROOMS = ("core", "customers", "community", "referrals", "loyalty", "service", "api")
+ROOMS = ("core", "segments", "customers", "community", "referrals", "loyalty", "service", "api")
 ERRORS_HEAD = """# Codes
 
 Made by `make schema` from the code; a test compares it. A **refusal** is a member of the mutation's union
@@ -66,9 +68,15 @@ def section(step: dict[str, Any]) -> str:
     return text
 
 
+def schema_page() -> str:
+    """The JSON Schema of conditions."""
+    return json.dumps(condition_schema(), indent=2) + "\n"
+
+
 PAGES: dict[Path, Callable[[], str]] = {
     REPOSITORY / "docs" / "errors.md": errors_page,
     REPOSITORY / "docs" / "tour.md": tour_page,
+    REPOSITORY / "docs" / "condition.schema.json": schema_page,
 }
 
 

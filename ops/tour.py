@@ -24,7 +24,7 @@ from core.clock import utc_now
 from core.settings import load_settings
 
 # Documents that show what follows from earlier ones; the worker looks for what is owed every few seconds.
-AFTER_WORK = frozenset({"16-points", "26-what-is-new", "27-search"})
+AFTER_WORK = frozenset({"16-points", "26-what-is-new", "27-search", "46-first-step"})
 WORK_SECONDS = 7.0
 
 

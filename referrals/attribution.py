@@ -117,13 +117,13 @@ class Referral(Record, table=True):
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """What attribution needs to know of a person, without knowing the profile."""
+    """What attribution needs to know of a person, without knowing the profile: keyed hashes, nothing personal."""
 
     customer_id: str
     customer_since: datetime | None
     identity_hash: str | None
-    phone: str | None
-    email: str | None
+    phone_hash: str | None
+    email_hash: str | None
 
 
 def referral_id(program_id: str, referee_id: str) -> str:
@@ -140,8 +140,12 @@ def check_claim(*, referrer: Person, referee: Person, attributed_from: datetime)
 
 
 def is_same_person(one: Person, other: Person) -> bool:
-    """Two profiles of one person: the same document, normalised e-mail or telephone number."""
-    pairs = ((one.identity_hash, other.identity_hash), (one.email, other.email), (one.phone, other.phone))
+    """Two profiles of one person: the same document, e-mail or telephone number, by their keyed hashes."""
+    pairs = (
+        (one.identity_hash, other.identity_hash),
+        (one.email_hash, other.email_hash),
+        (one.phone_hash, other.phone_hash),
+    )
     return any(mine is not None and mine == theirs for mine, theirs in pairs)
 
 
@@ -388,6 +392,12 @@ async def referees_since(session: Session, referrer_id: str, *, program_id: str,
         Referral.referrer_id == referrer_id, Referral.claimed_at >= since, Referral.program_id == program_id
     )
     return (await session.exec(statement.order_by(col(Referral.claimed_at)))).all()
+
+
+async def referrals_to(session: Session, referee_id: str) -> Sequence[Referral]:
+    """The conversions that a customer is, one in each programme at most, the latest first."""
+    statement = select(Referral).where(Referral.referee_id == referee_id)
+    return (await session.exec(statement.order_by(col(Referral.claimed_at).desc(), col(Referral.id)))).all()
 
 
 async def referrals_by(session: Session, referrer_id: str, *, first: int | None, after: str | None) -> Page[Referral]:

@@ -200,6 +200,7 @@ async def audit_code(
         action=action,
         subject=f"referral-code:{code.id}",
         at=now,
+        concerns=code.customer_id,
         reason=reason,
         **details,
     )

@@ -3,9 +3,11 @@
 from enum import StrEnum
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 from pydantic import Field as Setting
 
+from core.days import Period
+from core.definitions import read_definition
 from core.errors import BadUserInput
 from core.lawful import is_about_deposits, is_about_step, is_kind
 
@@ -32,16 +34,6 @@ class CapScope(StrEnum):
     REFERRER = "REFERRER"
     PROGRAM = "PROGRAM"
     HOUSEHOLD = "HOUSEHOLD"
-
-
-class CapPeriod(StrEnum):
-    """The span of UTC in which a cap counts, by when the step was reached; weeks begin on Monday."""
-
-    DAY = "DAY"
-    WEEK = "WEEK"
-    MONTH = "MONTH"
-    YEAR = "YEAR"
-    EVER = "EVER"
 
 
 class LimitPolicy(StrEnum):
@@ -129,7 +121,7 @@ class Cap(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     scope: CapScope
-    period: CapPeriod = CapPeriod.EVER
+    period: Period = Period.EVER
     rewards: int | None = Setting(default=None, ge=1)
     points: int | None = Setting(default=None, ge=1)
     step: str | None = None
@@ -217,14 +209,4 @@ class ProgramDefinition(BaseModel):
 
 def parse_definition(data: dict[str, Any]) -> ProgramDefinition:
     """Read a definition; raises ProgramInvalid with the path of the first field that cannot be."""
-    try:
-        return ProgramDefinition.model_validate(data)
-    except ValidationError as error:
-        first = error.errors()[0]
-        path = ("definition", *(camel(str(part)) for part in first["loc"]))
-        raise ProgramInvalid(path=path, detail=first["msg"].removeprefix("Value error, ")) from error
-
-
-def camel(name: str) -> str:
-    head, *tail = name.split("_")
-    return head + "".join(word.capitalize() for word in tail)
+    return read_definition(ProgramDefinition, data, ProgramInvalid)

@@ -2,17 +2,15 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Protocol, TypeVar
 
-from referrals.definition import Cap, CapPeriod, CapScope, LimitPolicy, ProgramDefinition, Side
+from core.days import Period, period_around
+from referrals.definition import Cap, CapScope, LimitPolicy, ProgramDefinition, Side
 from referrals.qualification import Qualification
 
 BUDGET_EXHAUSTED = "BUDGET_EXHAUSTED"
 CAP_REACHED = "CAP_REACHED"
-
-BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
-END = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,21 +109,9 @@ def grant(points: int, rooms: Iterable[Room], policy: LimitPolicy) -> Grant:
     return Grant(allowed, reason)
 
 
-def period_of(period: CapPeriod, at: datetime) -> tuple[datetime, datetime]:
+def period_of(period: Period, at: datetime) -> tuple[datetime, datetime]:
     """The span of UTC around an instant, start inclusive and end exclusive."""
-    day = at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    if period == CapPeriod.DAY:
-        return day, day + timedelta(days=1)
-    if period == CapPeriod.WEEK:
-        monday = day - timedelta(days=day.weekday())
-        return monday, monday + timedelta(days=7)
-    if period == CapPeriod.MONTH:
-        first = day.replace(day=1)
-        return first, (first + timedelta(days=32)).replace(day=1)
-    if period == CapPeriod.YEAR:
-        first = day.replace(month=1, day=1)
-        return first, first.replace(year=first.year + 1)
-    return BEGINNING, END
+    return period_around(period, at, "UTC")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +121,7 @@ class CounterKey:
     program_id: str
     scope: CapScope
     subject: str
-    period: CapPeriod
+    period: Period
     start: datetime
     end: datetime
     step: str | None

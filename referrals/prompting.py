@@ -11,13 +11,14 @@ from sqlmodel import col, select
 
 from core.db import Session
 from core.errors import NotFound
+from core.fact_kinds import COMPLAINT_CLOSED, COMPLAINT_FILED, COMPLAINT_REOPENED, SURVEY_SUBMITTED
 from core.facts import Fact
 from referrals.programs import ProgramNotActive, running_program
 
+# What the bank's own surveys tell; ours are submitted, and only one of them asks whether somebody would recommend us.
 SURVEY_ANSWERED = "SURVEY_ANSWERED"
-COMPLAINT_FILED = "COMPLAINT_FILED"
-COMPLAINT_CLOSED = "COMPLAINT_CLOSED"
-KINDS = (SURVEY_ANSWERED, COMPLAINT_FILED, COMPLAINT_CLOSED)
+KINDS = (SURVEY_ANSWERED, SURVEY_SUBMITTED, COMPLAINT_FILED, COMPLAINT_CLOSED, COMPLAINT_REOPENED)
+NPS = "NPS"
 # Of 0 to 10; up to here somebody is counted among the detractors (Reichheld, "The One Number You Need to Grow", 2003).
 HIGHEST_BAD_SCORE = 6
 
@@ -54,11 +55,11 @@ def bad_experience(facts: Iterable[Fact]) -> Silence | None:
     score: float | None = None
     for fact in sorted(facts, key=lambda fact: (fact.occurred_at, fact.kind != COMPLAINT_FILED, fact.id)):
         complaint = str(fact.payload.get("complaint"))
-        if fact.kind == COMPLAINT_FILED:
+        if fact.kind in (COMPLAINT_FILED, COMPLAINT_REOPENED):
             open_complaints.add(complaint)
         elif fact.kind == COMPLAINT_CLOSED:
             open_complaints.discard(complaint)
-        else:
+        elif fact.kind == SURVEY_ANSWERED or fact.payload.get("survey_kind") == NPS:
             score = score_of(fact.payload.get("score"), score)
     if open_complaints:
         return Silence.OPEN_COMPLAINT

@@ -118,6 +118,7 @@ async def decide(
         action=done,
         subject=reward.id,
         at=now,
+        concerns=reward.customer_id,
         reason=why,
         referral_id=reward.referral_id,
         points=reward.points,
@@ -140,6 +141,7 @@ async def confirm_fraud(session: Session, referral: Referral, why: str, reviewer
         action="REFERRAL_REJECTED",
         subject=referral.id,
         at=now,
+        concerns=referral.referrer_id,
         reason=why,
     )
     await record_act(session, f"fraud:{referral.id}", entry)

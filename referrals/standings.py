@@ -13,8 +13,8 @@ from sqlalchemy import Index, tuple_
 from sqlmodel import Field, col, select
 
 from core.clock import iso
+from core.days import Period
 from core.db import Record, Session, insert_once, instant
-from referrals.definition import CapPeriod
 from referrals.entitlement import period_of
 
 EVER = "EVER"
@@ -78,7 +78,7 @@ async def move_standings(session: Session, moves: Sequence[Move], *, find_last: 
             row = rows[(move.program_id, move.referrer_id, period)]
             row.qualified_count += by
             if move.left is not None:
-                start, end = period_of(CapPeriod.EVER if period == EVER else CapPeriod.MONTH, at)
+                start, end = period_of(Period.EVER if period == EVER else Period.MONTH, at)
                 row.last_qualified_at = await find_last(move.program_id, move.referrer_id, start, end)
             elif row.last_qualified_at is None or row.last_qualified_at < at:
                 row.last_qualified_at = at

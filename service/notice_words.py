@@ -176,6 +176,11 @@ WORDS: dict[NoticeKind, Words] = {
         ("您的社群一周动态", "A week in your communities"),
         ("上周新帖{posts}条，新活动{events}场。", "Last week: {posts} new posts and {events} new events."),
     ),
+    NoticeKind.MESSAGE: Words(
+        ("消息", "Messages"),
+        ("{subject}", "{subject}"),
+        ("{body}", "{body}"),
+    ),
     NoticeKind.OTHER: Words(
         ("其他", "Other"),
         ("您有一条新消息", "There is news for you"),
@@ -194,6 +199,8 @@ STAND_INS = {
     "posts": ("若干", "some"),
     "events": ("若干", "some"),
     "reason": ("", ""),
+    "subject": ("您有一条新消息", "There is news for you"),
+    "body": ("请打开查看。", "Please have a look."),
     "text": ("请查看活动页面。", "Please see the event's page."),
 }
 

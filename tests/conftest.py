@@ -1,4 +1,7 @@
-"""Real stores for every test: the embedded engines always, Neo4j and PostgreSQL with `ENGINES=all`."""
+"""Real stores for every test: the embedded engines, and Neo4j and PostgreSQL with `ENGINES=all`.
+
+With `ENGINES=real` only those tests run that use a store, on the real ones: what is left of all beside a run without.
+"""
 
 import asyncio
 import os
@@ -15,6 +18,8 @@ from core.ids import new_id
 from core.processes import free_port, stop
 from core.redis_server import redis_url as url_of_redis
 from core.redis_server import start_redis, wait_for_redis
+from core.sealing import KeyRing
+from core.settings import DEVELOPMENT_KEY
 from graph.client import GraphClient
 from graph.engine import DATABASE, USER, graph_password, start_graph
 from graph.ready import wait_for_bolt
@@ -24,7 +29,9 @@ from ops.neo4j_server import install_neo4j, start_neo4j
 from ops.postgres_server import create_database, start_postgres
 
 CACHE = Path(os.environ.get("KINSHIP_CACHE", ".cache")).resolve()
-READY_SECONDS = 90.0
+READY_SECONDS = 150.0
+# The keys of whoever has set none.
+RING = KeyRing.parse(f"1:{DEVELOPMENT_KEY}")
 
 Server = subprocess.Popen[bytes]
 
@@ -51,7 +58,7 @@ class Addresses:
         )
 
     def database(self) -> Database:
-        return Database(self.database_url, timeout=60.0)
+        return Database(self.database_url, timeout=60.0, keys=RING)
 
     def environment(self) -> dict[str, str]:
         """The same as settings, for a process of its own."""
@@ -67,7 +74,19 @@ class Addresses:
 
 def engine_pairs() -> list[str]:
     """Which pairs of engines this run is for."""
-    return ["embedded", "real"] if "all" in os.environ.get("ENGINES", "") else ["embedded"]
+    chosen = os.environ.get("ENGINES", "")
+    if chosen == "real":
+        return ["real"]
+    return ["embedded", "real"] if "all" in chosen else ["embedded"]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what needs no store where the run is for the real ones only."""
+    if engine_pairs() != ["real"]:
+        return
+    on_stores = [item for item in items if "stores" in getattr(item, "fixturenames", ())]
+    config.hook.pytest_deselected(items=[item for item in items if "stores" not in getattr(item, "fixturenames", ())])
+    items[:] = on_stores
 
 
 @pytest.fixture(scope="session")
@@ -78,10 +97,11 @@ def anyio_backend() -> str:
 @pytest.fixture(scope="session")
 def scratch() -> Generator[Path, None, None]:
     """A folder for the run's servers, short enough for Unix sockets."""
-    with tempfile.TemporaryDirectory(prefix="kinship-", ignore_cleanup_errors=True) as folder:
-        path = Path(folder)
-        path.chmod(0o755)
-        yield path
+    path = Path(tempfile.mkdtemp(prefix="kinship-"))
+    path.chmod(0o755)
+    yield path
+    # Tens of thousands of files of databases take minutes on a slow disk, and the last test's time would count them.
+    os.posix_spawnp("rm", ["rm", "-rf", str(path)], os.environ)
 
 
 @pytest.fixture(scope="session", params=engine_pairs())
@@ -139,6 +159,15 @@ async def database(stores: Addresses) -> AsyncGenerator[Database, None]:
     found = stores.database()
     yield found
     await found.close()
+
+
+@pytest.fixture
+async def pools(stores: Addresses) -> AsyncGenerator[list[Database], None]:
+    """Four pools of connections, as four processes would have, for whoever writes at the same time."""
+    found = [stores.database() for _ in range(4)]
+    yield found
+    for pool in found:
+        await pool.close()
 
 
 @pytest.fixture(scope="session")

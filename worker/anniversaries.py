@@ -7,14 +7,14 @@ searched by the next one, and of two searches at once one gives way.
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from zoneinfo import ZoneInfo
 
 from community.anniversaries import member_pages, members_begun
 from core.anniversaries import Pass, advance_pass, anniversaries, next_pass
 from core.clock import parse_instant
+from core.days import day_of
 from core.facts import OWN_SOURCE, NewFact, record_facts
 from customers.anniversaries import customers_by_id
-from worker.handlers import Stores
+from worker.work import Stores
 
 CUSTOMER_ANNIVERSARY = "CUSTOMER_ANNIVERSARY"
 COMMUNITY_ANNIVERSARY = "COMMUNITY_ANNIVERSARY"
@@ -40,7 +40,7 @@ async def search_customers(stores: Stores, due: Pass) -> Found:
     facts = [
         NewFact(
             source=OWN_SOURCE,
-            key=f"anniversary:customer:{customer_id}:{begins.astimezone(due.zone).year}",
+            key=f"anniversary:customer:{customer_id}:{day_of(begins, due.zone).year}",
             kind=CUSTOMER_ANNIVERSARY,
             customer_id=customer_id,
             occurred_at=begins,
@@ -58,7 +58,7 @@ async def search_members(stores: Stores, due: Pass) -> Found:
     facts = [
         NewFact(
             source=OWN_SOURCE,
-            key=f"anniversary:community:{row['community_id']}:{row['customer_id']}:{begins.astimezone(due.zone).year}",
+            key=f"anniversary:community:{row['community_id']}:{row['customer_id']}:{day_of(begins, due.zone).year}",
             kind=COMMUNITY_ANNIVERSARY,
             customer_id=row["customer_id"],
             occurred_at=begins,
@@ -78,11 +78,10 @@ async def sweep_anniversaries(stores: Stores, *, zone: str, now: datetime) -> in
 
     Days are those of the `zone`, the programme's own.
     """
-    days = ZoneInfo(zone)
-    return sum([await search_all(stores, kind, search, zone=days, now=now) for kind, search in SEARCHES.items()])
+    return sum([await search_all(stores, kind, search, zone=zone, now=now) for kind, search in SEARCHES.items()])
 
 
-async def search_all(stores: Stores, kind: str, search: Search, *, zone: ZoneInfo, now: datetime) -> int:
+async def search_all(stores: Stores, kind: str, search: Search, *, zone: str, now: datetime) -> int:
     recorded = 0
     while True:
         async with stores.database.write() as session:

@@ -5,7 +5,7 @@ from datetime import datetime
 import structlog
 
 from community.completion import complete_forgotten, forgotten_events
-from worker.handlers import Stores
+from worker.work import Stores
 
 log = structlog.get_logger(__name__)
 

@@ -1,8 +1,7 @@
 """One table from what is owed to what settles it; each effect commits together with its settlement."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -37,10 +36,17 @@ from community.waitlist import OFFER_EXPIRED, WAITLIST_DUE, expire_offers, promo
 from core import outbox
 from core.audit import ACT_AUDITED, record_act
 from core.clock import parse_instant, utc_now
-from core.db import Database, Session
 from core.facts import OWN_SOURCE, NewFact, record_facts
+from core.live import told
+from core.messages import MESSAGE_OWED
 from core.notices import NOTICE_OWED, NoticeKind
-from graph.client import GraphClient, Row
+from customers.erasure import CUSTOMER_ERASED
+from customers.merging import CUSTOMER_MERGED
+from customers.profiles import is_erased
+from customers.tag_merges import TAG_MERGED
+from customers.tier_overrides import TIER_OVERRIDE_DUE, expire_override
+from customers.tier_standing import TIER_PROJECTED, project_tiers
+from graph.client import Row
 from loyalty.charges import ChargeOver, charge_event, refund_all, refund_event
 from loyalty.fulfilment import expire_redemption
 from loyalty.ledger import InsufficientPoints
@@ -49,40 +55,25 @@ from loyalty.redemption import REDEMPTION_DUE
 from referrals.attribution import REFERRAL_CLAIMED, Referral, referees_since
 from referrals.rewards import REWARD_REVERSED
 from service.notifications import notify
+from worker.care_dates import CARE
 from worker.clawback import take_back
-from worker.settlement import MANY, ManyHandler, settle_customers
+from worker.complaining import COMPLAINING
+from worker.erasing import erase_everywhere
+from worker.insight import INSIGHT
+from worker.merging import merge_everywhere
+from worker.messaging import MESSAGING
+from worker.payloads import ManyHandler
+from worker.promises import PROMISES, record_abandoned
+from worker.recommending import RECOMMENDING
+from worker.serving import SERVING
+from worker.settlement import MANY, settle_customers
+from worker.suitability import SUITABILITY
+from worker.tags import carry_out_merge
+from worker.work import Handler, Stores, Work
 
 REFERRAL_RESETTLED = "referral.resettled"
 
 log = structlog.get_logger(__name__)
-
-
-async def nobody_listens(_: str, __: dict[str, Any]) -> None:
-    """Tell nobody: for whoever sweeps without a Redis."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stores:
-    """What the worker works on, and how it tells live listeners of a change."""
-
-    database: Database
-    graph: GraphClient
-    publish: Callable[[str, dict[str, Any]], Awaitable[None]] = nobody_listens
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """One owed effect in the SQL transaction that settles it; what is `told` goes out after the commit."""
-
-    session: Session
-    graph: GraphClient
-    key: str
-    payload: dict[str, Any]
-    now: datetime
-    told: list[tuple[str, dict[str, Any]]] = field(default_factory=list[tuple[str, dict[str, Any]]])
-
-
-Handler = Callable[[Work], Awaitable[None]]
 
 
 async def on_referral_claimed(work: Work) -> None:
@@ -115,12 +106,28 @@ async def on_redemption_due(work: Work) -> None:
     await expire_redemption(work.session, work.payload["redemption_id"], now=work.now)
 
 
+async def on_tier_projected(work: Work) -> None:
+    """Write tiers that have changed to the graph, as they are by now."""
+    await project_tiers(work.session, work.graph, work.payload["customer_ids"])
+
+
+async def on_tier_override_due(work: Work) -> None:
+    """End an override that is over; who asks in between is told by the instant already."""
+    await expire_override(work.session, work.payload["override_id"], now=work.now)
+
+
 async def on_act_audited(work: Work) -> None:
-    await record_act(work.session, work.key, work.payload)
+    """Write the entry, without the words where whoever it concerns was erased meanwhile."""
+    concerns = work.payload.get("concerns")
+    words_go = concerns is not None and await is_erased(work.session, concerns)
+    await record_act(work.session, work.key, {**work.payload, "reason": None} if words_go else work.payload)
 
 
 async def on_notice_owed(work: Work) -> None:
-    """Store the notice; whoever listens for the customer's notices is told of a new one."""
+    """Store the notice, but for the erased; whoever listens for the customer's notices is told of a new one."""
+    if await is_erased(work.session, work.payload["customer_id"]):
+        return
+    await record_abandoned(work.session, work.key, work.payload, now=work.now)
     if await notify(work.session, work.key, work.payload, now=work.now):
         work.told.append((f"customer:{work.payload['customer_id']}", {"kind": work.payload["kind"]}))
 
@@ -314,6 +321,21 @@ async def owe_next_page(work: Work, topic: str, key: str, marks: list[str]) -> N
         await outbox.owe(work.session, topic=topic, key=f"{key}:{marks[-1]}", payload=payload, now=work.now)
 
 
+async def on_customer_erased(work: Work) -> None:
+    """Take out of all rooms what there is of somebody who was erased."""
+    await erase_everywhere(work.session, work.graph, work.payload["customer_id"], now=work.now)
+
+
+async def on_customer_merged(work: Work) -> None:
+    """Move what the rooms have of a profile that became one with another."""
+    await merge_everywhere(work.session, work.graph, work.payload["merge_id"], now=work.now)
+
+
+async def on_tag_merged(work: Work) -> None:
+    """Move the next customers' tags, and after the last of them whatever names the tag."""
+    await carry_out_merge(work.session, work.graph, work.payload, now=work.now)
+
+
 def one_of(many: ManyHandler) -> Handler:
     """The handler of a single effect that is settled by what settles many."""
 
@@ -323,13 +345,27 @@ def one_of(many: ManyHandler) -> Handler:
     return handle
 
 
+# What is settled many at a time.
+TOGETHER: dict[str, ManyHandler] = {
+    **MANY,
+    **INSIGHT,
+    **RECOMMENDING,
+    **COMPLAINING,
+    **SERVING,
+    **CARE,
+    **SUITABILITY,
+    **PROMISES,
+}
 HANDLERS: dict[str, Handler] = {
-    **{topic: one_of(many) for topic, many in MANY.items()},
+    **{topic: one_of(many) for topic, many in TOGETHER.items()},
+    **MESSAGING,
     REFERRAL_CLAIMED: on_referral_claimed,
     REFERRAL_RESETTLED: on_referral_resettled,
     REWARD_REVERSED: on_reward_reversed,
     POINTS_RELEASE: on_points_release,
     REDEMPTION_DUE: on_redemption_due,
+    TIER_PROJECTED: on_tier_projected,
+    TIER_OVERRIDE_DUE: on_tier_override_due,
     ACT_AUDITED: on_act_audited,
     NOTICE_OWED: on_notice_owed,
     ANSWER_ACCEPTED: on_answer_accepted,
@@ -349,7 +385,14 @@ HANDLERS: dict[str, Handler] = {
     EVENT_CHANGED: on_event_changed,
     EVENT_COMPLETED: on_event_completed,
     EVENT_MESSAGE: on_event_message,
+    CUSTOMER_ERASED: on_customer_erased,
+    CUSTOMER_MERGED: on_customer_merged,
+    TAG_MERGED: on_tag_merged,
 }
+
+
+# Effects with somebody's words about a person in their payload, which is kept nowhere but where it was to go.
+SPEAKING = frozenset({ACT_AUDITED, NOTICE_OWED, MESSAGE_OWED, CONTENT_DELETED, REPORTS_RESOLVED})
 
 
 async def settle_many(stores: Stores, topic: str, row_ids: Sequence[str]) -> int:
@@ -357,16 +400,18 @@ async def settle_many(stores: Stores, topic: str, row_ids: Sequence[str]) -> int
 
     Where one of them fails, each is settled by itself, so that it holds up no other.
     """
-    if topic not in MANY or len(row_ids) == 1:
+    if topic not in TOGETHER or len(row_ids) == 1:
         return sum([await settle(stores, row_id) for row_id in row_ids])
     now = utc_now()
     try:
         async with stores.database.write() as session:
             rows = await outbox.take_all(session, row_ids)
             if rows:
-                await MANY[topic](session, stores.graph, [row.payload for row in rows], now)
+                await TOGETHER[topic](session, stores.graph, [row.payload for row in rows], now)
             for row in rows:
                 outbox.settle(row, now=now)
+        for channel, message in told(session):
+            await stores.publish(channel, message)
         return len(rows)
     except Exception:
         log.exception("effects_failed_together", topic=topic, effects=len(row_ids))
@@ -381,10 +426,10 @@ async def settle(stores: Stores, row_id: str) -> bool:
             row = await outbox.take(session, row_id)
             if row is None:
                 return False
-            work = Work(session, stores.graph, row.key, row.payload, now)
+            work = Work(session, stores.graph, row.key, row.payload, now, stores.outlets)
             await HANDLERS[row.topic](work)
-            outbox.settle(row, now=now)
-        for channel, message in work.told:
+            outbox.settle(row, now=now, forget=row.topic in SPEAKING)
+        for channel, message in [*work.told, *told(session)]:
             await stores.publish(channel, message)
         return True
     except Exception as error:

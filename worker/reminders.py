@@ -11,7 +11,7 @@ from core.notices import NOTICE_OWED, NoticeKind
 from core.outbox import owe_all
 from graph.client import Row
 from service.digests import Week, advance_digest, digest_position, digest_readers, week_to_tell
-from worker.handlers import Stores
+from worker.work import Stores
 
 log = structlog.get_logger(__name__)
 

@@ -19,7 +19,7 @@ async def run(settings: Settings) -> None:
     if settings.database_url is None:
         raise RuntimeError("DATABASE_URL is not set: start the system with make run")
     began = time.monotonic()
-    database = Database(settings.database_url)
+    database = Database(settings.database_url, keys=settings.key_ring)
     try:
         async with GraphClient.of(settings) as graph:
             report = await search_rings(database, graph)

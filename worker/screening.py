@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from core.batches import in_batches
 from core.clock import utc_now
 from core.db import Database, Session, rows_by_id
-from customers.profiles import Customer
+from customers.personal import emails_of
 from graph.client import GraphClient
 from referrals.attribution import Referral
 from referrals.fraud_rings import RingSearch, export_ties, find_rings
@@ -23,7 +23,7 @@ async def screen(session: Session, graph: GraphClient, rewards: Sequence[Referra
     """Approve or hold pending rewards that are locked; those of one referral together."""
     referrals = await rows_by_id(session, Referral, {reward.referral_id for reward in rewards})
     people = {person for one in referrals.values() for person in (one.referrer_id, one.referee_id)}
-    emails = {key: profile.email for key, profile in (await rows_by_id(session, Customer, people)).items()}
+    emails = await emails_of(session, people)
     approved = await screen_rewards(session, graph, rewards, emails=emails, policy=POLICY, now=utc_now())
     await approve_rewards(session, approved, now=utc_now())
 

@@ -4,7 +4,7 @@ import structlog
 
 from community.event_series import due_series, extend_series
 from core.clock import utc_now
-from worker.handlers import Stores
+from worker.work import Stores
 
 log = structlog.get_logger(__name__)
 

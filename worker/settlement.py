@@ -3,9 +3,8 @@
 Every one of these effects does the same for one as for many, so that whoever settles a single effect uses it too.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from core.db import Session, rows_by_id
 from core.facts import FACT_RECORDED, Fact
@@ -19,14 +18,14 @@ from loyalty.lots import Earned, earn_all
 from referrals.attribution import REFERRAL_CHANGED, Referral, mark_edges
 from referrals.rewards import REFERRAL_REWARD, REWARD_APPROVED, REWARD_MADE, RewardStatus, take_rewards
 from referrals.settlement import settle_referees
+from service.happenings import owe_service_looks
+from worker.payloads import ManyHandler, Payloads
 from worker.screening import screen
-
-Payloads = Sequence[dict[str, Any]]
-ManyHandler = Callable[[Session, GraphClient, Payloads, datetime], Awaitable[None]]
+from worker.serving import serve_facts
 
 
 async def on_facts_recorded(session: Session, graph: GraphClient, payloads: Payloads, now: datetime) -> None:
-    """Facts may tell of devices, qualify referrals, and earn points by themselves."""
+    """Facts tell of devices, qualify referrals, earn points, change how a customer is served, and break promises."""
     facts = list((await rows_by_id(session, Fact, [one["fact_id"] for one in payloads])).values())
     sightings = [
         Sighting(fact.customer_id, kind, key, fact.occurred_at)
@@ -39,6 +38,8 @@ async def on_facts_recorded(session: Session, graph: GraphClient, payloads: Payl
         await put_uses(graph, sightings)
     await settle_customers(session, sorted({one["customer_id"] for one in payloads}), now=now)
     await earn_for_facts(session, facts, now=now)
+    await serve_facts(session, facts, now=now)
+    await owe_service_looks(session, facts, now=now)
 
 
 async def settle_customers(session: Session, customer_ids: Sequence[str], *, now: datetime) -> None:

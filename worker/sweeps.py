@@ -10,19 +10,19 @@ from community.checkin import attendance, settle_attendance, unsettled_attendanc
 from community.waitlist import expire_offers, overdue_events
 from core import outbox
 from core.clock import utc_now
+from core.fact_kinds import EVENT_ATTENDED
 from core.facts import OWN_SOURCE, NewFact, record_facts
 from graph.client import GraphClient, Row
 from graph.owed import owed_effects, settle_effects
 from referrals.attribution import record_referral, settle_referral, unsettled_referrals
-from worker.handlers import Stores, settle_many
+from worker.handlers import settle, settle_many
+from worker.work import Stores
 
 log = structlog.get_logger(__name__)
 
 BATCH = 200
 # One sweep gives way to the next after this long, so that a job's time-out never cuts it off.
 LONGEST_SWEEP = timedelta(seconds=40)
-
-EVENT_ATTENDED = "EVENT_ATTENDED"
 
 Record = Callable[[Stores, Row], Awaitable[None]]
 
@@ -49,6 +49,9 @@ async def sweep_outbox(stores: Stores) -> int:
 
 async def settle_hinted(stores: Stores, row_ids: Sequence[str]) -> None:
     """Settle those of these effects that are still owed, those of one topic together."""
+    if len(row_ids) == 1:
+        await settle(stores, row_ids[0])
+        return
     async with stores.database.read() as session:
         owed = await outbox.topics_of(session, row_ids)
     for topic, ids in by_topic(owed).items():

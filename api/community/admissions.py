@@ -60,8 +60,10 @@ class AdmissionMutations:
             community_id=act.community_id,
             customer_id=act.customer_id,
             manager_id=act.actor_id,
+            in_segment=info.context.in_segment,
             now=info.context.now,
         )
+        info.context.edge.exposures.join(act.customer_id, act.community_id, now=info.context.now)
         return ApproveMemberSuccess(**await act.outcome(info))
 
     @strawberry.mutation(description="Refuse a customer who asked to join a community that you manage.")

@@ -6,6 +6,7 @@ import strawberry
 
 from api.community.communities import Community, community_after, load_community
 from api.context import Info
+from api.named_segments import check_named, named_segment
 from api.refusals import Refusal, refusals
 from api.relay import local_id
 from community.access import Visibility
@@ -31,6 +32,9 @@ class CreateCommunityInput:
     minimum_tier: Tier | None = strawberry.field(description="The least tier; null: every tier.", default=None)
     required_tags: list[str] = strawberry.field(
         description="Keys of up to 10 tags that members must all have.", default_factory=list[str]
+    )
+    segment_id: strawberry.ID | None = strawberry.field(
+        description="Global id of the segment of customers that it is for; null: none.", default=None
     )
 
 
@@ -63,6 +67,10 @@ class UpdateCommunityInput:
     required_tags: list[str] | None = strawberry.field(
         description="Keys of the tags that new members must have; for owners to change.", default=strawberry.UNSET
     )
+    segment_id: strawberry.ID | None = strawberry.field(
+        description="Global id of the segment whose customers may join, null for none; for owners to change.",
+        default=strawberry.UNSET,
+    )
 
 
 @strawberry.type(description="The community is changed.")
@@ -85,11 +93,15 @@ UpdateCommunityResult = Annotated[UpdateCommunitySuccess | Refusal, strawberry.u
 ArchiveCommunityResult = Annotated[ArchiveCommunitySuccess | Refusal, strawberry.union("ArchiveCommunityResult")]
 
 
-def fields_of(given: CreateCommunityInput | UpdateCommunityInput) -> dict[str, Any]:
-    """The fields that the client sent, less the id."""
-    return {
+async def fields_of(info: Info, given: CreateCommunityInput | UpdateCommunityInput) -> dict[str, Any]:
+    """The fields that the client sent, less the id; raises SegmentUnknown."""
+    found = {
         name: value for name, value in vars(given).items() if name != "community_id" and value is not strawberry.UNSET
     }
+    if "segment_id" in found:
+        found["segment_id"] = named_segment(found["segment_id"])
+    await check_named(info, found)
+    return found
 
 
 def seen(community: Community | None) -> Community:
@@ -105,7 +117,8 @@ class CharterMutations:
     async def create_community(self, info: Info, input: CreateCommunityInput) -> CreateCommunityResult:
         context = info.context
         owner_id = await context.customer_id()
-        community_id = await create_community(context.graph, fields_of(input), owner_id=owner_id, now=context.now)
+        fields = await fields_of(info, input)
+        community_id = await create_community(context.graph, fields, owner_id=owner_id, now=context.now)
         await context.changed()
         return CreateCommunitySuccess(community=seen(await load_community(info, community_id)))
 
@@ -115,9 +128,8 @@ class CharterMutations:
         context = info.context
         community_id = local_id("Community", input.community_id, "input", "communityId")
         manager_id = await context.customer_id()
-        await update_community(
-            context.graph, fields_of(input), community_id=community_id, manager_id=manager_id, now=context.now
-        )
+        fields = await fields_of(info, input)
+        await update_community(context.graph, fields, community_id=community_id, manager_id=manager_id, now=context.now)
         return UpdateCommunitySuccess(community=await community_after(info, community_id))
 
     @strawberry.mutation(description="Close a community that you own: nobody comes in, what is there can be read.")

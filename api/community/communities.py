@@ -19,6 +19,7 @@ from api.community.rosters import (
 )
 from api.context import Info
 from api.customers.profiles import Customer, Tag, load_customer, tag_of
+from api.named_segments import segment_seen
 from api.relay import After, Connection, First, Node, PageInfo, connection, global_id, local_id, page_info
 from community.access import MANAGERS, MemberRole, Visibility, may_list_guests, may_read
 from community.communities import JoinPolicy, list_communities
@@ -76,9 +77,17 @@ class Community(Node):
         row = self.row
         if row["archived_at"] is not None or not may_ask_to_join(row):
             return False
+        if row["segment_id"] is not None and not await info.context.viewer_segments.load(row["segment_id"]):
+            return False
         if not row["minimum_tier"] and not row["required_tags"]:
             return await info.context.viewer_id() is not None
         return await info.context.loaders.viewer_eligibility.load(self.local)
+
+    @strawberry.field(
+        description="Global id of the segment that it is for, for its managers; null: for no one segment."
+    )
+    def segment_id(self) -> strawberry.ID | None:
+        return segment_seen(self.row["segment_id"], sees=self.row["viewer_role"] in MANAGERS)
 
     @strawberry.field(description="Its words in both languages, as the inputs take them.")
     def texts(self) -> CommunityTexts:

@@ -6,6 +6,7 @@ from typing import Any
 
 import strawberry
 
+from api.named_segments import named_segment
 from api.relay import local_id
 from community.event_details import WALKED, AttendanceMode, EventDetails, EventInvalid
 from core.errors import camel
@@ -36,6 +37,9 @@ class EventFields:
     minimum_tier: Tier | None = strawberry.field(description="Who may register at least.", default=UNSET)
     required_tags: list[str] | None = strawberry.field(
         description="Keys of tags that who registers must have.", default=UNSET
+    )
+    segment_id: strawberry.ID | None = strawberry.field(
+        description="Global id of the segment of customers that may register; null: none.", default=UNSET
     )
     price_points: int | None = strawberry.field(description="Price of a place in points.", default=UNSET)
     offer_hours: int | None = strawberry.field(
@@ -71,6 +75,8 @@ def given_fields(input: Any, names: Iterable[str]) -> dict[str, Any]:
             raise EventInvalid(path=(camel(name),), detail="it cannot be null")
         if name == "host_ids" and value is not None:
             value = tuple(local_id("Customer", host, "input", "hostIds") for host in value)
+        if name == "segment_id":
+            value = named_segment(getattr(input, name))
         found[name] = WITHOUT.get(name) if value is None else tuple(value) if isinstance(value, list) else value
     return found
 

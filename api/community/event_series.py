@@ -9,6 +9,7 @@ import strawberry
 from api.community.event_inputs import FIELD_NAMES, UNSET, EventFields, given_fields
 from api.community.events import Event, changed_event, event_of
 from api.context import Info
+from api.named_segments import check_named
 from api.refusals import Refusal, refusals
 from api.relay import Connection, Node, connection, global_id, local_id
 from community.event_details import EventInvalid
@@ -148,7 +149,9 @@ class EventSeriesMutations:
         context = info.context
         community_id = local_id("Community", input.community_id, "input", "communityId")
         manager_id = await context.customer_id()
-        series = describe_series(template=template_from(input), now=context.now, **schedule_from(input))
+        template = template_from(input)
+        await check_named(info, template)
+        series = describe_series(template=template, now=context.now, **schedule_from(input))
         series_id = await create_event_series(
             context.graph,
             series,
@@ -171,7 +174,9 @@ class EventSeriesMutations:
         context = info.context
         event_id = local_id("Event", input.event_id, "input", "eventId")
         manager_id = await context.customer_id()
-        change = SeriesChange(template=template_from(input), schedule=schedule_from(input), publish=input.publish)
+        template = template_from(input)
+        await check_named(info, template)
+        change = SeriesChange(template=template, schedule=schedule_from(input), publish=input.publish)
         await update_this_and_following(
             context.graph, event_id=event_id, change=change, manager_id=manager_id, now=context.now
         )

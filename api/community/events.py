@@ -15,6 +15,7 @@ from api.community.event_inputs import (
 )
 from api.context import Info
 from api.customers.profiles import Customer, Tag, customer_of, tag_of
+from api.named_segments import check_named, segment_seen
 from api.refusals import Refusal, refusals
 from api.relay import Connection, Node, global_id, local_id
 from community.event_changes import cancel_event, complete_event, publish_event, update_event
@@ -80,6 +81,9 @@ class Event(Node):
     guests_allowed: int = strawberry.field(description="How many guests each may bring.")
     minimum_tier: Tier | None = strawberry.field(description="Who may register at least; null: everybody.")
     required_tags: list[str] = strawberry.field(description="Keys of tags that who registers must have.")
+    segment_id: strawberry.ID | None = strawberry.field(
+        description="Global id of the segment that it is for, for its managers; null: for no one segment."
+    )
     price_points: int | None = strawberry.field(description="Price of a place in points; null: none.")
     offer_hours: int = strawberry.field(description="How long a freed place is offered to the first who waits.")
     status: EventStatus = strawberry.field(description="Whether it takes registrations.")
@@ -171,6 +175,7 @@ def event_of(row: Row | None, info: Info) -> Event | None:
         description=info.context.text(row, "description") or "",
         attendance_mode=AttendanceMode(row["attendance_mode"]),
         minimum_tier=Tier(tier) if tier else None,
+        segment_id=segment_seen(row["segment_id"], sees=row["viewer_manages"]),
         status=EventStatus(row["status"]),
         calendar_url=calendar_url_of(row, info),
         texts=EventTexts(**texts_of(row, "title", "description")),
@@ -281,9 +286,11 @@ class EventMutations:
         context = info.context
         community_id = local_id("Community", input.community_id, "input", "communityId")
         manager_id = await context.customer_id()
+        details = details_from(input)
+        await check_named(info, {"segment_id": details.segment_id})
         event_id = await create_event(
             context.graph,
-            details_from(input),
+            details,
             community_id=community_id,
             manager_id=manager_id,
             publish=input.publish,
@@ -296,10 +303,12 @@ class EventMutations:
     async def update_event(self, info: Info, input: UpdateEventInput) -> UpdateEventResult:
         context = info.context
         event_id = local_id("Event", input.event_id, "input", "eventId")
+        changes = given_fields(input, NAMES)
+        await check_named(info, changes)
         await update_event(
             context.graph,
             event_id=event_id,
-            changes=given_fields(input, NAMES),
+            changes=changes,
             version=input.version,
             manager_id=await context.customer_id(),
             now=context.now,

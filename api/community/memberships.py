@@ -8,6 +8,7 @@ from api.community.communities import Community, changed_community, community_af
 from api.context import Info
 from api.refusals import Refusal, refusals
 from api.relay import local_id
+from community.access import is_member
 from community.admissions import accept_invitation, decline_invitation
 from community.memberships import join_community, leave_community
 
@@ -75,14 +76,17 @@ class MembershipMutations:
         context = info.context
         community_id = local_id("Community", input.community_id, "input", "communityId")
         customer_id = await context.customer_id()
-        await join_community(
+        role = await join_community(
             context.graph,
             community_id=community_id,
             customer_id=customer_id,
             message=input.message,
             invitation_code=input.invitation_code,
+            in_segment=context.in_segment,
             now=context.now,
         )
+        if is_member(role):
+            context.edge.exposures.join(customer_id, community_id, now=context.now)
         return JoinCommunitySuccess(community=await community_after(info, community_id))
 
     @strawberry.mutation(description="End your membership or withdraw your request.")
@@ -100,7 +104,14 @@ class MembershipMutations:
         context = info.context
         community_id = local_id("Community", input.community_id, "input", "communityId")
         customer_id = await context.customer_id()
-        await accept_invitation(context.graph, community_id=community_id, customer_id=customer_id, now=context.now)
+        await accept_invitation(
+            context.graph,
+            community_id=community_id,
+            customer_id=customer_id,
+            in_segment=context.in_segment,
+            now=context.now,
+        )
+        context.edge.exposures.join(customer_id, community_id, now=context.now)
         return AcceptInvitationSuccess(community=await community_after(info, community_id))
 
     @strawberry.mutation(description="Turn an invitation down.")

@@ -1,5 +1,6 @@
 """Recommended communities with their reasons, read from what the worker stored."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import strawberry
@@ -7,31 +8,23 @@ import strawberry
 from api.community.communities import Community, community_of
 from api.context import Info
 from api.relay import PageInfo, global_id, page_info
-from community.recommendations import recommended_communities
+from community.recommendation_exposures import Shown, strongest, variant_shown
+from community.recommendation_lists import recommended_communities
 from graph.client import Row
 
 
-@strawberry.interface(description="Why a community is recommended.")
+@strawberry.interface(description="Why something is recommended.")
 class RecommendationReason:
     words: strawberry.Private[str]
 
     @strawberry.field(description="A sentence in the language of the request.")
-    async def text(self, info: Info) -> str:
+    def text(self) -> str:
         return self.words
 
 
 @strawberry.type(description="You share interests with it.")
 class SharedTagsReason(RecommendationReason):
     tags: list[str] = strawberry.field(description="Keys of the tags in common.")
-    community_local: strawberry.Private[str]
-
-    @strawberry.field(description="A sentence in the language of the request.")
-    async def text(self, info: Info) -> str:
-        # A tag that the community has lost since is named by its key.
-        rows = await info.context.loaders.community_tags.load(self.community_local)
-        names = {row["key"]: info.context.text(row, "name") for row in rows}
-        comma = "、" if info.context.language == "zh" else ", "
-        return self.words.format(names=comma.join(names.get(key) or key for key in self.tags))
 
 
 @strawberry.type(description="Members of your communities are there too.")
@@ -39,12 +32,12 @@ class CoMembersReason(RecommendationReason):
     community_ids: list[strawberry.ID] = strawberry.field(description="The communities of yours that it is close to.")
 
 
-@strawberry.type(description="People whom you know are members.")
+@strawberry.type(description="People whom you know are there.")
 class AcquaintancesReason(RecommendationReason):
     count: int | None = strawberry.field(description="How many; null where the number would say too much.")
 
 
-@strawberry.type(description="People whom you referred are members.")
+@strawberry.type(description="People whom you referred are there.")
 class ReferralTiesReason(RecommendationReason):
     count: int = strawberry.field(description="How many.")
 
@@ -52,6 +45,29 @@ class ReferralTiesReason(RecommendationReason):
 @strawberry.type(description="Many people like it.")
 class PopularReason(RecommendationReason):
     pass
+
+
+@strawberry.type(description="It is by a community of yours.")
+class OwnCommunityReason(RecommendationReason):
+    community_id: strawberry.ID = strawberry.field(description="Which.")
+
+
+@strawberry.type(
+    description="An event is near to the place that you named; a community usually meets near to where yours do."
+)
+class NearbyReason(RecommendationReason):
+    kilometres: int = strawberry.field(description="How far at most; of communities in steps of 25.")
+
+
+@strawberry.type(description="You belong to the same communities.")
+class SharedCommunitiesReason(RecommendationReason):
+    community_ids: list[strawberry.ID] = strawberry.field(description="Some of them, the smallest first.")
+    count: int = strawberry.field(description="How many of your smaller communities.")
+
+
+@strawberry.type(description="You know the same people.")
+class MutualAcquaintancesReason(RecommendationReason):
+    count: int = strawberry.field(description="How many.")
 
 
 @strawberry.type(description="A recommended community.")
@@ -74,18 +90,22 @@ WORDS = {
     "ACQUAINTANCES": ("您认识的人也在这里", "People you know are members"),
     "REFERRAL_TIES": ("您推荐的 {count} 位朋友已加入", "{count} people you invited are members"),
     "ONE_REFERRAL_TIE": ("您推荐的 1 位朋友已加入", "Somebody you invited is a member"),
+    "NEARBY": (
+        "常聚地点距您所在的社群不超过 {kilometres} 公里",
+        "It usually meets within {kilometres} km of your communities",
+    ),
     "POPULAR": ("很受欢迎", "Popular with many customers"),
 }
 
 
-def reason_of(reason: dict[str, Any], community_id: str, info: Info) -> RecommendationReason:
-    """The stored reason of this community in its type."""
+def reason_of(reason: dict[str, Any], names: Mapping[str, str], info: Info) -> RecommendationReason:
+    """The stored reason in its type; `names` are those of tags, by their keys."""
     kind = reason["kind"]
     words = "ONE_REFERRAL_TIE" if kind == "REFERRAL_TIES" and reason["count"] == 1 else kind
-    template = WORDS[words][0 if info.context.language == "zh" else 1]
+    template = worded(WORDS[words], info)
     if kind == "SHARED_TAGS":
-        return SharedTagsReason(words=template, tags=reason["tags"], community_local=community_id)
-    text = template.format(count=reason.get("count"))
+        return shared_tags(template, reason["tags"], names, info)
+    text = template.format(count=reason.get("count"), kilometres=reason.get("kilometres"))
     if kind == "CO_MEMBERS":
         ids = [global_id("Community", community) for community in reason["community_ids"]]
         return CoMembersReason(words=text, community_ids=ids)
@@ -93,24 +113,46 @@ def reason_of(reason: dict[str, Any], community_id: str, info: Info) -> Recommen
         return AcquaintancesReason(words=text, count=reason.get("count"))
     if kind == "REFERRAL_TIES":
         return ReferralTiesReason(words=text, count=reason["count"])
+    if kind == "NEARBY":
+        return NearbyReason(words=text, kilometres=reason["kilometres"])
     return PopularReason(words=text)
+
+
+def worded(words: tuple[str, str], info: Info) -> str:
+    """The Chinese or the English of a pair."""
+    return words[0 if info.context.language == "zh" else 1]
+
+
+def shared_tags(template: str, keys: list[str], names: Mapping[str, str], info: Info) -> SharedTagsReason:
+    """The reason with the names of its tags; one that the thing has lost since is named by its key."""
+    comma = "、" if info.context.language == "zh" else ", "
+    text = template.format(names=comma.join(names.get(key) or key for key in keys))
+    return SharedTagsReason(words=text, tags=keys)
 
 
 async def recommendation_page(
     info: Info, tag: str | None, first: int | None, after: str | None
 ) -> RecommendedCommunityConnection:
     """The viewer's stored list; somebody without a profile gets what is popular."""
-    customer_id = await info.context.viewer_id() or ""
-    page = await recommended_communities(info.context.graph, customer_id, tag=tag, first=first, after=after)
-    communities = await info.context.loaders.communities.load_many([row["community_id"] for row in page.rows])
-    edges = [
-        edge_of(cursor, row, community, info)
-        for cursor, row, found in zip(page.cursors, page.rows, communities, strict=True)
-        if (community := community_of(found, info)) is not None
-    ]
+    context = info.context
+    customer_id = await context.viewer_id() or ""
+    page = await recommended_communities(context.graph, customer_id, tag=tag, first=first, after=after)
+    edges: list[RecommendedCommunityEdge] = []
+    for cursor, row in zip(page.cursors, page.rows, strict=True):
+        context.loaders.communities.prime(row["community_id"], row["community"])
+        context.loaders.community_tags.prime(row["community_id"], row["about"])
+        community = community_of(row["community"], info)
+        if community is not None:
+            edges.append(edge_of(cursor, row, community, info))
+    if customer_id:
+        seen = [
+            Shown(row["community_id"], variant_shown(row["variant"]), strongest(row["reasons"])) for row in page.rows
+        ]
+        context.edge.exposures.show(customer_id, seen, now=context.now)
     return RecommendedCommunityConnection(edges=edges, page_info=page_info(page, after))
 
 
 def edge_of(cursor: str, row: Row, community: Community, info: Info) -> RecommendedCommunityEdge:
-    reasons = [reason_of(reason, community.local, info) for reason in row["reasons"]]
+    names = {tag["key"]: info.context.text(tag, "name") for tag in row["about"]}
+    reasons = [reason_of(reason, names, info) for reason in row["reasons"]]
     return RecommendedCommunityEdge(cursor=cursor, node=community, score=row["score"], reasons=reasons)

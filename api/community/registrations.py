@@ -230,6 +230,7 @@ class RegistrationMutations:
             channel=input.channel,
             guests=input.guests,
             waitlist=input.waitlist,
+            in_segment=info.context.in_segment,
             now=info.context.now,
         )
         return RegisterForEventSuccess(registration=await settled(info, event_id, customer_id, standing))

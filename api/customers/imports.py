@@ -12,6 +12,8 @@ from api.refusals import Refusal, refusals
 from api.relay import Connection, Node, connection, global_id, local_id
 from core.errors import Forbidden
 from core.principal import Principal, Scope
+from customers.import_counts import ImportCount as ImportCountRow
+from customers.import_counts import counts_of
 from customers.imports import ImportBatch as ImportBatchRow
 from customers.imports import Importer, import_report, rejections_of
 from customers.imports import ImportRejection as ImportRejectionRow
@@ -32,11 +34,23 @@ class ImportRejection:
     reason: str = strawberry.field(description="Why.")
 
 
+@strawberry.type(description="What became of the rows of one kind.")
+class ImportCount:
+    kind: str = strawberry.field(description="The kind; empty for rows that could not be read or are of none.")
+    accepted: int = strawberry.field(description="Rows that went in.")
+    rejected: int = strawberry.field(description="Rows that did not.")
+    unchanged: int | None = strawberry.field(
+        description="Accepted rows that told nothing new; null where the kind cannot tell."
+    )
+
+
 @strawberry.type(description="What became of an import.")
 class ImportReport(Node):
     source: str = strawberry.field(description="Whose keys the rows carry.")
+    external: bool = strawberry.field(description="Whether each row about a person needs a legal basis.")
     accepted: int = strawberry.field(description="Rows that went in.")
-    rejected: int = strawberry.field(description="Rows that did not.")
+    rejected: int = strawberry.field(description="Rows that did not, because something is wrong with them.")
+    reviewed: int = strawberry.field(description="Rows that name several customers and wait for a person to decide.")
     started_at: datetime = strawberry.field(description="When it started.")
     finished_at: datetime | None = strawberry.field(description="When it ended; null while it runs or after a crash.")
     local: strawberry.Private[str]
@@ -49,6 +63,15 @@ class ImportReport(Node):
             page = await rejections_of(session, self.local, first=first, after=after)
         return connection(page, after, rejection_of)
 
+    @strawberry.field(description="The counts by kind.")
+    async def kinds(self, info: Info) -> list[ImportCount]:
+        async with info.context.database.read() as session:
+            return [count_of(row) for row in await counts_of(session, self.local)]
+
+
+def count_of(row: ImportCountRow) -> ImportCount:
+    return ImportCount(kind=row.kind, accepted=row.accepted, rejected=row.rejected, unchanged=row.unchanged)
+
 
 def rejection_of(row: ImportRejectionRow) -> ImportRejection:
     return ImportRejection(line=row.line, field=row.field, reason=row.reason)
@@ -58,8 +81,10 @@ def report_of(row: ImportBatchRow) -> ImportReport:
     return ImportReport(
         id=global_id("ImportReport", row.id),
         source=row.source,
+        external=row.is_external,
         accepted=row.accepted,
         rejected=row.rejected,
+        reviewed=row.reviewed,
         started_at=row.started_at,
         finished_at=row.finished_at,
         local=row.id,
@@ -73,6 +98,11 @@ class ImportBatchInput:
     format: ImportFormat = strawberry.field(description="How they are written.", default=ImportFormat.JSON_LINES)
     kind: str | None = strawberry.field(
         description="The kind of all rows, where they do not say it: customer, membership, event ...", default=None
+    )
+    external: bool = strawberry.field(
+        description="Whether the data is from outside the bank. A source that was ever external stays so, and each "
+        "of its rows about a person says its legal_basis.",
+        default=False,
     )
 
 
@@ -116,5 +146,6 @@ class ImportMutations:
             kind=input.kind,
             started_by=principal.subject,
             now=context.now,
+            external=input.external,
         )
         return ImportBatchSuccess(report=report_of(row))

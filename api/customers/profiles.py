@@ -6,11 +6,11 @@ from typing import Annotated, Any
 import strawberry
 
 from api.context import Info
+from api.customers.looked_after import is_staff
 from api.refusals import Refusal, refusals
 from api.relay import After, Connection, First, Node, connection, global_id, local_id
 from core.paging import Page
-from core.principal import Role
-from customers.profiles import AlreadySignedUp, may_see_profile, profile, put_customers, sign_up
+from customers.profiles import AlreadySignedUp, put_customers, sign_up
 from customers.tags import TagFamily, list_tags
 from graph.client import Row
 
@@ -57,17 +57,7 @@ class Customer(Node):
     async def profile(self, info: Info) -> CustomerProfile | None:
         if not await may_see(info, self.local):
             return None
-        async with info.context.database.read() as session:
-            found = await profile(session, self.local)
-        if found is None:
-            return None
-        return CustomerProfile(
-            full_name=found.full_name,
-            phone=found.phone,
-            email=found.email,
-            birth_date=found.birth_date,
-            customer_since=found.customer_since,
-        )
+        return await profile_of(info, self.local)
 
     @strawberry.field(description="Tags that hold now; null for anybody who may not see them.")
     async def tags(self, info: Info) -> list[CustomerTag] | None:
@@ -85,9 +75,24 @@ class Customer(Node):
         ]
 
 
+async def profile_of(info: Info, customer_id: str) -> CustomerProfile | None:
+    """What is personal, opened; whether it may be seen is asked before."""
+    loaded = await info.context.private.profiles.load(customer_id)
+    if loaded is None:
+        return None
+    found, personal = loaded
+    return CustomerProfile(
+        full_name=personal.full_name,
+        phone=personal.phone,
+        email=personal.email,
+        birth_date=personal.birth_date,
+        customer_since=found.customer_since,
+    )
+
+
 async def may_see(info: Info, customer_id: str) -> bool:
-    """Whether the private side is shown; the answer costs no round trip for one's own."""
-    return await may_see_profile(info.context.graph, await info.context.principal(), customer_id)
+    """Whether the private side is shown; the answer costs no round trip for one's own and for administrators."""
+    return await info.context.private.access.load(customer_id) is not None
 
 
 def customer_of(row: Row) -> Customer:
@@ -127,8 +132,7 @@ class CustomerQueries:
     async def tags(
         self, info: Info, family: TagFamily = TagFamily.INTEREST, first: First = None, after: After = None
     ) -> Connection[Tag]:
-        principal = info.context.signed_in()
-        if family != TagFamily.INTEREST and not principal.has(Role.RELATIONSHIP_MANAGER, Role.ADMINISTRATOR):
+        if not is_staff(info) and family != TagFamily.INTEREST:
             return connection(NO_TAGS, after, lambda row: tag_of(row, info))
         page = await list_tags(info.context.graph, family, first=first, after=after)
         return connection(page, after, lambda row: tag_of(row, info))
@@ -144,7 +148,13 @@ class CustomerMutations:
         if principal.customer_id is not None:
             raise AlreadySignedUp
         async with context.database.write() as session:
-            customer = await sign_up(session, principal, display_name=input.display_name, now=context.now)
+            customer = await sign_up(
+                session,
+                principal,
+                display_name=input.display_name,
+                hash_key=context.edge.settings.identity_hash_key.get_secret_value(),
+                now=context.now,
+            )
             await put_customers(context.graph, [customer])
         row: dict[str, Any] = {"id": customer.id, "display_name": customer.display_name}
         return SignUpSuccess(customer=customer_of(row))

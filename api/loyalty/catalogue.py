@@ -6,6 +6,7 @@ from typing import Annotated
 import strawberry
 
 from api.context import Info
+from api.named_segments import segment_seen
 from api.relay import After, Connection, First, Node, connection, global_id, local_id
 from graph.eligibility import Held, Tier
 from loyalty.catalogue import Reward as RewardRow
@@ -21,7 +22,9 @@ from loyalty.offers import (
     counts_codes,
     list_rewards,
     obstacles,
+    segments_on_offer,
 )
+from segments.membership import segments_with
 
 MOST_PRICES = 100
 OBSTACLE_WORDS = {
@@ -30,6 +33,7 @@ OBSTACLE_WORDS = {
     Obstacle.RETIRED: ("该礼品已下架", "It is not offered any more."),
     Obstacle.TIER_TOO_LOW: ("您的客户等级暂不符合", "It is for customers of a higher tier."),
     Obstacle.TAG_MISSING: ("仅限特定客户群", "It is for a certain circle of customers."),
+    Obstacle.NOT_IN_SEGMENT: ("仅限特定客群", "It is for another circle of customers."),
     Obstacle.LIMIT_REACHED: ("您已达到兑换上限", "You have redeemed it as often as you may."),
     Obstacle.PERIOD_LIMIT_REACHED: ("您近期已达到兑换上限", "You have redeemed it as often as you may for now."),
     Obstacle.OUT_OF_STOCK: ("已兑完", "It is sold out."),
@@ -97,6 +101,9 @@ class Reward(Node):
     expired_policy: ExpiredPolicy = strawberry.field(description="What becomes of points that expired meanwhile.")
     grace_days: int = strawberry.field(description="How long points live again that a refund reinstates.")
     minimum_tier: Tier | None = strawberry.field(description="The least tier it is for; null: every tier.")
+    segment_id: strawberry.ID | None = strawberry.field(
+        description="Global id of the segment that it is for, for administrators; null: for no one segment."
+    )
     status: CatalogueStatus = strawberry.field(description="Where it stands by its dates.")
     row: strawberry.Private[RewardRow]
 
@@ -147,6 +154,7 @@ def reward_of(row: RewardRow, info: Info) -> Reward:
         description=info.context.text(row, "description"),
         kind=RewardKind(row.kind),
         category=row.category,
+        segment_id=segment_seen(row.segment_id, sees=info.context.signed_in().is_administrator),
         price=row.price_at(now),
         limit_per_customer=row.limit_per_customer,
         limit_per_period=row.limit_per_period,
@@ -189,18 +197,22 @@ async def viewer_points(info: Info) -> int:
 
 
 async def meets(info: Info, conditions: Conditions) -> bool:
-    """Whether the viewer meets conditions; where they ask nothing, the graph is not asked either."""
-    return not conditions.ask_anything or conditions.are_met(await viewer_held(info))
+    """Whether the viewer meets conditions; where they ask nothing of a store, it is not asked either."""
+    if conditions.ask_the_graph and not conditions.are_met(await viewer_held(info)):
+        return False
+    return conditions.segment_id is None or await info.context.viewer_segments.load(conditions.segment_id)
 
 
 async def obstacles_of(info: Info, row: RewardRow) -> list[Obstacle]:
     """Everything that keeps the viewer from redeeming a reward now."""
     loaders = info.context.loaders
-    conditions = Conditions(row.minimum_tier, frozenset(await loaders.catalogue.tags.load(row.id)))
+    conditions = Conditions(row.minimum_tier, frozenset(await loaders.catalogue.tags.load(row.id)), row.segment_id)
+    segment_id = conditions.segment_id
     found = obstacles(
         row,
         conditions,
-        held=await viewer_held(info) if conditions.ask_anything else Held(),
+        held=await viewer_held(info) if conditions.ask_the_graph else Held(),
+        in_segment=segment_id is None or await info.context.viewer_segments.load(segment_id),
         usage=await loaders.catalogue.viewer_usage.load(row.id),
         points=await viewer_points(info),
         sold_out=await is_sold_out(info, row),
@@ -235,9 +247,19 @@ class CatalogueQueries:
         wanted = Wanted(category, min_price, max_price, None if statuses is None else tuple(statuses))
         held = await viewer_held(info) if statuses is None else Held()
         budget = await viewer_points(info) if affordable else None
+        viewer_id = await context.viewer_id() if statuses is None else None
         async with context.database.read() as session:
+            named = await segments_on_offer(session) if viewer_id else ()
+            segments = await segments_with(session, named, viewer_id or "", now=context.now)
             page = await list_rewards(
-                session, wanted, held=held, budget=budget, first=first, after=after, now=context.now
+                session,
+                wanted,
+                held=held,
+                segments=segments,
+                budget=budget,
+                first=first,
+                after=after,
+                now=context.now,
             )
         for row in page.rows:
             context.loaders.rewards.prime(row.id, row)

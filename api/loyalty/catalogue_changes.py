@@ -7,6 +7,7 @@ import strawberry
 
 from api.context import Info
 from api.loyalty.catalogue import Reward, reward_of
+from api.named_segments import named_segment
 from api.refusals import Refusal, refusals
 from api.relay import local_id
 from graph.eligibility import Tier
@@ -38,6 +39,9 @@ class CreateRewardInput:
     valid_from: datetime | None = strawberry.field(description="From when on; null: now.", default=None)
     valid_until: datetime | None = strawberry.field(description="Until when, exclusive; null: no end.", default=None)
     minimum_tier: Tier | None = strawberry.field(description="The least tier; null: every tier.", default=None)
+    segment_id: strawberry.ID | None = strawberry.field(
+        description="Global id of the segment of customers that it is for; null: for no one segment.", default=None
+    )
     required_tags: list[str] = strawberry.field(
         description="Keys of the tags that a customer must hold.", default_factory=list
     )
@@ -73,6 +77,9 @@ class UpdateRewardInput:
     valid_from: datetime | None = strawberry.field(description="From when on.", default=UNSET)
     valid_until: datetime | None = strawberry.field(description="Until when; null: no end.", default=UNSET)
     minimum_tier: Tier | None = strawberry.field(description="The least tier; null: every tier.", default=UNSET)
+    segment_id: strawberry.ID | None = strawberry.field(
+        description="Global id of the segment of customers that it is for; null: for no one segment.", default=UNSET
+    )
     required_tags: list[str] | None = strawberry.field(
         description="Keys of the tags that a customer must hold; null: none.", default=UNSET
     )
@@ -117,12 +124,15 @@ CHANGEABLE = tuple(name for name in UpdateRewardInput.__annotations__ if name no
 def new_reward(input: CreateRewardInput) -> NewReward:
     given: dict[str, Any] = {name: getattr(input, name) for name in CreateRewardInput.__annotations__}
     given["required_tags"] = tuple(input.required_tags)
+    given["segment_id"] = named_segment(input.segment_id)
     return NewReward(**given)
 
 
 def changes_of(input: UpdateRewardInput) -> dict[str, Any]:
     """The fields that are given, as the domain takes them."""
     found = {name: getattr(input, name) for name in CHANGEABLE if getattr(input, name) is not UNSET}
+    if "segment_id" in found:
+        found["segment_id"] = named_segment(found["segment_id"])
     return {
         name: WITHOUT.get(name) if value is None else tuple(value) if isinstance(value, list) else value
         for name, value in found.items()

@@ -12,11 +12,12 @@ from api.refusals import Refusal, refusals
 from api.relay import After, Connection, First, Node, connection, global_id, local_id
 from api.scalars import SafeInt
 from core.audit import record_change
+from core.days import Period
 from core.db import Session
 from core.paging import Page
 from loyalty.earning import EarningLine, earnings_of
 from loyalty.earning_course import LessReason
-from loyalty.earning_definition import CapPolicy, EarningPeriod
+from loyalty.earning_definition import CapPolicy
 from loyalty.earning_rules import EarningRule as RuleRow
 from loyalty.earning_rules import (
     EarningRuleStatus,
@@ -37,7 +38,7 @@ strawberry.enum(
     description="ACTIVE earns by its versions; PAUSED can come back; RETIRED never does.",
 )
 strawberry.enum(
-    EarningPeriod,
+    Period,
     name="EarningPeriod",
     description="The span in which a cap counts, by when the fact happened, in the rule's time zone.",
 )
@@ -62,7 +63,7 @@ WORDS: dict[LessReason, tuple[str, str]] = {
 
 @strawberry.type(description="How much one customer earns by a rule in one span.")
 class EarningCap:
-    period: EarningPeriod = strawberry.field(description="The span.")
+    period: Period = strawberry.field(description="The span.")
     points: SafeInt | None = strawberry.field(description="Points at most; null: any number.")
     times: int | None = strawberry.field(description="How often at most; null: any number.")
 
@@ -136,7 +137,7 @@ class Earning(Node):
     wanted_points: int = strawberry.field(description="What the rule gives for it.")
     points: int = strawberry.field(description="What was given.")
     reason: LessReason | None = strawberry.field(description="Why it brings less; null where it brings all.")
-    cap_period: EarningPeriod | None = strawberry.field(description="Which cap was reached; null: none.")
+    cap_period: Period | None = strawberry.field(description="Which cap was reached; null: none.")
     message: str | None = strawberry.field(description="The reason in the language of the request.")
     earned_at: datetime = strawberry.field(description="When it was booked.")
     reversed_at: datetime | None = strawberry.field(description="When it was taken back; null: it stands.")

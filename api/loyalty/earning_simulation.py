@@ -10,9 +10,10 @@ from api.context import Info
 from api.refusals import Refusal, refusals
 from api.relay import global_id, local_id
 from api.scalars import SafeInt
+from core.days import Period
 from core.errors import NotFound
 from loyalty.earning_course import LessReason
-from loyalty.earning_definition import EarningPeriod, EarningRuleInvalid, parse_earning_definition
+from loyalty.earning_definition import EarningRuleInvalid, parse_earning_definition
 from loyalty.earning_rules import EarningRule, newest_version
 from loyalty.earning_simulation import EarningOutcome, earned_so_far, simulate_rule
 
@@ -29,7 +30,7 @@ class SimulateEarningRuleInput:
 
 @strawberry.type(description="How often one cap cut or refused.")
 class SimulatedCap:
-    period: EarningPeriod = strawberry.field(description="The cap's span.")
+    period: Period = strawberry.field(description="The cap's span.")
     reason: LessReason = strawberry.field(description="Whether its points or its times were reached.")
     times: int = strawberry.field(description="How often.")
 

@@ -14,8 +14,7 @@ from api.refusals import Refusal, refusals
 from api.relay import Connection, Node, connection, global_id, local_id
 from core.db import Session, rows_by_id
 from core.paging import Page
-from customers.identity import normal_email, normal_phone
-from customers.profiles import profile
+from customers.profiles import profile, survivor_of
 from referrals.attribution import Person, ReferralStatus, referrals_by
 from referrals.attribution import Referral as ReferralRow
 from referrals.claiming import claim_referral
@@ -96,16 +95,17 @@ async def viewer_referrals(info: Info, first: int | None, after: str | None) -> 
 
 
 async def find_person(session: Session, customer_id: str) -> Person | None:
-    """What attribution needs to know of a customer, in normal form."""
-    found = await profile(session, customer_id)
+    """What attribution needs to know of a customer, without what is personal."""
+    # The code of a profile that was merged is its survivor's: nobody refers themself by an old one.
+    found = await profile(session, await survivor_of(session, customer_id))
     if found is None:
         return None
     return Person(
         customer_id=found.id,
         customer_since=found.customer_since,
         identity_hash=found.identity_hash,
-        phone=normal_phone(found.phone),
-        email=normal_email(found.email),
+        phone_hash=found.phone_hash,
+        email_hash=found.email_hash,
     )
 
 

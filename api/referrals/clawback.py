@@ -201,6 +201,7 @@ async def recall(
             action="REWARD_CLAWED_BACK",
             subject=f"referral-reward:{reward.id}",
             at=now,
+            concerns=reward.customer_id,
             reason=reason,
             points=reward.points,
             lost_points=lost,

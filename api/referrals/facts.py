@@ -94,7 +94,7 @@ class FactMutations:
             raise FactInvalid(path=("source",), detail="this source is Kinship's own")
         hash_key = context.edge.settings.identity_hash_key.get_secret_value()
         async with context.database.write() as session:
-            customers = await customer_ids_of(session, input.source, keys_of(input.facts))
+            customers = await customer_ids_of(session, input.source, keys_of(input.facts), hold=True)
             facts = [
                 new_fact(input, index, customers, hash_key=hash_key, now=context.now)
                 for index in range(len(input.facts))

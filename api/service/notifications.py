@@ -11,6 +11,7 @@ from api.context import Info
 from api.nodes import LOADERS, load_node
 from api.refusals import Refusal, refusals
 from api.relay import Connection, Node, connection, global_id, local_id
+from api.service.messages import words_of
 from core.clock import parse_instant
 from core.notices import ALWAYS_TOLD, NoticeKind, notice_kind
 from core.paging import Page
@@ -39,6 +40,7 @@ SUBJECTS = {
     "event_id": "Event",
     "community_id": "Community",
     "redemption_id": "Redemption",
+    "message_id": "Message",
 }
 
 
@@ -58,7 +60,7 @@ class Notification(Node):
         return written(WORDS[self.kind].body, await names_in(info, self.data), info.context.language)
 
     @strawberry.field(
-        description="The community, event, post, comment or redemption that it is about; null when out of sight."
+        description="The community, event, post, comment, redemption or message that it is about; null out of sight."
     )
     async def subject(self, info: Info) -> Node | None:
         for key, kind in SUBJECTS.items():
@@ -76,6 +78,7 @@ async def names_in(info: Info, data: Mapping[str, Any]) -> dict[str, str | None]
     reward = await loaders.rewards.load(str(data["reward_id"])) if "reward_id" in data else None
     hidden = ("community_id" in data and community is None) or ("event_id" in data and event is None)
     actor = await loaders.customers.load(actor_id) if actor_id and not hidden else None
+    subject, body = await message_words(info, data)
     deadline = next((str(data[key]) for key in DEADLINES if key in data), None)
     return {
         "community": context.text(community, "name") if community else None,
@@ -86,9 +89,17 @@ async def names_in(info: Info, data: Mapping[str, Any]) -> dict[str, str | None]
         "deadline": local_time(deadline, event) if event and deadline else None,
         "reason": str(data["reason"]) if event and data.get("reason") else None,
         "text": str(data[f"text_{context.language}"]) if event and "text_en" in data else None,
+        "subject": subject,
+        "body": body,
         "posts": str(data["posts"]) if "posts" in data else None,
         "events": str(data["events"]) if "events" in data else None,
     }
+
+
+async def message_words(info: Info, data: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """Subject and body of the message that became this notice; nothing where it is none."""
+    message = await info.context.messaging.messages.load(str(data["message_id"])) if "message_id" in data else None
+    return await words_of(info, message) if message else (None, None)
 
 
 def local_time(instant: str, event: Row) -> str:

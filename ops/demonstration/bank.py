@@ -8,6 +8,7 @@ import numpy as np
 
 from ops.demonstration.days import Calendar
 from ops.demonstration.forest import NEIGHBOURHOOD, NOBODY, Forest, grow
+from ops.demonstration.money import money_rows
 from ops.demonstration.participation import Participation
 from ops.demonstration.people import (
     acquaintance_rows,
@@ -59,6 +60,8 @@ class Bank:
             yield with_persona(row)
         yield from customer_tag_rows(first, interests, calendar, rng)
         yield from acquaintance_rows(forest, rng)
+        # With chance of its own, so that it changes nothing of the rest.
+        yield from money_rows(first, size, calendar, np.random.default_rng([self.seed, 5, first]))
         if first == 0:
             yield from persona_rows(participation.places)
             yield from shared_device_rows(forest, since, calendar, spared=set(PERSONA_NUMBERS))

@@ -11,24 +11,31 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from core.clock import utc_now
+from core.days import months_before
 from core.db import Database, Session, insert_once
 from core.errors import Unavailable
+from core.fact_kinds import EVENT_ATTENDED
 from core.ids import derived_id, new_id
 from core.settings import Settings
 from customers.imports import ImportBatch, Importer
 from customers.profiles import customer_id_of
+from customers.tier_run import due_month
 from graph.client import GraphClient
 from loyalty.catalogue import NewReward, RewardKind, create_reward
 from loyalty.coupons import NewCodes, add_codes
 from loyalty.earning_rules import activate_earning_rule, create_earning_rule, watched_kinds
 from loyalty.lots import ExpiredPolicy
 from ops.demonstration.bank import Bank
+from ops.demonstration.content import load_content
+from ops.demonstration.insight import load_insight
 from ops.demonstration.personas import NUMBER_OF, REFERRER, WELCOMED
+from ops.demonstration.products import offer_products
 from ops.demonstration.rows import customer_key
 from referrals.codes import referral_code
 from referrals.programs import ReferralProgram, activate_program, create_program
-from worker.handlers import Stores
-from worker.sweeps import EVENT_ATTENDED, sweep_outbox
+from worker.sweeps import sweep_outbox
+from worker.tiers import run_due_months
+from worker.work import Stores
 
 SOURCE = "demonstration"
 FILE_NAME = "demonstration.jsonl"
@@ -118,8 +125,13 @@ async def load_demonstration(
         task = progress.add_task("Points", total=None)
         async with database.write() as session:
             await give_code(session, now=now)
+        await load_insight(database, now=now)
+        await load_content(database, now=now)
+        await offer_products(database, now=now)
         # Within the time of one sweep; of a large bank the worker settles the rest.
         progress.update(task, completed=await sweep_outbox(Stores(database, graph)))
+        progress.add_task("Tiers", total=None)
+        await decide_tiers(Stores(database, graph), settings.loyalty_time_zone, now=now)
         progress.add_task("Recommendations", total=None)
         await recommend(graph, now=now)
     await mark_loaded(database, report)
@@ -192,9 +204,18 @@ async def give_code(session: Session, *, now: datetime) -> None:
     await referral_code(session, program_id=PROGRAM_ID, customer_id=customer_id, now=now)
 
 
+async def decide_tiers(stores: Stores, zone: str, *, now: datetime) -> None:
+    """Decide the last two months whose balances are in, so that there is one to compare with."""
+    async with stores.database.read() as session:
+        due = await due_month(session, zone=zone, now=now)
+    if due is not None:
+        await run_due_months(stores, zone=zone, month=months_before(due, 1))
+        await run_due_months(stores, zone=zone, month=due)
+
+
 async def recommend(graph: GraphClient, *, now: datetime) -> None:
     """Compute the first lists of recommendations, so that the first screen has one."""
-    from community.recommendation_scores import ScoringPolicy
+    from community.recommendation_learning import ScoringPolicy
     from community.recommendations import recompute
 
     await recompute(graph, policy=ScoringPolicy(), now=now, run_id=new_id())

@@ -17,8 +17,8 @@ from api.context import Edge
 from core.clock import utc_now
 from core.settings import Settings
 from tests.conftest import Addresses
-from worker.handlers import Stores
 from worker.sweeps import sweep_graph, sweep_outbox
+from worker.work import Stores
 
 ISSUER = "https://issuer.test"
 KEY = jwk.RSAKey.generate_key(2048, {"kid": "test", "use": "sig", "alg": "RS256"}, private=True)
@@ -118,6 +118,8 @@ def settings_for(stores: Addresses, redis_url: str, data_dir: Path) -> Settings:
         oidc_issuer=ISSUER,
         data_dir=data_dir,
         operation_timeout_seconds=30,
+        # Tests count statements: what is shown is written when they say so.
+        recommendation_flush_seconds=0,
     )
 
 

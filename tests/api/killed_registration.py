@@ -5,18 +5,12 @@ nothing is committed, or `after-commit`, when they are booked and the seat is no
 """
 
 import asyncio
-import os
-import signal
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
-from sqlalchemy.pool import Pool
 
 from api.community.payments import pay
 from api.context import Context
@@ -25,26 +19,11 @@ from core.clock import utc_now
 from core.db import Database
 from core.settings import load_settings
 from graph.client import GraphClient
+from tests.dying import die
 
 POINT, EVENT, CUSTOMER = sys.argv[1:4]
-# The charges that this process has begun to write.
-seen: list[str] = []
 
-
-def before_statement(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-    if statement.startswith("INSERT INTO event_charge"):
-        seen.append(statement)
-
-
-def die_at(point: str) -> None:
-    if seen and point == POINT:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-
-event.listen(Engine, "before_cursor_execute", before_statement)
-event.listen(Engine, "commit", lambda _: die_at("before-commit"))
-# A connection goes back to the pool only after its commit has been answered.
-event.listen(Pool, "checkin", lambda *_: die_at("after-commit"))
+die(POINT, at="INSERT INTO event_charge")
 
 
 async def main() -> None:

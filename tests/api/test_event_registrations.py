@@ -25,8 +25,9 @@ from tests.api.test_way_through import local_of
 from tests.community.happenings import backdate_offer
 from tests.community.places import add_member, make_community, make_customers, make_event
 from tests.loyalty.accounts import give
-from worker.handlers import HANDLERS, Stores, Work, settle
+from worker.handlers import HANDLERS, settle
 from worker.sweeps import relay_owed
+from worker.work import Stores, Work
 
 pytestmark = pytest.mark.anyio
 

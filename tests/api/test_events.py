@@ -18,8 +18,8 @@ from tests.community.happenings import owed_about, put_registrations, stored_eve
 from tests.community.places import add_member, make_community, make_event
 from tests.community.test_event_series import monday
 from tests.community.test_events import PUT_TAGS
-from worker.handlers import Stores
 from worker.series import extend_due_series
+from worker.work import Stores
 
 pytestmark = pytest.mark.anyio
 

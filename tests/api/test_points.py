@@ -12,9 +12,9 @@ from api.loyalty import statements as statement_routes
 from api.relay import global_id
 from core.audit import AuditEntry
 from core.clock import iso, utc_now
+from core.days import day_of
 from core.ids import new_id
 from loyalty.catalogue import NewReward, create_reward
-from loyalty.days import day_of
 from loyalty.redemption import redeem
 from loyalty.statement_links import LIFETIME, StatementFormat, StatementOrder, read_order, sign_order
 from tests.api.conftest import Caller, System

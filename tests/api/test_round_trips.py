@@ -113,7 +113,8 @@ async def test_referrals_redemptions_and_their_provenance_cost_the_same_for_one_
     assert costs[0] == costs[1]
     referrals, redemptions, provenance, recommended = costs[0]
     assert (referrals, redemptions, provenance) == ((1, 4), (0, 3), (0, 10))
-    assert recommended[0] <= 3
+    # Nobody has made a list for this newcomer: that there is none is one trip, what matches anyway is another.
+    assert recommended[0] == 2
 
 
 async def refer_one(system: System, unique: str, number: int, code: str) -> None:
@@ -144,7 +145,7 @@ async def test_the_cost_of_each_action(system: System, unique: str) -> None:
         "redeemReward": await cost(system, wu, REDEEM, reward=reward, key="wish-0001"),
         "checkIn (from the list)": await check_in_cost(system, owner, wu, event, customer),
     }
-    assert costs == {"claimReferral": (6, 12), "redeemReward": (0, 16), "checkIn (from the list)": (3, 1)}
+    assert costs == {"claimReferral": (6, 14), "redeemReward": (0, 18), "checkIn (from the list)": (3, 1)}
 
 
 async def check_in_cost(system: System, owner: Caller, wu: Caller, event: str, customer: str) -> tuple[int, int]:

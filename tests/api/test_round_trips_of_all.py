@@ -6,15 +6,36 @@ from api.relay import global_id
 from community.access import MemberRole
 from core.ids import new_id
 from tests.api import (
+    test_action_plans,
+    test_advice,
+    test_alerts,
+    test_care,
     test_clawback,
+    test_content,
+    test_customer_tags,
+    test_insight_policies,
+    test_interactions,
+    test_needs,
     test_points,
+    test_recommendations_api,
+    test_recommendations_api_people,
+    test_recommendations_api_policies,
+    test_recommendations_api_statistics,
     test_referral_analytics,
     test_round_trips_catalogue,
+    test_round_trips_complaints,
     test_round_trips_events,
     test_round_trips_fraud,
     test_round_trips_members,
     test_round_trips_posts,
     test_round_trips_registrations,
+    test_service_breaks,
+    test_service_messages,
+    test_service_policies,
+    test_suitability,
+    test_surveys_api,
+    test_tasks,
+    test_tiers,
 )
 from tests.api.conftest import Caller, System
 from tests.api.test_every_action import MUTATIONS
@@ -60,6 +81,12 @@ COSTS = {
 ELSEWHERE = {
     "signUp",
     "importBatch",
+    "decideIdentityReview",
+    "breakGlass",
+    "grantConsent",
+    "revokeConsent",
+    "eraseCustomer",
+    "mergeCustomers",
     "claimReferral",
     "redeemReward",
     "createReferralProgram",
@@ -77,6 +104,13 @@ ELSEWHERE = {
     "pauseEarningRule",
     "retireEarningRule",
     "simulateEarningRule",
+    "createTag",
+    "mergeTags",
+    "createSegment",
+    "updateSegment",
+    "archiveSegment",
+    "createTierPolicy",
+    "activateTierPolicy",
 }
 
 
@@ -122,8 +156,21 @@ def test_no_mutation_is_without_its_cost() -> None:
     """Given all tables, which their tests hold against what is measured, then every mutation stands in one."""
     tables = (
         COSTS,
+        test_advice.COSTS,
+        test_alerts.COSTS,
+        test_care.COSTS,
+        test_suitability.COSTS,
+        test_needs.COSTS,
+        test_insight_policies.COSTS,
         test_clawback.COSTS,
+        test_content.COSTS,
+        test_round_trips_complaints.COSTS,
+        test_customer_tags.COSTS,
         test_points.COSTS,
+        test_recommendations_api.COSTS,
+        test_recommendations_api_people.COSTS,
+        test_recommendations_api_policies.COSTS,
+        test_recommendations_api_statistics.COSTS,
         test_round_trips_catalogue.COSTS,
         test_round_trips_events.COSTS,
         test_round_trips_fraud.COSTS,
@@ -131,6 +178,14 @@ def test_no_mutation_is_without_its_cost() -> None:
         test_round_trips_posts.COSTS,
         test_round_trips_registrations.COSTS,
         test_referral_analytics.COSTS,
+        test_service_messages.COSTS,
+        test_service_breaks.COSTS,
+        test_surveys_api.COSTS,
+        test_tiers.COSTS,
+        test_tasks.COSTS,
+        test_interactions.COSTS,
+        test_action_plans.COSTS,
+        test_service_policies.COSTS,
     )
     measured = {name.split(" ")[0] for table in tables for name in table}
     assert MUTATIONS.keys() - ELSEWHERE - measured == set()

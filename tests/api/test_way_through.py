@@ -9,7 +9,8 @@ import pytest
 from api.relay import global_id
 from community.access import MemberRole
 from core.clock import iso, utc_now
-from core.ids import derived_id
+from core.settings import DEVELOPMENT_ONLY
+from customers.profiles import SIGN_IN, customer_id_from
 from tests.api.conftest import Caller, System
 from tests.community.places import make_community, make_event, soon
 
@@ -181,7 +182,7 @@ async def customer_id(caller: Caller) -> str:
 
 def local_of(subject: str) -> str:
     """The local id of somebody who signed up by this subject."""
-    return derived_id("customer", "oidc", subject)
+    return customer_id_from(DEVELOPMENT_ONLY, SIGN_IN, subject)
 
 
 async def test_from_click_to_voucher_and_back_to_the_click(system: System, unique: str) -> None:

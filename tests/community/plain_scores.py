@@ -1,7 +1,12 @@
 """The scores again in plain Python, pair by pair, from the definition alone; slow, and without matrices."""
 
 from dataclasses import dataclass, field
-from math import log, sqrt
+from math import ceil, exp, floor, log, sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from community.search_keys import distance
 
 Pair = tuple[int, int]
 
@@ -20,6 +25,10 @@ class World:
     tagged: dict[Pair, float] = field(default_factory=dict)
     knows: frozenset[Pair] = frozenset()
     referred: frozenset[Pair] = frozenset()
+    discoverable: frozenset[int] = frozenset()
+    activity: dict[Pair, float] = field(default_factory=dict[Pair, float])
+    joined: dict[Pair, float] = field(default_factory=dict[Pair, float])
+    places: dict[int, tuple[float, float]] = field(default_factory=dict[int, tuple[float, float]])
 
     def members_of(self, community: int) -> set[int]:
         return {who for who, where in self.members if where == community}
@@ -43,34 +52,82 @@ class World:
 
 @dataclass(frozen=True)
 class Constants:
-    """The weights and shrinkages by the names that the definition gives them."""
+    """The weights, shrinkages and powers by the names that the definition gives them."""
 
     co_members: float
+    season: float
     tags: float
     acquaintances: float
     referral_ties: float
+    nearby: float
     popularity: float
-    similarity_shrinkage: float
     history_shrinkage: float
     tie_shrinkage: float
+    season_days: float
+    regularisation: float
+    own_share: float
+    popularity_power: float
+    activity_power: float
 
 
-def nearness(world: World, one: int, other: int, constants: Constants) -> float:
-    """Cosine of the sets of members, times what the number in common is trusted."""
-    a, b = world.members_of(one), world.members_of(other)
-    common = len(a & b)
-    if one == other or common == 0:
+Matrix = NDArray[np.float64]
+
+
+def weights(world: World) -> Matrix:
+    """People by communities: the logarithm of what somebody does, by the mean of that person's."""
+    found = np.zeros((world.people, world.communities))
+    for who in range(world.people):
+        mine = {c: log(1 + world.activity.get((who, c), 1.0)) for c in world.communities_of(who)}
+        for community, logarithm in mine.items():
+            found[who, community] = logarithm / (sum(mine.values()) / len(mine))
+    return found
+
+
+def scale(world: World, constants: Constants) -> Matrix:
+    sizes = [len(world.members_of(c)) for c in range(world.communities)]
+    return np.array([size**-constants.popularity_power if size else 0.0 for size in sizes])
+
+
+def nearness(world: World, constants: Constants) -> Matrix:
+    """B by its definition, with the inverse of the whole matrix."""
+    lengths = [len(world.communities_of(who)) for who in range(world.people)]
+    mean = sum(lengths) / max(1, sum(1 for length in lengths if length))
+    rows = np.array([(length / mean) ** -constants.activity_power if length else 0.0 for length in lengths])
+    scaled = rows[:, None] * weights(world) * scale(world, constants)
+    gram = scaled.T @ scaled
+    inverse = np.linalg.inv(gram + np.diag(constants.regularisation + constants.own_share * np.diag(gram)))
+    found = -inverse / np.diag(inverse)
+    np.fill_diagonal(found, 0.0)
+    return found
+
+
+def season(world: World, who: int, community: int, constants: Constants) -> float:
+    """The mean nearness in time of one's joinings to that of a community's members, both in steps of a quarter."""
+    width = constants.season_days / 4
+    seasons = {
+        c: floor(sum(days) / len(days) / width)
+        for c in range(world.communities)
+        if (days := [day for (_, where), day in world.joined.items() if where == c])
+    }
+    mine = [day for (one, _), day in world.joined.items() if one == who]
+    if community not in seasons or not mine:
         return 0.0
-    return common / sqrt(len(a) * len(b)) * common / (common + constants.similarity_shrinkage)
+    first, last = min(seasons.values()), max(seasons.values())
+    steps = [min(max(floor(day / width), first), last) for day in mine]
+    return sum(exp(-abs(seasons[community] - step) / 4) for step in steps) / len(steps)
+
+
+def trust(world: World, who: int, constants: Constants) -> float:
+    length = len(world.communities_of(who))
+    return length / (length + constants.history_shrinkage)
 
 
 def co_members(world: World, who: int, community: int, constants: Constants) -> float:
-    mine = world.communities_of(who)
-    sums = {c: sum(nearness(world, one, c, constants) for one in mine) for c in world.open_to(who)}
-    largest = max(sums.values(), default=0.0)
-    if largest == 0:
-        return 0.0
-    return sums[community] / largest * len(mine) / (len(mine) + constants.history_shrinkage)
+    row = (weights(world)[who] * scale(world, constants)) @ nearness(world, constants)
+    near = {c: max(0.0, float(row[c])) * (1 + constants.season * season(world, who, c, constants))
+            for c in world.open_to(who)}  # fmt: skip
+    largest = max(near.values(), default=0.0)
+    return near[community] / largest * trust(world, who, constants) if largest else 0.0
 
 
 def rarity(world: World, tag: int) -> float:
@@ -97,6 +154,23 @@ def referral_ties(world: World, who: int, community: int, constants: Constants) 
     return sum(len(tie & members) for tie in ties) / (sum(map(len, ties)) + constants.tie_shrinkage)
 
 
+def kilometres(world: World, one: int, other: int) -> float:
+    return distance(*world.places[one], *world.places[other])
+
+
+def nearness_in_steps(world: World, one: int, other: int) -> float:
+    """1 within 25 km, and a quarter less for each further 25 km."""
+    return max(0.0, 1 - max(0, ceil(kilometres(world, one, other) / 25) - 1) / 4)
+
+
+def nearby(world: World, who: int, community: int) -> float:
+    """The mean nearness to those of one's communities that have a place, by what they weigh."""
+    own = {c: float(weights(world)[who, c]) for c in world.communities_of(who) if c in world.places}
+    if community not in world.places or not own:
+        return 0.0
+    return sum(weight * nearness_in_steps(world, c, community) for c, weight in own.items()) / sum(own.values())
+
+
 def popularity(world: World, community: int) -> float:
     largest = max(len(world.members_of(c)) for c in range(world.communities))
     return log(1 + len(world.members_of(community))) / max(1.0, log(1 + largest))
@@ -109,5 +183,6 @@ def parts(world: World, who: int, community: int, constants: Constants) -> dict[
         "SHARED_TAGS": constants.tags * shared_tags(world, who, community),
         "ACQUAINTANCES": constants.acquaintances * acquaintances(world, who, community, constants),
         "REFERRAL_TIES": constants.referral_ties * referral_ties(world, who, community, constants),
-        "POPULAR": constants.popularity * popularity(world, community),
+        "NEARBY": constants.nearby * nearby(world, who, community),
+        "POPULAR": constants.popularity * (1 - trust(world, who, constants)) * popularity(world, community),
     }

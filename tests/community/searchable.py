@@ -11,8 +11,8 @@ from core.db import Database
 from core.ids import new_id
 from graph.client import GraphClient, Transaction
 from graph.owed import owe_effects
-from worker.handlers import Stores
 from worker.sweeps import sweep_graph, sweep_outbox
+from worker.work import Stores
 
 PUT_TAGS = """
 UNWIND $rows AS row

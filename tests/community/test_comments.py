@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from community.content import ContentDeleted, ContentInvalid, MembersOnly, delet
 from community.posts import PostKind, read_posts
 from community.standing import CommunityArchived
 from community.tallies import tallies_of
-from core.clock import utc_now
+from core.clock import iso, utc_now
 from core.errors import KinshipError, NotFound
 from core.ids import new_id
 from core.paging import encode_cursor
@@ -276,3 +276,25 @@ async def test_a_private_question_is_not_there_for_outsiders(graph: GraphClient)
         with pytest.raises(NotFound):
             await delete_content(graph, "Comment", answer, actor_id=actor, reason="x", now=utc_now(), path="commentId")
     assert await read_comments(graph, [answer], viewer_id=asker) == {}
+
+
+POST_ANSWERED = "MATCH (x:Post {id: $id}) RETURN x.answered_at AS at"
+COMMENT_ANSWERED = "MATCH (x:Comment {id: $id}) RETURN x.answered_at AS at, x.to_self AS to_self"
+
+
+async def test_what_is_answered_is_marked_once_a_day(graph: GraphClient) -> None:
+    """Given comments by others; then the post or comment that they answer says when one last did so, by the day."""
+    community, owner, member = await club(graph)
+    start = datetime.fromisoformat("2026-03-01T10:00:00+00:00")
+    post = await write_post(graph, community, member, now=start)
+    own = await write_comment(graph, post, member, now=start)
+    assert (await graph.read(POST_ANSWERED, id=post))[0]["at"] is None
+    assert (await graph.read(COMMENT_ANSWERED, id=own))[0] == {"at": None, "to_self": True}
+    for hours in (1, 2, 23, 24):
+        await write_comment(graph, post, owner, now=start + timedelta(hours=hours))
+        day = iso(start + timedelta(hours=23 if hours > 20 else 1))
+        assert (await graph.read(POST_ANSWERED, id=post))[0]["at"] == day
+    reply = await write_comment(graph, post, owner, reply_to=own, now=start)
+    assert (await graph.read(COMMENT_ANSWERED, id=own))[0]["at"] == iso(start)
+    assert (await graph.read(COMMENT_ANSWERED, id=reply))[0] == {"at": None, "to_self": None}
+    assert await counts(graph, post) == (6, 6)

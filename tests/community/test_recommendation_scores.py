@@ -1,8 +1,11 @@
 """Scores and reasons: what the definition says, whichever way the matrices are cut."""
 
+import tracemalloc
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import pairwise
+from math import ceil
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,13 +14,18 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 import community.recommendation_scores as scores
-from community.recommendation_scores import Evidence, Recommendation, ScoringPolicy, Weights, fit, recommend
+from community.recommendation_learning import ScoringPolicy, fit
+from community.recommendation_order import OrderPolicy
+from community.recommendation_scores import Evidence, Recommendation, recommend
 from graph.export import Catalogue, Incidence
-from tests.community.plain_scores import Constants, Pair, World, nearness, parts
+from graph.places import NOWHERE
+from tests.community.plain_scores import Constants, Pair, World, kilometres, parts, rarity
 
 # Single precision on one side; scores are told in millionths.
 TOLERANCE = 5e-6
-POLICY = ScoringPolicy(smallest_count=2)
+# By scores alone: the order has tests of its own.
+BY_SCORE = OrderPolicy(tag_cap=10, explored=0)
+POLICY = ScoringPolicy(smallest_count=2, order=BY_SCORE)
 
 
 def matrix(entries: dict[Pair, float], rows: int, columns: int) -> csr_array:
@@ -40,6 +48,8 @@ def catalogue_of(world: World) -> Catalogue:
         is_archived=np.array([c in world.closed and c % 2 == 1 for c in range(world.communities)], dtype=np.bool_),
         tags=names("t", world.tags),
         about=matrix(dict.fromkeys(world.about, 1.0), world.communities, world.tags),
+        ages=np.full(world.communities, np.inf, dtype=np.float32),
+        points=np.array([world.places.get(c, NOWHERE) for c in range(world.communities)]).reshape(-1, 2),
     )
 
 
@@ -47,12 +57,19 @@ def lists_of(
     world: World, policy: ScoringPolicy = POLICY, people: list[int] | None = None
 ) -> list[list[Recommendation]]:
     """The lists of these people, or of all."""
-    taken = dict.fromkeys(world.members, 1.0) | dict.fromkeys(world.banned, -1.0)
-    incidence = Incidence(
-        names("c", world.people), names("k", world.communities), matrix(taken, world.people, world.communities)
-    )
+    taken, joined = taken_of(world), joined_of(world)
+    incidence = Incidence(names("c", world.people), names("k", world.communities), taken, joined)
     model = fit(policy, catalogue_of(world), incidence)
     return list(recommend(model, evidence_of(world, list(range(world.people)) if people is None else people)))
+
+
+def taken_of(world: World) -> csr_array:
+    taken = {pair: world.activity.get(pair, 1.0) for pair in world.members} | dict.fromkeys(world.banned, -1.0)
+    return matrix(taken, world.people, world.communities)
+
+
+def joined_of(world: World) -> csr_array:
+    return matrix(world.joined, world.people, world.communities)
 
 
 def evidence_of(world: World, people: list[int]) -> Evidence:
@@ -60,25 +77,43 @@ def evidence_of(world: World, people: list[int]) -> Evidence:
         return matrix(dict.fromkeys(pairs, 1.0), world.people, world.people)[people]
 
     return Evidence(
-        rows=np.array(people, dtype=np.int64),
+        taken=taken_of(world)[people],
+        joined=joined_of(world)[people],
         tags=matrix(world.tagged, world.people, world.tags)[people],
         acquaintances=ties({(a, b) for a in range(world.people) for b in world.known_to(a)}),
         referees=ties(set(world.referred)),
+        open_referees=ties({(a, b) for a, b in world.referred if b in world.discoverable}),
         referrers=ties({(b, a) for a, b in world.referred}),
+        seeds=np.zeros(len(people), dtype=np.uint64),
     )
 
 
 def constants_of(policy: ScoringPolicy) -> Constants:
+    affinity = asdict(policy.affinity)
     return Constants(
         **asdict(policy.weights),
-        similarity_shrinkage=policy.similarity_shrinkage,
         history_shrinkage=policy.history_shrinkage,
         tie_shrinkage=policy.tie_shrinkage,
+        season_days=policy.season_days,
+        **{name: affinity[name] for name in affinity if name != "neighbours"},
     )
 
 
 def number(community_id: str) -> int:
     return int(community_id[1:])
+
+
+# Nowhere, three districts of a town, a town some 80 km off, one beyond, and one on the other side of the date line.
+TOWNS = [
+    None,
+    (31.2, 121.5),
+    (31.2, 121.9),
+    (31.6, 121.5),
+    (31.3, 120.6),
+    (39.9, 116.4),
+    (-17.1, 179.9),
+    (-17.1, -179.9),
+]
 
 
 @st.composite
@@ -90,6 +125,9 @@ def worlds(draw: st.DrawFn) -> World:
 
     members, banned = draw(pairs(people, communities)), draw(pairs(people, communities))
     tagged = draw(pairs(people, tags))
+    activity = {pair: draw(st.sampled_from([1.0, 3.0, 40.0])) for pair in sorted(members)}
+    places = {c: draw(st.sampled_from(TOWNS)) for c in range(communities)}
+    days = {pair: draw(st.sampled_from([None, 19_000.0, 19_040.0, 20_100.0])) for pair in sorted(members)}
     return World(
         people=people,
         communities=communities,
@@ -101,6 +139,10 @@ def worlds(draw: st.DrawFn) -> World:
         tagged={pair: draw(st.sampled_from([0.25, 0.5, 1.0])) for pair in sorted(tagged)},
         knows=frozenset((a, b) for a, b in draw(pairs(people, people)) if a < b),
         referred=frozenset((a, b) for a, b in draw(pairs(people, people)) if a < b),
+        discoverable=draw(st.frozensets(st.integers(0, people - 1), max_size=3)),
+        activity=activity,
+        joined={pair: day for pair, day in days.items() if day is not None},
+        places={c: place for c, place in places.items() if place is not None},
     )
 
 
@@ -108,7 +150,7 @@ def worlds(draw: st.DrawFn) -> World:
 @given(world=worlds(), length=st.integers(1, 5))
 def test_lists_are_what_the_definition_says(world: World, length: int) -> None:
     """Given any small world; then each list has the best open communities in order, with their scores and reasons."""
-    policy = ScoringPolicy(list_length=length, smallest_count=2)
+    policy = ScoringPolicy(list_length=length, smallest_count=2, order=BY_SCORE)
     constants = constants_of(policy)
     for who, found in enumerate(lists_of(world, policy)):
         expected = {c: parts(world, who, c, constants) for c in world.open_to(who)}
@@ -132,40 +174,48 @@ def check_order(found: list[Recommendation], totals: dict[int, float], length: i
 
 
 def check_reasons(world: World, who: int, item: Recommendation, kinds: dict[str, float]) -> None:
-    """Each kind that adds anything is told once, the strongest first, and what it says is so."""
+    """What may be said is said once, the strongest first, and is so; what would tell of few people is not."""
     community = number(item.community_id)
-    members = world.members_of(community)
-    invited, known = world.referees_of(who) & members, world.known_to(who) & members
     told = {reason["kind"]: reason for reason in item.reasons}
     assert len(told) == len(item.reasons)
-    # A tie through one's own referrer is told as an acquaintance, with that acquaintance's strength.
-    strength = {kind: kinds[kind] for kind in kinds if kind != "POPULAR" and kinds[kind] > 0}
-    if not invited and "REFERRAL_TIES" in strength:
-        strength["ACQUAINTANCES"] = max(strength.get("ACQUAINTANCES", 0.0), strength.pop("REFERRAL_TIES"))
-    assert told.keys() == strength.keys() or (not strength and told.keys() == {"POPULAR"})
-    assert all(strength[a] >= strength[b] - TOLERANCE for a, b in pairwise(told) if strength)
-    if "ACQUAINTANCES" in told:
-        assert told["ACQUAINTANCES"].get("count") == (len(known) if len(known) >= 2 else None)
-    if "REFERRAL_TIES" in told:
-        assert told["REFERRAL_TIES"]["count"] == len(invited) > 0
-    check_named(world, who, community, told)
-
-
-def check_named(world: World, who: int, community: int, told: dict[str, dict[str, list[str]]]) -> None:
-    """The communities and tags that a reason names are one's own, and up to three of them."""
-    constants = constants_of(POLICY)
-    near = {c for c in world.communities_of(who) if nearness(world, c, community, constants) > TOLERANCE}
-    shared = {t for w, t in world.tagged if w == who} & {t for c, t in world.about if c == community}
+    said = sayable(world, who, community)
+    strength = {kind: kinds[kind] for kind in said if kinds[kind] > 0}
+    certain = {kind for kind in strength if strength[kind] > TOLERANCE}
+    assert certain <= told.keys() <= {*strength, "POPULAR"}
+    assert ("POPULAR" in told) == (told.keys() == {"POPULAR"})
+    assert all(strength[a] >= strength[b] - TOLERANCE for a, b in pairwise(told))
+    for kind in told.keys() - {"POPULAR", "CO_MEMBERS"}:
+        assert told[kind] == {"kind": kind, **said[kind]}
     if "CO_MEMBERS" in told:
         named = [number(name) for name in told["CO_MEMBERS"]["community_ids"]]
-        values = [nearness(world, c, community, constants) for c in named]
-        assert set(named) <= near
-        assert len(set(named)) == len(named) == min(3, len(near))
-        assert all(a >= b - TOLERANCE for a, b in pairwise(values))
-    if "SHARED_TAGS" in told:
-        tags = [number(name) for name in told["SHARED_TAGS"]["tags"]]
-        assert set(tags) <= shared
-        assert len(set(tags)) == len(tags) == min(3, len(shared))
+        assert 0 < len(named) == len(set(named)) <= 3
+        assert set(named) <= set(said["CO_MEMBERS"]["community_ids"])
+
+
+def sayable(world: World, who: int, community: int) -> dict[str, dict[str, Any]]:
+    """By kind what may be said; of CO_MEMBERS which communities may be named, of tags those that do, rarest first."""
+    members, least = world.members_of(community), POLICY.smallest_count
+    found: dict[str, dict[str, Any]] = {}
+    near = [c for c in world.communities_of(who) if len(world.members_of(c) & members) >= least]
+    if near:
+        found["CO_MEMBERS"] = {"community_ids": near}
+    if shared := shared_by_strength(world, who, community):
+        found["SHARED_TAGS"] = {"tags": [f"t{tag:03d}" for tag in shared[:3]]}
+    ways = [kilometres(world, c, community) for c in world.communities_of(who) if {c, community} <= world.places.keys()]
+    if ways and min(ways) <= 100:
+        found["NEARBY"] = {"kilometres": 25 * max(1, ceil(min(ways) / 25))}
+    if len(known := world.known_to(who) & members) >= least:
+        found["ACQUAINTANCES"] = {"count": len(known)}
+    invited = world.referees_of(who) & members
+    if len(invited) >= least or (invited := invited & world.discoverable):
+        found["REFERRAL_TIES"] = {"count": len(invited)}
+    return found
+
+
+def shared_by_strength(world: World, who: int, community: int) -> list[int]:
+    about = {tag for one, tag in world.about if one == community}
+    mine = {tag: confidence for (one, tag), confidence in world.tagged.items() if one == who and tag in about}
+    return sorted(mine, key=lambda tag: (-round(mine[tag] * rarity(world, tag) ** 2, 5), tag))
 
 
 def crowd(seed: int) -> World:
@@ -188,13 +238,14 @@ def crowd(seed: int) -> World:
         tagged={pair: 0.25 * (1 + sum(pair) % 4) for pair in pairs(100, 60, 6)},
         knows=frozenset((a, b) for a, b in pairs(200, 60, 60) if a < b),
         referred=frozenset((a, b) for a, b in pairs(60, 60, 60) if a < b),
+        places={c: (30 + c % 5 / 2, 120 + c % 3 / 2) for c in range(0, 40, 2)},
     )
 
 
 @pytest.mark.parametrize("cells", [1, 50, 333, 5_000])
 def test_blocks_may_be_cut_anywhere(cells: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given few neighbours and short lists, so that ties are cut; when blocks are small; then the same, to the bit."""
-    world, policy = crowd(7), ScoringPolicy(neighbours=3, list_length=5)
+    world, policy = crowd(7), ScoringPolicy(list_length=5)
     whole = lists_of(world, policy)
     monkeypatch.setattr(scores, "CELLS_AT_ONCE", cells)
 
@@ -230,50 +281,45 @@ def test_a_tie_goes_to_the_smaller_id() -> None:
     assert found[0].score == found[1].score
 
 
-def test_of_many_neighbours_the_nearest_count() -> None:
-    """Given a community with a near and a less near neighbour; when one neighbour counts; then the near one alone."""
-    together = frozenset({(0, 0), (1, 0), (2, 0), (0, 1), (1, 1), (2, 1), (0, 2), (1, 2), (3, 0)})
-    world = World(people=4, communities=3, tags=1, members=together)
-    policy = ScoringPolicy(weights=Weights(popularity=0.0), neighbours=1)
-
-    assert [[item.community_id for item in found] for found in lists_of(world, policy)] == [[], [], [], ["k001"]]
-
-
-def test_what_few_have_in_common_is_distrusted() -> None:
-    """Given two pairs of communities with the same cosine; then the pair that more people share is nearer."""
-    few = {(0, 0), (0, 1), (20, 0)}
-    many = {(who, c) for who in range(1, 11) for c in (2, 3)} | {(20, 2)}
-    world = World(people=21, communities=4, tags=1, members=frozenset(few | many))
-    constants = constants_of(POLICY)
-    found = lists_of(world)[20]
-
-    assert nearness(world, 2, 3, constants) > 2 * nearness(world, 0, 1, constants)
-    assert [item.community_id for item in found] == ["k003", "k001"]
-
-
-def test_a_count_that_would_tell_who_is_not_told() -> None:
-    """Given four acquaintances in one community and five in another; then the five are told, of the four only that."""
+def test_of_few_people_nothing_is_told() -> None:
+    """Given four acquaintances in one community and five in another; then only the five are told."""
     members = frozenset((who, 0) for who in range(1, 5)) | frozenset((who, 1) for who in range(1, 6))
     world = World(people=6, communities=2, tags=1, members=members, knows=frozenset((0, who) for who in range(1, 6)))
     found = lists_of(world, ScoringPolicy())[0]
 
     assert {item.community_id: item.reasons for item in found} == {
         "k001": [{"kind": "ACQUAINTANCES", "count": 5}],
-        "k000": [{"kind": "ACQUAINTANCES"}],
+        "k000": [{"kind": "POPULAR"}],
     }
 
 
-def test_people_one_invited_are_told_and_one_s_own_referrer_is_not() -> None:
-    """Given a referee in one community and the referrer in another; then only the referee is told as such."""
-    world = World(
-        people=3, communities=2, tags=1, members=frozenset({(0, 0), (2, 1)}), referred=frozenset({(0, 1), (1, 2)})
-    )
+def test_one_whom_one_invited_is_told_if_they_let_it_be_seen() -> None:
+    """Given a referee in one community, another in a second and the referrer in a third; then the open one is told."""
+    members = frozenset({(0, 0), (2, 1), (3, 2)})
+    referred = frozenset({(0, 1), (1, 2), (1, 3)})
+    world = World(people=4, communities=3, tags=1, members=members, referred=referred, discoverable=frozenset({0, 2}))
     found = lists_of(world, ScoringPolicy())[1]
 
     assert {item.community_id: item.reasons for item in found} == {
-        "k000": [{"kind": "ACQUAINTANCES"}],
+        "k000": [{"kind": "POPULAR"}],
         "k001": [{"kind": "REFERRAL_TIES", "count": 1}],
+        "k002": [{"kind": "POPULAR"}],
     }
+
+
+def test_a_day_far_off_costs_no_memory() -> None:
+    """Given a membership that a file dates into another century; then it has no season, and the others have theirs."""
+    members = {(who, c) for who in range(8) for c in range(3) if who or not c}
+    days = {pair: 20_000.0 for pair in members}
+    world = World(people=8, communities=3, tags=1, members=frozenset(members), joined=days)
+    strange = replace(world, members=frozenset({*members, (7, 3)}), communities=4, joined=days | {(7, 3): 80_000.0})
+    tracemalloc.start()
+    found = lists_of(strange, ScoringPolicy(order=BY_SCORE))[0]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert peak < 64_000_000
+    assert [item.community_id for item in found][:2] == ["k001", "k002"]
 
 
 def test_nothing_is_recommended_where_there_is_nothing() -> None:

@@ -37,8 +37,8 @@ from tests.community.places import make_customers
 from tests.community.test_posts import club
 from tests.community.writings import write_comment, write_post
 from tests.conftest import Addresses
-from worker.handlers import Stores
 from worker.sweeps import relay_owed, sweep_outbox
+from worker.work import Stores
 
 pytestmark = pytest.mark.anyio
 

@@ -24,8 +24,8 @@ from tests.community.searchable import (
     put_events,
     reindex,
 )
-from worker.handlers import Stores
 from worker.sweeps import sweep_graph, sweep_outbox
+from worker.work import Stores
 
 pytestmark = pytest.mark.anyio
 

@@ -3,10 +3,14 @@
 from collections.abc import Iterable
 from typing import Any
 
-from community.recommendations import recommended_communities
+from community.recommendation_lists import recommended_communities
 from graph.client import GraphClient, Row
 
-PUT_TAGS = "UNWIND $keys AS key MERGE (t:Tag {key: key})"
+PUT_TAGS = """
+UNWIND $keys AS key
+MERGE (t:Tag {key: key})
+ON CREATE SET t.family = 'INTEREST', t.name_zh = key, t.name_en = key
+"""
 PUT_ABOUT = "MATCH (c:Community {id: $community_id}), (t:Tag {key: $tag}) MERGE (c)-[:ABOUT]->(t)"
 PUT_TAGGED = """
 MATCH (c:Customer {id: $customer_id}), (t:Tag {key: $tag})

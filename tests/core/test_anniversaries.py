@@ -1,13 +1,12 @@
 """Anniversaries by the bank's calendar: short years, midnight, and days that were missed."""
 
 from datetime import UTC, date, datetime, timedelta
-from zoneinfo import ZoneInfo
 
 import pytest
 
 from core.anniversaries import Pass, anniversaries, anniversary_in
 
-SHANGHAI = ZoneInfo("Asia/Shanghai")
+SHANGHAI = "Asia/Shanghai"
 TODAY = date(2026, 11, 28)
 
 

@@ -1,8 +1,12 @@
 """Settings: every wrong value is one line that names its variable."""
 
+import base64
+
 import pytest
 
-from core.settings import Settings, SettingsError, load_settings
+from core.settings import DEVELOPMENT_KEY, Settings, SettingsError, load_settings
+
+OWN_KEY = base64.b64encode(bytes(range(32))).decode()
 
 
 @pytest.mark.parametrize(
@@ -36,7 +40,21 @@ def test_production_refuses_what_is_meant_for_development(monkeypatch: pytest.Mo
             with pytest.raises(SettingsError, match=name):
                 load_settings()
         monkeypatch.setenv(name, f"a secret of our own for {name}")
+    for unusable in (
+        "",
+        "1",
+        "1:short",
+        f"1:{DEVELOPMENT_KEY}",
+        f"2:{OWN_KEY},1:{DEVELOPMENT_KEY}",
+        f"1:{OWN_KEY},1:{OWN_KEY}",
+    ):
+        monkeypatch.setenv("PERSONAL_DATA_KEYS", unusable)
+        with pytest.raises(SettingsError, match="PERSONAL_DATA_KEYS") as error:
+            load_settings()
+        assert OWN_KEY not in str(error.value)
+    monkeypatch.setenv("PERSONAL_DATA_KEYS", f"2:{OWN_KEY}")
     assert load_settings().environment == "production"
+    assert OWN_KEY not in f"{load_settings()!r} {load_settings().key_ring}"
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ from graph.client import GraphClient
 from tests.customers.test_imports import HASH_KEY, Imports, customer, lines
 from tests.customers.test_imports import imports as imports
 from tests.referrals.programs import make_people
-from worker.handlers import Stores
 from worker.sweeps import sweep_outbox
+from worker.work import Stores
 
 pytestmark = pytest.mark.anyio
 

@@ -13,12 +13,26 @@ from community.participation import community_id, event_id, role_after
 from community.registrations import register_for_event
 from core.clock import iso, utc_now
 from core.ids import derived_id
+from customers.access import managers_of
+from customers.care import customers_of, served_by
+from customers.importer import ImportBatch, ImportRejection
 from graph.client import GraphClient
 from loyalty.charges import ChargeStatus, EventCharge, charge_event
-from tests.customers.test_imports import Imports, community, customer, event, imports, lines, membership, registration
+from tests.customers.test_imports import (
+    Imports,
+    community,
+    customer,
+    event,
+    imports,
+    lines,
+    make_program,
+    membership,
+    referral,
+    registration,
+)
 from tests.loyalty.accounts import give
-from worker.handlers import Stores
 from worker.sweeps import relay_owed, sweep_outbox
+from worker.work import Stores
 
 __all__ = ["imports"]
 
@@ -136,3 +150,40 @@ async def test_rows_are_held_to_the_limits_of_the_api(imports: Imports) -> None:
     )
     assert report.accepted == 1
     assert [field for _, field, _ in await imports.rejections(report)] == ["purpose_zh", "tags", "venue", ""]
+
+
+async def test_rejections_of_one_import_are_kept_once(imports: Imports) -> None:
+    """Given a referral refused after its batch was written; then it is counted and kept like any other."""
+    program = await make_program(imports.database)
+    report = await imports.run(
+        lines(customer("a"), customer("b"), referral("a", "b", program=program), referral("b", "a", program=program))
+    )
+
+    async with imports.database.read() as session:
+        kept = (await session.exec(select(ImportRejection).where(ImportRejection.batch_id == report.id))).all()
+        stored = await session.get_one(ImportBatch, report.id)
+    assert [row.line for row in kept] == [4]
+    assert (stored.accepted, stored.rejected) == (3, 1)
+
+
+async def test_a_manager_who_is_named_anew_takes_the_place_of_the_former_one(imports: Imports) -> None:
+    """Given a manager by each of two sources; when one names another, nobody, or says nothing; then that holds."""
+    document, other = {"document": f"D{imports.source}"}, f"{imports.source}-b"
+    await imports.run(lines(customer("1", relationship_manager="zhou", **document)))
+    await imports.run(lines(customer("1", relationship_manager="wu", **document)), source=other)
+    (id,) = (await imports.ids()).values()
+    for more, expected in (
+        ({"relationship_manager": "sun"}, ["sun", "wu"]),
+        ({}, ["sun", "wu"]),
+        ({"relationship_manager": ""}, ["sun", "wu"]),
+        ({"relationship_manager": "wu"}, ["wu"]),
+        ({"relationship_manager_ended": True}, ["wu"]),
+    ):
+        await imports.run(lines(customer("1", **more)))
+        assert await managers_of(imports.graph, id) == expected
+    assert not await served_by(imports.graph, "zhou", [id])
+    assert list(await customers_of(imports.graph, "wu", limit=10_000)).count(id) == 1
+    await imports.run(lines(customer("1", relationship_manager_ended=True)), source=other)
+    assert await managers_of(imports.graph, id) == []
+    report = await imports.run(lines(customer("1", relationship_manager="wu", relationship_manager_ended=True)))
+    assert report.rejected == 1

@@ -12,6 +12,7 @@ from graph.eligibility import ELIGIBLE, HELD_TAGS, TIERS, is_eligible
 
 TAGS = ["a", "b"]
 SETS = [[], ["a"], ["a", "b"]]
+ENDED, ENDING = "2020-01-01T00:00:00.000000Z", "2999-01-01T00:00:00.000000Z"
 
 
 def test_the_rule_in_plain_words() -> None:
@@ -44,7 +45,7 @@ async def test_the_query_says_what_the_function_says(graph: GraphClient, unique:
     await graph.write(PUT_TAGS, keys=list(names.values()))
     customers: list[Row] = [
         {"id": new_id(), "tier": tier, "tags": [{"key": names[tag], "until": until} for tag in tags], "held": until}
-        for tier, tags, until in itertools.product([None, *TIERS], SETS, [None, "2020-01-01", "2999-01-01"])
+        for tier, tags, until in itertools.product([None, *TIERS], SETS, [None, ENDED, ENDING])
     ]
     await graph.write(PUT_CUSTOMERS, rows=customers)
     asked = [
@@ -61,7 +62,7 @@ async def test_the_query_says_what_the_function_says(graph: GraphClient, unique:
     )
     rows = await graph.read(query, asked=asked, ids=[row["id"] for row in customers], now=now)
     assert len(rows) == len(asked) * len(customers)
-    held = {row["id"]: [tag["key"] for tag in row["tags"] if row["held"] != "2020-01-01"] for row in customers}
+    held = {row["id"]: [tag["key"] for tag in row["tags"] if row["held"] != ENDED] for row in customers}
     for row in rows:
         assert sorted(row["tags"]) == held[row["id"]]
         assert bool(row["eligible"]) == is_eligible(

@@ -1,6 +1,7 @@
 """The export: the same matrices however the pages are cut, with what the graph says and nothing that is newer."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,14 @@ from scipy.sparse import csr_array
 
 import graph.export as export
 from community.access import MemberRole
+from community.content import delete_content
+from core.clock import iso, utc_now
 from core.ids import new_id
 from graph.client import GraphClient
+from graph.evidence import known_of_range
 from tests.community.places import add_member, make_community, make_customers
 from tests.community.ties import acquaint, add_about, add_tag, refer
+from tests.community.writings import write_comment, write_post
 
 pytestmark = pytest.mark.anyio
 
@@ -58,7 +63,7 @@ async def settle(graph: GraphClient, town: Town) -> None:
             await add_member(graph, town.communities[where], town.customers[who], role)
     for (who, tag), confidence in town.tagged.items():
         # No confidence is full confidence, and an end that lies ahead is none yet.
-        known, until = None if confidence == 1.0 else confidence, "2999" if who == 0 else None
+        known, until = None if confidence == 1.0 else confidence, "2999-01-01T00:00:00.000000Z" if who == 0 else None
         await add_tag(graph, town.customers[who], town.tags[tag], confidence=known, until=until)
     await add_tag(graph, town.customers[4], town.tags[0], until="2025-12-31T23:59:59.999999Z")
     for a, b in sorted(town.knows):
@@ -112,16 +117,30 @@ async def test_ids_come_in_order_whatever_the_pages(graph: GraphClient, town: To
 async def test_matrices_say_what_the_graph_says_whatever_the_pages(graph: GraphClient, town: Town) -> None:
     """Given members, banned, tags and ties; then each matrix has exactly those."""
     ids = town.customers
-    everybody, tags = places(ids), places(town.tags)
-    memberships = await export.export_memberships(graph, ids, town.communities)
+    everybody = places(ids)
+    memberships = await export.export_memberships(graph, ids, town.communities, now=utc_now())
 
     assert (memberships.customers, memberships.communities) == (ids, town.communities)
     assert entries(memberships.matrix) == ones(town.members) | dict.fromkeys(town.banned, -1.0)
-    assert entries(await export.export_customer_tags(graph, ids, tags, now=NOW)) == town.tagged
+    known = await known_of_range(graph, ids, now=NOW)
+    assert entries(known.matrix("tags", export.Numbers(town.tags))) == town.tagged
     both_ways = town.knows | {(b, a) for a, b in town.knows}
-    assert entries(await export.export_acquaintances(graph, ids, everybody)) == ones(both_ways)
-    assert entries(await export.export_referrals(graph, ids, everybody)) == ones(town.referred)
+    numbers = export.Numbers(ids)
+    assert entries(known.matrix("acquaintances", numbers, once=True)) == ones(both_ways)
+    assert entries(known.matrix("referees", numbers, once=True)) == ones(town.referred)
+    assert entries(known.matrix("referrers", numbers, once=True)) == ones({(b, a) for a, b in town.referred})
     assert entries(await export.export_referrers(graph, ids, everybody)) == ones({(b, a) for a, b in town.referred})
+
+
+SET_WEIGHT = """
+MATCH (:Customer {id: $customer})-[m:MEMBER_OF]->(:Community {id: $community})
+SET m.weight = $weight
+"""
+ATTEND = """
+MATCH (c:Customer {id: $customer})
+CREATE (e:Event {id: $id, community_id: $community})
+CREATE (c)-[:REGISTERED_FOR {key: $id, attended_at: $at}]->(e)
+"""
 
 
 def places(names: list[str]) -> dict[str, int]:
@@ -132,7 +151,7 @@ def places(names: list[str]) -> dict[str, int]:
 async def test_a_part_of_the_customers_against_everybody(graph: GraphClient, town: Town) -> None:
     """Given three of the customers; then their rows alone, with the columns of everybody."""
     ids = town.customers
-    matrix = await export.export_acquaintances(graph, ids[4:], places(ids))
+    matrix = (await known_of_range(graph, ids[4:], now=NOW)).matrix("acquaintances", export.Numbers(ids), once=True)
 
     assert matrix.shape == (3, 7)
     assert entries(matrix) == ones({(1, 2), (2, 3)})
@@ -144,11 +163,74 @@ async def test_what_is_newer_than_the_columns_is_left_out(graph: GraphClient, to
     newer = await make_community(graph)
     await add_member(graph, newer, ids[0], MemberRole.MEMBER)
     without_one = ids[:3] + ids[4:]
-    matrix = (await export.export_memberships(graph, without_one, known)).matrix
+    matrix = (await export.export_memberships(graph, without_one, known, now=utc_now())).matrix
 
     rows = {who: number for number, who in enumerate([0, 1, 2, 4, 5, 6])}
     kept = {(rows[who], where) for who, where in town.members if who in rows}
     assert entries(matrix) == ones(kept) | {(rows[who], where): -1.0 for who, where in town.banned}
+
+
+async def test_how_much_is_done_and_since_when_is_told(graph: GraphClient, town: Town) -> None:
+    """Given a member who takes no part, one with a weight, and attendance now and half a year ago; then it adds up."""
+    who, where = min(town.members)
+    member, community = town.customers[who], town.communities[where]
+    now = utc_now()
+
+    async def entry_of(weight: float | None) -> float:
+        await graph.write(SET_WEIGHT, customer=member, community=community, weight=weight)
+        found = await export.export_memberships(graph, town.customers, town.communities, now=now)
+        assert 0 <= export.day_number(iso(now)) - found.joined[who, where] <= 1
+        return float(found.matrix[who, where])
+
+    assert await entry_of(0.0) == pytest.approx(0.001)
+    assert await entry_of(None) == 1.0
+    assert await entry_of(7.5) == 7.5
+    for days in (0, 180):
+        at = iso(now - timedelta(days=days))
+        await graph.write(ATTEND, customer=member, community=community, id=new_id(), at=at)
+    assert await entry_of(7.5) == pytest.approx(7.5 + 1 + 0.5)
+
+
+async def test_replies_weigh_on_both_sides_and_fade(graph: GraphClient, town: Town) -> None:
+    """Given a post of one member that another answers, and is answered; then both weigh more, and less by half a year.
+
+    What one says to oneself, is deleted, or was said a year ago adds nothing; nor does an answer make a member.
+    """
+    (first, second), community = (town.customers[0], town.customers[6]), town.communities[0]
+    now = utc_now()
+
+    async def weights(days: int = 0) -> list[float]:
+        later = now + timedelta(days=days)
+        found = await export.export_memberships(graph, town.customers, town.communities, now=later)
+        known = await known_of_range(graph, town.customers, now=iso(later))
+        numbers = export.Numbers(town.communities)
+        assert entries(known.memberships(numbers)) == entries(found.matrix)
+        assert entries(known.joined(numbers)) == entries(found.joined)
+        return [float(found.matrix[who, 0]) for who in (0, 6, 2)]
+
+    post = await write_post(graph, community, first, now=now)
+    await write_comment(graph, post, first, now=now)
+    assert await weights() == [1, 1, -1]
+    answer = await write_comment(graph, post, second, now=now)
+    assert await weights() == pytest.approx([1 + export.REPLY_WORTH, 1 + export.REPLY_WORTH, -1])
+    # Twice answered on a day is once answered; who answers twice has answered twice.
+    await write_comment(graph, post, second, now=now)
+    await write_comment(graph, post, first, reply_to=answer, now=now)
+    assert await weights() == pytest.approx([1 + 2 * export.REPLY_WORTH, 1 + 3 * export.REPLY_WORTH, -1])
+    assert await weights(180) == pytest.approx([1 + export.REPLY_WORTH, 1 + 1.5 * export.REPLY_WORTH, -1])
+    assert await weights(361) == [1, 1, -1]
+    await delete_content(graph, "Post", post, actor_id=first, reason=None, now=now, path="postId")
+    await delete_content(graph, "Comment", answer, actor_id=second, reason=None, now=now, path="commentId")
+    assert await weights() == pytest.approx([1 + export.REPLY_WORTH, 1 + export.REPLY_WORTH, -1])
+
+
+async def test_no_weight_is_too_large_to_be_added(graph: GraphClient, town: Town) -> None:
+    """Given a weight that no sum in single precision can hold; then it is as large as weights get."""
+    who, where = min(town.members)
+    for weight in (1e300, 1e39):
+        await graph.write(SET_WEIGHT, customer=town.customers[who], community=town.communities[where], weight=weight)
+        found = await export.export_memberships(graph, town.customers, town.communities, now=utc_now())
+        assert found.matrix[who, where] == export.MOST_WEIGHT
 
 
 async def test_two_that_know_each_other_from_both_sides_know_each_other_once(graph: GraphClient, town: Town) -> None:
@@ -158,8 +240,11 @@ async def test_two_that_know_each_other_from_both_sides_know_each_other_once(gra
     again = "MATCH (a:Customer {id: $a}), (b:Customer {id: $b}) CREATE (a)-[:REFERRED {key: $key}]->(b)"
     await graph.write(again, a=ids[0], b=ids[3], key=new_id())
 
-    assert entries(await export.export_acquaintances(graph, ids, places(ids)))[0, 1] == 1.0
-    assert entries(await export.export_referrals(graph, ids, places(ids))) == ones(town.referred)
+    known, numbers = await known_of_range(graph, ids, now=NOW), export.Numbers(ids)
+    assert entries(known.matrix("acquaintances", numbers, once=True))[0, 1] == 1.0
+    assert entries(known.matrix("referees", numbers, once=True)) == ones(town.referred)
+    referrers = ones({(b, a) for a, b in town.referred})
+    assert entries(await export.export_referrers(graph, ids, places(ids))) == referrers
 
 
 @pytest.mark.parametrize("at_once", [1, 7, 2_000])
@@ -173,7 +258,7 @@ async def test_the_catalogue_is_whole_whatever_the_pages(
     await graph.write("MATCH (c:Community {id: $id}) SET c.archived_at = $now", id=third, now=NOW)
     for community, tag in ((first, 0), (first, 1), (private, 1)):
         await add_about(graph, community, town.tags[tag])
-    found = await export.export_catalogue(graph)
+    found = await export.export_catalogue(graph, now=utc_now())
 
     assert found.communities == sorted(set(found.communities))
     assert found.tags == sorted(set(found.tags))

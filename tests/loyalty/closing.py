@@ -5,9 +5,9 @@ from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+from core.days import end_of_day
 from core.db import Database
 from loyalty.day_close import ClosePhase, DayClose, close_some, keep_proof, open_days
-from loyalty.days import end_of_day
 from loyalty.trial_balance import trial_balance
 from migrations.sql_migrations import upgrade_sql
 from tests.conftest import Addresses

@@ -1,7 +1,6 @@
 """Points given or taken by staff: alone up to a limit, by two above it, decided once, audited, never overdrawn."""
 
 import asyncio
-from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -26,7 +25,6 @@ from loyalty.erasure import erase_customer
 from loyalty.idempotency import IdempotencyKeyInvalid, IdempotencyKeyReused
 from loyalty.ledger import InsufficientPoints
 from loyalty.lots import LedgerLot
-from tests.conftest import Addresses
 from tests.loyalty.accounts import books_hold, demand, give, spend, standing, take_back
 
 pytestmark = pytest.mark.anyio
@@ -158,14 +156,6 @@ async def test_what_is_not_valid_is_refused(database: Database, unique: str) -> 
     async with database.read() as session:
         kept = (await session.exec(select(Adjustment).where(Adjustment.customer_id == unique))).all()
     assert [row.reason for row in kept] == [None] * len(kept)
-
-
-@pytest.fixture
-async def pools(stores: Addresses) -> AsyncGenerator[list[Database], None]:
-    found = [stores.database() for _ in range(4)]
-    yield found
-    for pool in found:
-        await pool.close()
 
 
 async def test_decided_by_many_at_once_it_is_decided_once(pools: list[Database], unique: str) -> None:

@@ -1,7 +1,7 @@
 """Clawback against everything else that touches the same customer: exact counts, whoever comes first."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import Awaitable
 from datetime import timedelta
 from typing import Any
 
@@ -15,20 +15,11 @@ from loyalty.clawback import Clawback
 from loyalty.ledger import InsufficientPoints
 from loyalty.lots import lot_id, release
 from loyalty.shortfall import ShortfallPolicy
-from tests.conftest import Addresses
 from tests.loyalty.accounts import books_hold, demand, give, spend, standing, take_back
 
 pytestmark = pytest.mark.anyio
 
 DEBT, WRITE_OFF = ShortfallPolicy.DEBT, ShortfallPolicy.WRITE_OFF
-
-
-@pytest.fixture
-async def pools(stores: Addresses) -> AsyncGenerator[list[Database], None]:
-    found = [stores.database() for _ in range(4)]
-    yield found
-    for pool in found:
-        await pool.close()
 
 
 async def try_spend(database: Database, customer_id: str, points: int) -> int:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator
 from datetime import timedelta
 
 import pytest
@@ -13,19 +12,10 @@ from core.ids import new_id
 from loyalty.catalogue import RewardKind
 from loyalty.catalogue_changes import retire_reward
 from loyalty.coupons import MOST_CODES, CouponBatch, NewCodes, coupon_stocks
-from tests.conftest import Addresses
 from tests.loyalty.accounts import books_hold, give, make_reward, standing
 from tests.loyalty.redeeming import answer, pool_of, put_codes, redemption_at, some_codes, try_redeem
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def pools(stores: Addresses) -> AsyncGenerator[list[Database], None]:
-    found = [stores.database() for _ in range(4)]
-    yield found
-    for pool in found:
-        await pool.close()
 
 
 async def left(database: Database, reward_id: str) -> int:

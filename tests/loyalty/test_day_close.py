@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from sqlmodel import col, func, select
 
+from core.days import day_of, end_of_day, next_month, start_of_day
 from core.db import Database
 from loyalty.day_close import (
     ClosePhase,
@@ -21,7 +22,6 @@ from loyalty.day_close import (
     open_day,
     open_days,
 )
-from loyalty.days import day_of, end_of_day, next_month, start_of_day
 from loyalty.ledger import InsufficientPoints, LedgerPosting, PostingKind
 from loyalty.lots import LedgerLot, debits_of, lot_id, release
 from loyalty.trial_balance import trial_balance

@@ -10,6 +10,7 @@ import pytest
 from sqlmodel import col, select
 
 from core.clock import utc_now
+from core.days import Period
 from core.db import OWED, Database
 from core.facts import FACT_RECORDED, Fact, record_facts
 from core.ids import derived_id
@@ -17,7 +18,6 @@ from core.outbox import Outbox
 from loyalty.earning import earn_for_facts, earnings_of
 from loyalty.earning_caps import EarningCounter, counter_id, fold
 from loyalty.earning_course import LessReason, span_of
-from loyalty.earning_definition import EarningPeriod
 from loyalty.earning_rules import (
     activate_earning_rule,
     create_earning_rule,
@@ -125,7 +125,7 @@ async def test_caps_count_by_the_days_of_the_zone(database: Database, unique: st
     for at in (late, midnight, late - timedelta(hours=5), midnight + timedelta(hours=23)):
         await tell_and_earn(database, fact_of(unique, kind, at=at))
     found = [(one.points, one.reason, one.cap_period) for one in await earnings(database, unique)]
-    cut = (30, LessReason.CAP_POINTS, EarningPeriod.DAY)
+    cut = (30, LessReason.CAP_POINTS, Period.DAY)
     assert found == [cut, (50, None, None), (50, None, None), cut]
     async with database.read() as session:
         page = await earnings_of(session, unique, first=3, after=None)
@@ -184,7 +184,7 @@ async def test_many_workers_never_give_more_than_a_cap(stores: Addresses, databa
 
 async def check_counters(database: Database, rule: str, customer_id: str, at: datetime) -> None:
     """Assert that the counters of this month and of ever equal the fold of the earnings."""
-    spans = [span_of(period, at, "Asia/Shanghai") for period in (EarningPeriod.MONTH, EarningPeriod.EVER)]
+    spans = [span_of(period, at, "Asia/Shanghai") for period in (Period.MONTH, Period.EVER)]
     named = {counter_id((rule, customer_id), span): ((rule, customer_id), span) for span in spans}
     async with database.read() as session:
         rows = (await session.exec(select(EarningCounter).where(col(EarningCounter.id).in_(list(named))))).all()

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.days import Period
 from loyalty.earning_course import Count, Course, Earned, OneVersion, RuleVersion, earn, span_of
-from loyalty.earning_definition import EarningDefinition, EarningPeriod, parse_earning_definition
+from loyalty.earning_definition import EarningDefinition, parse_earning_definition
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -115,7 +116,7 @@ def test_caps_hold_at_every_moment(told: list[Told], points: int, times: int, po
         assert len(standing) <= times
         by_day: dict[str, int] = defaultdict(int)
         for one in standing:
-            by_day[span_of(EarningPeriod.DAY, one.fact.occurred_at, "Asia/Shanghai").name] += one.standing
+            by_day[span_of(Period.DAY, one.fact.occurred_at, "Asia/Shanghai").name] += one.standing
         assert max(by_day.values(), default=0) <= points
         assert {name: by_day.get(name, 0) for name in counters if name != "EVER"} == {
             name: counter.points for name, counter in counters.items() if name != "EVER"
@@ -135,19 +136,19 @@ def test_caps_hold_at_every_moment(told: list[Told], points: int, times: int, po
     ],
 )
 def test_spans_are_those_of_the_zone(period: str, at: str, name: str, start: str, end: str) -> None:
-    span = span_of(EarningPeriod(period), datetime.fromisoformat(at), "Asia/Shanghai")
+    span = span_of(Period(period), datetime.fromisoformat(at), "Asia/Shanghai")
     assert span.name == f"{name}:Asia/Shanghai"
     assert (span.start, span.end) == (datetime.fromisoformat(start), datetime.fromisoformat(end))
 
 
 def test_a_day_of_summer_time_is_as_long_as_it_is() -> None:
     """Given the day on which New York sets its clocks back, then it has 25 hours."""
-    span = span_of(EarningPeriod.DAY, datetime(2026, 11, 1, 12, tzinfo=UTC), "America/New_York")
+    span = span_of(Period.DAY, datetime(2026, 11, 1, 12, tzinfo=UTC), "America/New_York")
     assert span.end - span.start == timedelta(hours=25)
 
 
 def test_an_instant_that_no_calendar_knows_is_counted_all_the_same() -> None:
-    for period in EarningPeriod:
+    for period in Period:
         assert span_of(period, datetime(1, 1, 1, tzinfo=UTC), "America/New_York").start <= datetime(
             1900, 1, 1, tzinfo=UTC
         )

@@ -1,7 +1,6 @@
 """An erased customer leaves balanced books, nothing owed by or to nobody, and no word of a person."""
 
 import asyncio
-from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,7 +19,6 @@ from loyalty.lots import ExpiredPolicy, LedgerLot, LotDebit, lot_id, release
 from loyalty.redemption_records import Redemption, RedemptionStatus
 from loyalty.shortfall import ShortfallPolicy
 from loyalty.transfers import Gift, PointsTransfer, transfer
-from tests.conftest import Addresses
 from tests.loyalty.accounts import books_hold, demand, give, house, make_reward, spend, standing, take_back, unspend
 from tests.loyalty.redeeming import answer, fail, fulfil, redemption_at, try_redeem
 
@@ -129,14 +127,6 @@ async def test_what_arrives_later_is_nobodys(database: Database, unique: str, po
     (taken,) = await take_back(database, demand(unique, f"{unique}:late", 8, ShortfallPolicy.DEBT), now=NOON + DAY)
     assert (taken.recovered, await standing(database, unique)) == (8, (0, 0, 0))
     await books_hold(database, unique)
-
-
-@pytest.fixture
-async def pools(stores: Addresses) -> AsyncGenerator[list[Database], None]:
-    found = [stores.database() for _ in range(4)]
-    yield found
-    for pool in found:
-        await pool.close()
 
 
 async def decide(database: Database, adjustment_id: str) -> Any:

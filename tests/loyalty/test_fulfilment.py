@@ -39,7 +39,7 @@ async def told(database: Database, customer_id: str) -> list[str]:
     statement = select(Outbox).where(Outbox.topic == NOTICE_OWED)
     async with database.read() as session:
         rows = (await session.exec(statement)).all()
-    return sorted(row.payload["kind"] for row in rows if row.payload["customer_id"] == customer_id)
+    return sorted(row.payload["kind"] for row in rows if row.payload.get("customer_id") == customer_id)
 
 
 async def acts_on(database: Database, redemption_id: str) -> list[tuple[str, str, str | None]]:

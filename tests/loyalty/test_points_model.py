@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 from sqlmodel import col, select
 
+from core.days import day_of
 from core.db import Database
 from core.ids import derived_id, new_id
 from loyalty.adjustments import NewAdjustment, adjust
-from loyalty.days import day_of
 from loyalty.ledger import InsufficientPoints, LedgerEntry
 from loyalty.liability import OVERDUE, liability_report
 from loyalty.lots import ExpiredPolicy, LedgerLot, lot_id, release

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -16,7 +16,6 @@ from core.ids import new_id
 from loyalty.catalogue import Reward, RewardKind
 from loyalty.catalogue_changes import lock_reward, restock_reward, update_reward
 from loyalty.redemption_records import COUNTED, Redemption
-from tests.conftest import Addresses
 from tests.loyalty.accounts import books_hold, give, make_reward, standing
 from tests.loyalty.redeeming import (
     answer,
@@ -32,14 +31,6 @@ from tests.loyalty.redeeming import (
 )
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def pools(stores: Addresses) -> AsyncGenerator[list[Database], None]:
-    found = [stores.database() for _ in range(4)]
-    yield found
-    for pool in found:
-        await pool.close()
 
 
 async def test_fail_cancel_fulfil_and_expire_at_once_and_one_of_them_wins(pools: list[Database], unique: str) -> None:

@@ -1,7 +1,6 @@
 """Points given to others: whole or not at all, with their expiry, within limits that nobody gets around."""
 
 import asyncio
-from collections.abc import AsyncGenerator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -26,7 +25,6 @@ from loyalty.transfers import (
     TransferTooSmall,
     transfer,
 )
-from tests.conftest import Addresses
 from tests.loyalty.accounts import books_hold, demand, give, spend, standing, take_back
 
 pytestmark = pytest.mark.anyio
@@ -166,14 +164,6 @@ async def test_unknown_and_erased_recipients_look_alike(database: Database, uniq
         words.append(refusal.value.words("en") + str(refusal.value.path))
     assert words[0] == words[1]
     assert await standing(database, lin) == (100, 0, 0)
-
-
-@pytest.fixture
-async def pools(stores: Addresses) -> AsyncGenerator[list[Database], None]:
-    found = [stores.database() for _ in range(4)]
-    yield found
-    for pool in found:
-        await pool.close()
 
 
 async def test_many_writers_in_all_directions_end_with_exact_sums(pools: list[Database], unique: str) -> None:

@@ -11,8 +11,8 @@ from core.db import Database
 from graph.client import GraphClient
 from migrations.graph_migrations import read_migrations
 from tests.community.searchable import SearchableCommunity, SearchableEvent, put, put_tags
-from worker.handlers import Stores
 from worker.sweeps import sweep_graph, sweep_outbox
+from worker.work import Stores
 
 pytestmark = pytest.mark.anyio
 

@@ -23,8 +23,8 @@ from core.settings import Settings
 from ops.demonstration.load import load_demonstration
 from ops.tour import Visitor, walk
 from tests.conftest import Addresses, Server, migrate, start_embedded
-from worker.handlers import Stores
 from worker.sweeps import sweep_graph, sweep_outbox
+from worker.work import Stores
 
 pytestmark = pytest.mark.anyio
 
@@ -102,6 +102,11 @@ async def test_the_whole_tour_runs_in_its_order(bank: Bank) -> None:
     check_points(answers)
     check_event(answers)
     check_statement(answers)
+    check_messages(answers)
+    check_advice(answers)
+    check_recommendations(answers)
+    check_complaint(answers)
+    check_promises(answers)
     await check_second_walk(bank, answers)
 
 
@@ -123,6 +128,17 @@ def refused(answers: dict[str, Any]) -> dict[str, Any]:
         for field, part in data.items()
         if isinstance(part, dict) and {"code", "message"} <= part.keys()
     }
+
+
+def check_messages(answers: dict[str, Any]) -> None:
+    found = answers["48-messages-and-articles"]
+    told = [edge["node"] for edge in found["messages"]["edges"]]
+    (message,) = [one for one in told if one["category"] == "MARKETING"]
+    assert (message["status"], message["reason"]) == ("SUPPRESSED", "NO_CONSENT")
+    assert message["why"] == "The customer has not consented."
+    articles = [edge["node"] for edge in found["contentFeed"]["edges"]]
+    assert [bool(one["because"]) for one in articles] == [True, True, False]
+    assert message["subject"].removeprefix("For you: ") in {one["content"]["title"] for one in articles}
 
 
 def check_communities(answers: dict[str, Any]) -> None:
@@ -171,6 +187,15 @@ def check_points(answers: dict[str, Any]) -> None:
     assert (books["holds"], books["total"], books["unbalancedPostings"], books["driftedAccounts"]) == (True, 0, [], [])
 
 
+def check_complaint(answers: dict[str, Any]) -> None:
+    """The customer reads what was said to and by her, and of who handled it nothing."""
+    read = answers["43-what-became-of-it"]["complaint"]
+    assert (read["viewerIs"], read["status"], read["owner"]) == ("COMPLAINANT", "CLOSED", None)
+    assert [one["title"] for one in read["entries"]] == ["Filed", "Answered", "A question to the customer", "Closed"]
+    log = part_of(answers, "42-handle-a-complaint.closeComplaint.complaint.entries")
+    assert [one["kind"] for one in log] == ["FILED", "TAKEN", "ANSWERED", "WAITING", "RESUMED", "CLOSED"]
+
+
 def check_statement(answers: dict[str, Any]) -> None:
     """The balance after the last entry is what can be spent, the voucher is shown, and the report adds up."""
     viewer = answers["29-statement-of-points"]["viewer"]
@@ -186,6 +211,48 @@ def check_statement(answers: dict[str, Any]) -> None:
     moved = sum(one["pointsIn"] - one["pointsOut"] for one in report["movements"])
     assert report["opening"] + moved == report["closing"] == report["available"] + report["pending"] > 0
     assert sum(month["available"] + month["pending"] for month in report["months"]) == report["closing"]
+
+
+def check_advice(answers: dict[str, Any]) -> None:
+    """Nothing fits before the assessment; then R5 does not fit C3, the fund of R3 does, and the note says so."""
+    before = answers["50-risk-questionnaire"]["suitability"]
+    assert not before["suitable"] and before["reasons"][0]["code"] == "ASSESSMENT_MISSING"
+    assessment = answers["51-ask-an-advisor"]["assessSuitability"]["assessment"]
+    assert (assessment["riskClass"], assessment["suitability"]["productRisk"]) == ("C3", "R5")
+    assert [one["code"] for one in assessment["suitability"]["reasons"]] == ["RISK_TOO_HIGH", "HORIZON"]
+    assert answers["52-draft-advice"]["draftAdviceNote"]["note"]["status"] == "DRAFT"
+    read = answers["54-read-the-advice"]
+    (note,) = [edge["node"] for edge in read["adviceNotes"]["edges"]]
+    assert note["suitability"]["suitable"] and note["publishedAt"] is not None
+    assert part_of(read, "adviceThreads.edges.0.node.questions.0.answeredAt") is not None
+    assert read["recommendedProducts"] == {"withheld": "NO_CONSENT", "products": []}
+
+
+def check_recommendations(answers: dict[str, Any]) -> None:
+    """What was dismissed is named; of few people nothing is told; and a draft was on trial beside the active policy."""
+    third = part_of(answers, "02-recommendations.viewer.best.edges.2.node.id")
+    dismissed = answers["60-not-this-one"]["dismissRecommendation"]
+    assert dismissed["recommendedId"] == third
+    total = part_of(answers, "61-how-it-is-recommended.recommendationStatistics.total")
+    assert all(count in (None, 0) for count in total.values())
+    draft = part_of(answers, "62-another-policy.createRecommendationPolicy.policy")
+    assert (draft["status"], draft["definition"]["weights"]) == ("DRAFT", {"nearby": 0.3})
+    trial = part_of(answers, "63-try-it-on-some.startRecommendationExperiment.experiment")
+    assert (trial["percent"], trial["treatment"]["number"]) == (20, draft["number"])
+    assert trial["control"]["number"] < draft["number"]
+    ended = part_of(answers, "63-try-it-on-some.endRecommendationExperiment.experiment")
+    assert ended["startedAt"] <= ended["endedAt"]
+
+
+def check_promises(answers: dict[str, Any]) -> None:
+    """The newcomer answers what follows from her event, and a late answer to a complaint is a break repaired."""
+    assert part_of(answers, "56-answer-a-survey.submitSurvey.survey.score") == 9
+    broken = part_of(answers, "57-what-went-wrong.serviceBreaks.edges.0.node")
+    assert [fact["kind"] for fact in broken["evidence"]] == ["COMPLAINT_FIRST_RESPONSE_LATE"]
+    assert part_of(answers, "58-repair-it.recordRecovery.serviceBreak.status") == "RECOVERED"
+    kpis = part_of(answers, "59-kept-promises.programKpis")
+    assert (kpis["serviceBreaks"][0]["recoveredInTime"], kpis["complaints"]["firstResponseLate"]) == (1, 1)
+    assert kpis["surveys"]["answered"] == 1
 
 
 def check_event(answers: dict[str, Any]) -> None:
@@ -211,9 +278,11 @@ def test_every_document_says_for_whom_it_is_and_what_it_shows() -> None:
     """Given the files; then each begins with a persona and two lines of words, and belongs to the tour."""
     steps = tour_documents()
     known = {*PERSONA_BY_KEY, SERVICE_CLIENT_ID}
-    for number, step in enumerate(steps, start=1):
+    numbers = [step["name"].partition("-")[0] for step in steps]
+    assert numbers == sorted(set(numbers))
+    for step in steps:
         first, english, chinese, fourth = step["document"].splitlines()[:4]
-        assert step["name"].startswith(f"{number:02}-")
+        assert step["name"][:2].isdecimal()
         assert first == AS + step["persona"]
         assert step["persona"] in known
         assert english.startswith("# ") and english.isascii()

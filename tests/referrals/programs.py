@@ -67,7 +67,7 @@ async def code_of(database: Database, program: str, customer_id: str) -> Referra
 
 def person(customer_id: str, **more: Any) -> Person:
     """Somebody of whom nothing is known but what a test says."""
-    known: dict[str, Any] = {"customer_since": None, "identity_hash": None, "phone": None, "email": None}
+    known: dict[str, Any] = {"customer_since": None, "identity_hash": None, "phone_hash": None, "email_hash": None}
     return Person(customer_id, **{**known, **more})
 
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from referrals.definition import CapPeriod, LimitPolicy, ProgramDefinition, Side, Step
+from core.days import Period
+from referrals.definition import LimitPolicy, ProgramDefinition, Side, Step
 from referrals.entitlement import Budget, Room, entitlements, grant, period_of, reconcile
 from referrals.qualification import qualify
 from tests.referrals.told import Told
@@ -145,13 +146,13 @@ def test_a_grant_never_passes_a_limit_and_says_which_it_met(
 @pytest.mark.parametrize(
     ("period", "start", "end"),
     [
-        (CapPeriod.DAY, datetime(2026, 12, 31, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)),
-        (CapPeriod.WEEK, datetime(2026, 12, 28, tzinfo=UTC), datetime(2027, 1, 4, tzinfo=UTC)),
-        (CapPeriod.MONTH, datetime(2026, 12, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)),
-        (CapPeriod.YEAR, datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)),
+        (Period.DAY, datetime(2026, 12, 31, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)),
+        (Period.WEEK, datetime(2026, 12, 28, tzinfo=UTC), datetime(2027, 1, 4, tzinfo=UTC)),
+        (Period.MONTH, datetime(2026, 12, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)),
+        (Period.YEAR, datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)),
     ],
 )
-def test_periods_are_of_utc_and_touch_without_overlap(period: CapPeriod, start: datetime, end: datetime) -> None:
+def test_periods_are_of_utc_and_touch_without_overlap(period: Period, start: datetime, end: datetime) -> None:
     last = end - timedelta(microseconds=1)
     assert period_of(period, last) == (start, end) == period_of(period, start)
     assert period_of(period, end)[0] == end

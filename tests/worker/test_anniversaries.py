@@ -25,8 +25,8 @@ from tests.loyalty.rules import make_rule
 from tests.worker.test_owed import run_killed
 from worker import anniversaries
 from worker.anniversaries import COMMUNITY_ANNIVERSARY, CUSTOMER_ANNIVERSARY, sweep_anniversaries
-from worker.handlers import Stores
 from worker.sweeps import sweep_outbox
+from worker.work import Stores
 
 pytestmark = pytest.mark.anyio
 

@@ -17,8 +17,8 @@ from referrals.rewards import REWARD_REVERSED, ReferralReward
 from tests.conftest import Addresses
 from tests.loyalty.accounts import books_hold, spend, standing
 from tests.referrals.programs import claim, code_of, make_people, make_program, tell
-from worker.handlers import Stores
 from worker.sweeps import sweep_graph, sweep_outbox
+from worker.work import Stores
 
 pytestmark = pytest.mark.anyio
 

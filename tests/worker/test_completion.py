@@ -18,8 +18,8 @@ from tests.community.happenings import make_managed, put_registrations, stored_e
 from tests.community.places import make_customers, make_event
 from worker import completion
 from worker.completion import complete_forgotten_events
-from worker.handlers import Stores
 from worker.sweeps import sweep_graph, sweep_outbox
+from worker.work import Stores
 
 pytestmark = pytest.mark.anyio
 

@@ -12,10 +12,10 @@ import pytest
 from sqlmodel import col, select
 
 from core.clock import utc_now
+from core.days import day_of, start_of_day
 from core.db import Database
 from core.processes import REPOSITORY
 from loyalty.day_close import LONGEST_BATCH, LONGEST_PROOF, ClosePhase, DayClose, begin_proof
-from loyalty.days import day_of, start_of_day
 from loyalty.ledger import LedgerPosting
 from tests.conftest import Addresses
 from tests.loyalty.accounts import books_hold, give, standing

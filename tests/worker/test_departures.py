@@ -18,8 +18,9 @@ from tests.community.happenings import put_registrations, put_status
 from tests.community.places import add_member, make_community, make_customers, make_event
 from tests.community.waiting import make_list, register, snapshot, statuses
 from worker import handlers
-from worker.handlers import HANDLERS, Stores, Work
+from worker.handlers import HANDLERS
 from worker.sweeps import relay_owed, sweep_outbox
+from worker.work import Stores, Work
 
 pytestmark = pytest.mark.anyio
 

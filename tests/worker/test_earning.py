@@ -21,8 +21,8 @@ from tests.loyalty.rules import earnings, fact_of, kind_of, make_rule
 from tests.loyalty.rules import tell as tell_facts
 from tests.referrals.programs import claim, code_of, make_people, make_program, tell
 from tests.worker.test_settlement import POINTS, own_redis, start_worker, wait_until_settled, wait_until_started
-from worker.handlers import Stores
 from worker.sweeps import sweep_outbox
+from worker.work import Stores
 
 pytestmark = pytest.mark.anyio
 

@@ -19,8 +19,9 @@ from tests.community.happenings import make_managed, put_registrations, stored_e
 from tests.community.places import make_customers, make_event
 from tests.community.test_event_series import events_in, make, monday
 from worker import handlers
-from worker.handlers import HANDLERS, Stores, Work
+from worker.handlers import HANDLERS
 from worker.sweeps import relay_owed, sweep_outbox
+from worker.work import Stores, Work
 
 pytestmark = pytest.mark.anyio
 

@@ -14,7 +14,7 @@ from tests.community.happenings import make_managed, put_registrations
 from tests.community.places import make_customers, make_event
 from tests.worker.test_event_changes import breaking, notices_of, rows_about, settle_all
 from worker import handlers
-from worker.handlers import Stores
+from worker.work import Stores
 
 pytestmark = pytest.mark.anyio
 
@@ -38,9 +38,9 @@ async def test_registrants_are_told_once_of_each_message_although_it_dies(
         "text_en": "Bring an umbrella",
         "sender_id": manager,
     }
-    await message_registrants(graph, **names, now=utc_now())
-    cancelled = [RegistrationStatus.CANCELLED]
-    await message_registrants(graph, **names, statuses=cancelled, now=utc_now() + timedelta(seconds=1))
+    now = utc_now()
+    await message_registrants(graph, **names, now=now - timedelta(seconds=1))
+    await message_registrants(graph, **names, statuses=[RegistrationStatus.CANCELLED], now=now)
     await settle_all(Stores(database, graph))
     assert left == [0]
     assert await notices_of(database, people) == {(person, "EVENT_MESSAGE"): 1 for person in people}

@@ -19,8 +19,9 @@ from service.notifications import Notification
 from tests.community.happenings import backdate_offer
 from tests.community.places import make_community, make_customers, make_event
 from tests.conftest import Addresses
-from worker.handlers import Stores, settle
+from worker.handlers import settle
 from worker.sweeps import relay_owed, sweep_graph, sweep_outbox
+from worker.work import Stores
 
 pytestmark = pytest.mark.anyio
 

@@ -20,8 +20,8 @@ from graph.owed import Effect, owe_effects, owed_effects, settle_effects
 from service.notifications import Notification
 from tests.conftest import Addresses
 from worker import sweeps
-from worker.handlers import Stores
 from worker.sweeps import relay_owed, settle_hinted, sweep_outbox
+from worker.work import Stores
 
 pytestmark = pytest.mark.anyio
 

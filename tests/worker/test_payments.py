@@ -21,8 +21,9 @@ from loyalty.trial_balance import trial_balance
 from tests.community.places import make_community, make_customers, make_event
 from tests.conftest import Addresses
 from tests.loyalty.accounts import give, spend
-from worker.handlers import Stores, settle
+from worker.handlers import settle
 from worker.sweeps import relay_owed, sweep_outbox
+from worker.work import Stores
 
 pytestmark = pytest.mark.anyio
 

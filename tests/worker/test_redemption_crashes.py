@@ -32,8 +32,9 @@ from tests.loyalty.redeeming import (
     stock_of,
     try_redeem,
 )
-from worker.handlers import Stores, settle
+from worker.handlers import settle
 from worker.sweeps import sweep_outbox
+from worker.work import Stores
 
 pytestmark = pytest.mark.anyio
 

@@ -24,9 +24,9 @@ from tests.community.places import add_member, make_community, make_customers, m
 from tests.conftest import Addresses
 from tests.worker.test_owed import run_killed
 from worker import reminders
-from worker.handlers import Stores
 from worker.reminders import sweep_digests, sweep_reminders
 from worker.sweeps import sweep_outbox
+from worker.work import Stores
 
 pytestmark = pytest.mark.anyio
 

@@ -13,9 +13,10 @@ from referrals.fraud_cases import members_of_cases
 from referrals.rewards import REWARD_MADE, ReferralReward
 from tests.referrals.programs import rewards_of
 from tests.referrals.suspects import DEVICE, cases_of, refer, share
-from worker.handlers import HANDLERS, Stores, Work, settle
+from worker.handlers import HANDLERS, settle
 from worker.screening import search_rings
 from worker.sweeps import sweep_outbox
+from worker.work import Stores, Work
 
 pytestmark = pytest.mark.anyio
 

@@ -32,8 +32,9 @@ from referrals.rewards import REWARD_APPROVED, REWARD_MADE, ReferralReward
 from tests.community.places import make_community, make_event, soon
 from tests.conftest import Addresses
 from tests.referrals.programs import STEPS, claim, code_of, make_people, make_program, tell
-from worker.handlers import HANDLERS, Stores, Work, settle
+from worker.handlers import HANDLERS, settle
 from worker.sweeps import sweep_graph, sweep_outbox
+from worker.work import Stores, Work
 
 pytestmark = pytest.mark.anyio
 

@@ -1,0 +1,43 @@
+"""Whose the tasks of complaints are: a warning is the owner's, an escalation nobody's, and so the administrators'."""
+
+from collections.abc import Collection, Mapping
+
+from sqlalchemy import update
+from sqlmodel import col, select
+
+from core.db import Session, changed_rows
+from core.tasks import TaskKind
+from service.complaint_clocks import Stage
+from service.complaint_records import Complaint, ComplaintMark
+from service.tasks import Task, TaskStatus
+
+
+async def assignees_of(session: Session, mark_ids: Collection[str]) -> Mapping[str, str | None]:
+    """Whose task each of these marks is by now."""
+    statement = (
+        select(ComplaintMark.id, ComplaintMark.stage, Complaint.owner)
+        .join(Complaint, col(Complaint.id) == col(ComplaintMark.complaint_id))
+        .where(col(ComplaintMark.id).in_(mark_ids))
+    )
+    rows = (await session.exec(statement)).all()
+    return {id: owner if stage == Stage.WARNING else None for id, stage, owner in rows}
+
+
+async def pass_tasks_on(session: Session, complaint: Complaint) -> None:
+    """Give the open warnings of a complaint to who owns it now."""
+    warnings = select(ComplaintMark.id).where(
+        ComplaintMark.complaint_id == complaint.id, ComplaintMark.stage == Stage.WARNING
+    )
+    mine = update(Task).where(
+        col(Task.customer_id) == complaint.customer_id,
+        col(Task.kind) == TaskKind.COMPLAINT,
+        col(Task.status) == TaskStatus.OPEN,
+        col(Task.subject).in_(warnings),
+    )
+    await changed_rows(session, mine.values(assignee=complaint.owner))
+
+
+async def complaints_of_marks(session: Session, mark_ids: Collection[str]) -> dict[str, str]:
+    """The complaint of each of these marks."""
+    statement = select(ComplaintMark.id, ComplaintMark.complaint_id).where(col(ComplaintMark.id).in_(mark_ids))
+    return dict((await session.exec(statement)).all())
