@@ -20,23 +20,24 @@ from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import signin
-from api.auth import TokenVerifier, bearer
+from api.admission import Admission
+from api.auth import TokenVerifier
 from api.community import calendar
-from api.context import Context, Edge
+from api.context import Edge
+from api.documents import Documents
+from api.gate import Gate
+from api.http import graphql
 from api.issuer import create_issuer
-from api.language import language_of
 from api.live.seats import Seats
-from api.live.sse import EventStream, wants_stream
 from api.live.websocket import serve_live
 from api.loyalty import statements
 from api.referrals import links
 from api.schema import build_schema
-from api.server import RequestInvalid, execute, preferred_type, read_operation, refuse, respond, status_of
 from api.tour import tour_documents
+from api.trusted import TrustedDocuments
 from community.recommendation_exposures import Exposures
-from core.clock import utc_now
+from core.budget import Budget
 from core.db import Database
-from core.errors import KinshipError, Unauthenticated, Unavailable
 from core.ids import derived_id, new_id
 from core.live import Bell
 from core.log import configure_logging
@@ -66,7 +67,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
     app.router.redirect_slashes = False
     app.state.settings = chosen
     app.state.redis = redis
-    app.state.schema = build_schema(introspection=chosen.environment != "production")
+    app.state.schema = build_schema()
     app.add_middleware(RequestLog)
     return app
 
@@ -112,7 +113,13 @@ async def lifespan(app: Starlette) -> AsyncGenerator[None, None]:
         exposures = Exposures(database)
         app.state.edge = Edge(settings, database, graph, queue.enqueue, bell.ring, bell.listen, guesses, exposures)
         app.state.bell = bell
-        app.state.seats = Seats()
+        app.state.seats = Seats(most=settings.streams_at_once)
+        app.state.admission = admission_of(app, database)
+        app.state.gate = Gate(
+            settings.operations_at_once,
+            most_waiting=settings.operations_waiting,
+            patience=settings.operation_timeout_seconds / 2,
+        )
         app.state.verifier = TokenVerifier(settings, http)
         app.state.queue = queue
         async with flushing(exposures, settings.recommendation_flush_seconds):
@@ -124,6 +131,14 @@ async def lifespan(app: Starlette) -> AsyncGenerator[None, None]:
         await graph.close()
         await database.close()
         await app.state.redis.aclose()
+
+
+def admission_of(app: Starlette, database: Database) -> Admission:
+    settings: Settings = app.state.settings
+    # The library's own schema is what documents are validated against.
+    documents = Documents(app.state.schema._schema, introspection=settings.environment != "production")
+    trusted = TrustedDocuments(settings, database, app.state.redis)
+    return Admission(documents, trusted, Budget(app.state.redis, settings.cost_per_minute))
 
 
 @asynccontextmanager
@@ -185,46 +200,6 @@ class Queue:
     async def close(self) -> None:
         if self._pool is not None:
             await self._pool.aclose()
-
-
-async def graphql(request: Request) -> Response:
-    """Run one operation for whoever the token names; no token is somebody unknown, a bad one is refused."""
-    state = request.app.state
-    media_type = preferred_type(request.headers.get("accept", ""))
-    context = Context(
-        edge=state.edge,
-        bearer=None,
-        language=language_of(request.headers),
-        now=utc_now(),
-        request_id=request.scope["request_id"],
-    )
-    try:
-        operation = await read_operation(request, state.settings.max_body_bytes)
-        context.operation_name = operation.name
-        token = bearer(request.headers)
-        if token is None and wants_stream(request):
-            raise Unauthenticated
-        if token is not None:
-            principal = await state.verifier.verify(token)
-            structlog.contextvars.bind_contextvars(subject=principal.subject)
-            context.bearer = principal
-    except RequestInvalid as error:
-        return refuse(error, media_type)
-    except Unauthenticated as error:
-        answer = respond(request_error(error, context), 401, media_type)
-        answer.headers["WWW-Authenticate"] = 'Bearer error="invalid_token"'
-        return answer
-    except Unavailable as error:
-        return respond(request_error(error, context), 503, media_type)
-    if wants_stream(request):
-        return EventStream(state.schema, operation, context, state.seats)
-    answer, ran = await execute(state.schema, operation, context)
-    return respond(answer, status_of(answer, ran, media_type), media_type)
-
-
-def request_error(error: KinshipError, context: Context) -> dict[str, Any]:
-    """An error of the request as a whole, in the form of a GraphQL answer."""
-    return {"errors": [{"message": error.words(context.language), "extensions": {"code": error.code}}]}
 
 
 async def home(_: Request) -> Response:

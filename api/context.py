@@ -13,6 +13,7 @@ from strawberry.dataloader import DataLoader
 
 from api.customers.insight_loaders import InsightLoaders
 from api.customers.profile_loaders import ProfileLoaders
+from api.documents import NO_DOCUMENT, Document
 from api.loaders import Loaders
 from api.service.complaint_loaders import ComplaintLoaders
 from api.service.message_loaders import MessageLoaders
@@ -21,6 +22,7 @@ from api.service.promise_loaders import PromiseLoaders
 from api.service.serving_loaders import ServingLoaders
 from community.recommendation_exposures import Exposures
 from community.recommendation_policies import RecommendationPolicy, policies_by_id
+from core.budget import Left
 from core.clock import utc_now
 from core.db import Database
 from core.errors import Forbidden, Refusal, Unauthenticated
@@ -66,6 +68,10 @@ class Context:
     request_id: str
     operation_name: str | None = None
     streams: bool = False
+    # What is run, made ready, and what it costs at most.
+    document: Document = NO_DOCUMENT
+    cost: int = 0
+    left: Left | None = None
     _identified: Principal | None = field(default=None, init=False)
     _identifying: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 

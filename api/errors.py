@@ -54,3 +54,8 @@ def family(error: KinshipError) -> str:
         if isinstance(error, base):
             return base.code
     return "NOT_FOUND" if error.code == "NOT_FOUND" else Refusal.__name__.upper()
+
+
+def request_error(error: KinshipError, context: Context) -> dict[str, Any]:
+    """An error of the request as a whole, in the form of a GraphQL answer."""
+    return {"errors": [{"message": error.words(context.language), "extensions": {"code": error.code}}]}

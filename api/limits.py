@@ -1,40 +1,51 @@
-"""Limits on documents, decided before anything runs: each fragment is measured once, so the time is linear."""
+"""How large a document is, measured before anything else looks at it: each node once, so the time is linear.
 
-from collections.abc import Iterator
+What is over a limit is refused before it is validated, because the standard's own rules are not linear: fields of one
+name under one parent are compared pair by pair, and two hundred fragments that spread each other take seconds.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from graphql import (
     DocumentNode,
-    ExecutionResult,
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLError,
     InlineFragmentNode,
     OperationDefinitionNode,
+    SelectionNode,
     SelectionSetNode,
 )
-from graphql.validation import ASTValidationRule, ValidationContext
-from strawberry.extensions import SchemaExtension
-from strawberry.types.graphql import OperationType
 
-# A fragment that contains itself is refused by the standard's own rule; here it only must not loop.
+# Sizes double with each level of fragments; beyond this nobody needs to know how large they are.
 ENDLESS = 1_000_000_000
 
+MOST_TOKENS = 4_000
 DEEPEST = 15
 MOST_FIELDS = 1_000
 MOST_ALIASES = 100
 MOST_DIRECTIVES = 100
+# Pairs of fields of one name under one parent, which validation compares with all that is below them.
+MOST_PAIRS = 5_000
+# Lists of the introspection that may stand within each other, as graphql-js has it (MaxIntrospectionDepthRule).
+DEEPEST_INTROSPECTION = 3
+INTROSPECTION_LISTS = frozenset({"fields", "interfaces", "possibleTypes", "inputFields"})
+INTROSPECTION_ROOTS = frozenset({"__schema", "__type"})
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How large a selection is with all its fragments spread out."""
+    """How large a selection is with all its fragments spread out; `lists` are introspection lists within each other."""
 
     depth: int = 0
     fields: int = 0
     aliases: int = 0
     directives: int = 0
+    lists: int = 0
+    introspection: int = 0
 
     def over(self) -> str | None:
         """Which limit is passed; None when none is."""
@@ -43,75 +54,144 @@ class Size:
             ("many fields", self.fields, MOST_FIELDS),
             ("many aliases", self.aliases, MOST_ALIASES),
             ("many directives", self.directives, MOST_DIRECTIVES),
+            ("deep an introspection", self.introspection, DEEPEST_INTROSPECTION - 1),
         ):
             if value > limit:
                 return f"The document is too {name}: the limit is {limit}."
         return None
 
 
-class OneOperation(SchemaExtension):
-    """Refuses a document of several operations that does not say which to run (GraphQL, section 6.1), and
-    a subscription where there is a single answer."""
-
-    def on_execute(self) -> Iterator[None]:
-        context = self.execution_context
-        document = context.graphql_document
-        definitions = document.definitions if document else ()
-        operations = sum(isinstance(node, OperationDefinitionNode) for node in definitions)
-        if operations > 1 and context.context.operation_name is None:
-            error = GraphQLError("Say by operationName which operation to run.", extensions={"code": "BAD_USER_INPUT"})
-            context.result = ExecutionResult(data=None, errors=[error])
-        elif not context.context.streams and context.operation_type is OperationType.SUBSCRIPTION:
-            text = "A subscription needs a WebSocket or the header Accept: text/event-stream."
-            error = GraphQLError(text, extensions={"code": "BAD_USER_INPUT"})
-            context.result = ExecutionResult(data=None, errors=[error])
-        yield
+def too_large(document: DocumentNode) -> GraphQLError | None:
+    """Why a document is refused for its size; None where it is not."""
+    measure = Measure(document)
+    for node in document.definitions:
+        if not isinstance(node, OperationDefinitionNode | FragmentDefinitionNode):
+            continue
+        problem = measure.definition(node).over()
+        if measure.is_circular:
+            return GraphQLError("A fragment is spread within itself.", extensions={"code": "GRAPHQL_VALIDATION_FAILED"})
+        if problem is None and pairs(document, node) > MOST_PAIRS:
+            problem = f"The document repeats its fields too often: the limit is {MOST_PAIRS} pairs of one name."
+        if problem is not None:
+            return GraphQLError(problem, node, extensions={"code": "DOCUMENT_TOO_LARGE"})
+    return None
 
 
-class LimitDocument(ASTValidationRule):
-    """Refuses documents that are too deep or too large; introspection is measured like anything else."""
+def fragments_of(document: DocumentNode) -> dict[str, FragmentDefinitionNode]:
+    return {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
 
-    def __init__(self, context: ValidationContext) -> None:
-        super().__init__(context)
-        self._fragments: dict[str, FragmentDefinitionNode] = {}
+
+class Measure:
+    """Measures selections of one document; a fragment is measured at its first spread and then known."""
+
+    def __init__(self, document: DocumentNode) -> None:
+        self.visited = 0
+        self.is_circular = False
+        self._fragments = fragments_of(document)
         self._measured: dict[str, Size] = {}
         self._open: set[str] = set()
 
-    def enter_document(self, node: DocumentNode, *_: object) -> None:
-        for definition in node.definitions:
-            if isinstance(definition, FragmentDefinitionNode):
-                self._fragments[definition.name.value] = definition
+    def definition(self, node: OperationDefinitionNode | FragmentDefinitionNode) -> Size:
+        own = len(node.directives or ())
+        if isinstance(node, FragmentDefinitionNode):
+            return with_directives(self._fragment(node.name.value), own)
+        return with_directives(self._selections(node.selection_set), own)
 
-    def enter_operation_definition(self, node: OperationDefinitionNode, *_: object) -> None:
-        problem = self._measure(node.selection_set).over()
-        if problem is not None:
-            self.report_error(GraphQLError(problem, node, extensions={"code": "DOCUMENT_TOO_LARGE"}))
-
-    def _measure(self, selections: SelectionSetNode | None) -> Size:
+    def _selections(self, selections: SelectionSetNode | None) -> Size:
         if selections is None:
             return Size()
-        depth = fields = aliases = directives = 0
-        for node in selections.selections:
-            if isinstance(node, FragmentSpreadNode):
-                inner, own = self._fragment(node.name.value), 0
-            elif isinstance(node, FieldNode | InlineFragmentNode):
-                inner = self._measure(node.selection_set)
-                own = 1 if isinstance(node, FieldNode) else 0
-            else:
-                continue
-            depth = max(depth, inner.depth + own)
-            fields += inner.fields + own
-            aliases += inner.aliases + (1 if isinstance(node, FieldNode) and node.alias else 0)
-            directives += inner.directives + len(node.directives or ())
-        return Size(depth, min(fields, ENDLESS), min(aliases, ENDLESS), min(directives, ENDLESS))
+        return total(self._selection(node) for node in selections.selections)
+
+    def _selection(self, node: SelectionNode) -> Size:
+        self.visited += 1
+        own = len(node.directives or ())
+        if isinstance(node, FragmentSpreadNode):
+            return with_directives(self._fragment(node.name.value), own)
+        if isinstance(node, InlineFragmentNode):
+            return with_directives(self._selections(node.selection_set), own)
+        if not isinstance(node, FieldNode):
+            return Size()
+        inner, name = self._selections(node.selection_set), node.name.value
+        lists = inner.lists + (name in INTROSPECTION_LISTS)
+        return Size(
+            depth=inner.depth + 1,
+            fields=inner.fields + 1,
+            aliases=inner.aliases + (1 if node.alias else 0),
+            directives=inner.directives + own,
+            lists=lists,
+            introspection=max(inner.introspection, lists if name in INTROSPECTION_ROOTS else 0),
+        )
 
     def _fragment(self, name: str) -> Size:
         if name in self._measured:
             return self._measured[name]
         definition = self._fragments.get(name)
         if definition is None or name in self._open:
-            return Size()
+            self.is_circular |= name in self._open
+            # What is not there is refused later, and must not be spread without end until then.
+            return Size(fields=1)
         self._open.add(name)
-        self._measured[name] = self._measure(definition.selection_set)
+        self._measured[name] = self._selections(definition.selection_set)
         self._open.discard(name)
         return self._measured[name]
+
+
+def total(sizes: Iterable[Size]) -> Size:
+    """Selections beside each other: the deepest counts, and the sum of all else."""
+    depth = fields = aliases = directives = lists = introspection = 0
+    for size in sizes:
+        depth = max(depth, size.depth)
+        lists = max(lists, size.lists)
+        introspection = max(introspection, size.introspection)
+        fields += size.fields
+        aliases += size.aliases
+        directives += size.directives
+    counted = (min(value, ENDLESS) for value in (fields, aliases, directives))
+    return Size(depth, *counted, lists, introspection)
+
+
+def with_directives(size: Size, own: int) -> Size:
+    if not own:
+        return size
+    return Size(
+        size.depth, size.fields, size.aliases, min(size.directives + own, ENDLESS), size.lists, size.introspection
+    )
+
+
+def pairs(document: DocumentNode, node: OperationDefinitionNode | FragmentDefinitionNode) -> int:
+    """How many pairs of fields have one name under one parent, all fragments spread out.
+
+    To be asked of what has no more than MOST_FIELDS fields, which bounds the walk.
+    """
+    fragments = fragments_of(document)
+    found = 0
+    levels = [list(spread(node.selection_set, fragments, frozenset()))]
+    while levels:
+        fields = levels.pop()
+        names = Counter(response_name(field) for field in fields)
+        found += sum(count * (count - 1) // 2 for count in names.values())
+        below: dict[str, list[FieldNode]] = {}
+        for field in fields:
+            if field.selection_set is not None:
+                below.setdefault(response_name(field), []).extend(spread(field.selection_set, fragments, frozenset()))
+        levels.extend(below.values())
+    return found
+
+
+def response_name(field: FieldNode) -> str:
+    return (field.alias or field.name).value
+
+
+def spread(
+    selections: SelectionSetNode, fragments: dict[str, FragmentDefinitionNode], inside: frozenset[str]
+) -> Iterator[FieldNode]:
+    """The fields of a selection and of the fragments in it, but for what is below them."""
+    for node in selections.selections:
+        if isinstance(node, FieldNode):
+            yield node
+        elif isinstance(node, InlineFragmentNode):
+            yield from spread(node.selection_set, fragments, inside)
+        elif isinstance(node, FragmentSpreadNode):
+            name = node.name.value
+            if name in fragments and name not in inside:
+                yield from spread(fragments[name].selection_set, fragments, inside | {name})

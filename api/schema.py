@@ -4,8 +4,7 @@ import sys
 from datetime import datetime
 
 import strawberry
-from graphql import ASTValidationRule, GraphQLError, NoSchemaIntrospectionCustomRule
-from strawberry.extensions import AddValidationRules, MaxTokensLimiter, ParserCache, ValidationCache
+from graphql import GraphQLError
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
@@ -60,7 +59,7 @@ from api.customers.tags import TagMutations
 from api.customers.tier_overrides import TierOverrideMutations, TierOverrideQueries
 from api.customers.tier_policies import TierPolicyMutations, TierPolicyQueries
 from api.customers.tiers import TierQueries
-from api.limits import LimitDocument, OneOperation
+from api.documents import Prepared
 from api.loyalty.adjustments import AdjustmentMutations, AdjustmentQueries
 from api.loyalty.catalogue import CatalogueQueries
 from api.loyalty.catalogue_changes import CatalogueMutations
@@ -133,8 +132,6 @@ REASONS = [
     SharedCommunitiesReason,
     MutualAcquaintancesReason,
 ]
-MOST_TOKENS = 4_000
-CACHED_DOCUMENTS = 500
 
 
 @strawberry.type(description="Everything that can be asked.")
@@ -299,28 +296,17 @@ class Schema(strawberry.Schema):
         """Nothing: `api.errors.present` logs what nobody expected, and refusals are no errors of ours."""
 
 
-def build_schema(*, introspection: bool) -> strawberry.Schema:
-    """The executable schema; without introspection in production, which is no access boundary but less to see."""
-    rules: list[type[ASTValidationRule]] = (
-        [LimitDocument] if introspection else [LimitDocument, NoSchemaIntrospectionCustomRule]
-    )
+def build_schema() -> strawberry.Schema:
+    """The executable schema; documents are made ready for it by `api.documents`, and so are their limits."""
     return Schema(
         query=Query,
         mutation=Mutation,
         subscription=Subscription,
         types=REASONS,
-        extensions=[
-            OneOperation,
-            lambda: MaxTokensLimiter(max_token_count=MOST_TOKENS),
-            lambda: AddValidationRules(rules),
-            lambda: ParserCache(maxsize=CACHED_DOCUMENTS),
-            lambda: ValidationCache(maxsize=CACHED_DOCUMENTS),
-        ],
-        config=StrawberryConfig(
-            scalar_map={datetime: INSTANT, SafeInt: SAFE_INT}, disable_field_suggestions=not introspection
-        ),
+        extensions=[Prepared],
+        config=StrawberryConfig(scalar_map={datetime: INSTANT, SafeInt: SAFE_INT}),
     )
 
 
 if __name__ == "__main__":
-    sys.stdout.write(build_schema(introspection=True).as_str() + "\n")
+    sys.stdout.write(build_schema().as_str() + "\n")

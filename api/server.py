@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,8 @@ from starlette.responses import Response
 from api.context import Context
 from api.errors import present
 from core.errors import Unavailable
+from core.settings import Settings
+from core.trusted_documents import LONGEST_ID
 
 log = structlog.get_logger(__name__)
 
@@ -33,19 +35,24 @@ class RequestInvalid(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What the client wants run."""
+    """What the client wants run: a document by its text, by its id, or by both (which registers it, where allowed)."""
 
-    query: str
+    query: str | None
     variables: dict[str, Any] | None
     name: str | None
+    document_id: str | None = None
 
 
-async def read_operation(request: Request, limit: int) -> Operation:
+async def read_operation(request: Request, settings: Settings) -> Operation:
     """Read and check the body; raises RequestInvalid for anything that is not one operation."""
     media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if media_type != PLAIN_JSON:
         raise RequestInvalid("Send the operation as application/json.", 415)
-    body = await read_body(request, limit)
+    try:
+        async with asyncio.timeout(settings.operation_timeout_seconds):
+            body = await read_body(request, settings.max_body_bytes)
+    except TimeoutError as error:
+        raise RequestInvalid("The body did not come in time.", 408) from error
     return operation_of(parse_json(body))
 
 
@@ -68,15 +75,29 @@ def operation_of(data: Any) -> Operation:
     if not isinstance(data, dict):
         raise RequestInvalid("The body must be a JSON object with a query.")
     query, variables, name = data.get("query"), data.get("variables"), data.get("operationName")
-    if not isinstance(query, str) or not query.strip():
+    document_id = document_id_of(data)
+    if query is None and document_id is None:
         raise RequestInvalid("The field query must be text.")
-    if NUL_ESCAPE.search(query):
+    if query is not None and (not isinstance(query, str) or not query.strip()):
+        raise RequestInvalid("The field query must be text.")
+    if query is not None and NUL_ESCAPE.search(query):
         raise RequestInvalid("Text must not contain the character NUL.")
     if variables is not None and not isinstance(variables, dict):
         raise RequestInvalid("The field variables must be an object.")
     if name is not None and not isinstance(name, str):
         raise RequestInvalid("The field operationName must be text.")
-    return Operation(query, variables, name)
+    return Operation(query, variables, name, document_id)
+
+
+def document_id_of(data: dict[str, Any]) -> str | None:
+    """The id of the document, as the draft of GraphQL over HTTP, Relay's and Apollo's tools send it."""
+    extensions = data.get("extensions")
+    persisted = extensions.get("persistedQuery") if isinstance(extensions, dict) else None
+    hashed = persisted.get("sha256Hash") if isinstance(persisted, dict) else None
+    given = next((one for one in (data.get("documentId"), data.get("doc_id"), hashed) if one is not None), None)
+    if given is not None and not (isinstance(given, str) and 1 <= len(given) <= LONGEST_ID and given.isascii()):
+        raise RequestInvalid(f"The id of a document is text of 1 to {LONGEST_ID} characters.")
+    return given
 
 
 async def read_body(request: Request, limit: int) -> bytes:
@@ -95,11 +116,14 @@ async def read_body(request: Request, limit: int) -> bytes:
 
 
 async def execute(schema: strawberry.Schema, operation: Operation, context: Context) -> tuple[dict[str, Any], bool]:
-    """Run the operation inside its time budget; returns the answer and whether it ran at all."""
+    """Run what the context holds ready inside its time budget; returns the answer and whether it ran at all."""
+    problems = context.document.problems(operation.name, context.cost, streams=context.streams)
+    if problems:
+        return answer_of(None, problems, context)
     try:
         async with asyncio.timeout(context.edge.settings.operation_timeout_seconds):
             result = await schema.execute(
-                operation.query,
+                context.document.text,
                 variable_values=operation.variables,
                 context_value=context,
                 operation_name=operation.name,
@@ -126,18 +150,18 @@ def preferred_type(accept: str) -> str:
     return GRAPHQL_JSON if GRAPHQL_JSON in accept else PLAIN_JSON
 
 
-def respond(answer: dict[str, Any], status: int, media_type: str) -> Response:
+def respond(answer: dict[str, Any], status: int, media_type: str, headers: Mapping[str, str] | None = None) -> Response:
     return Response(
         orjson.dumps(answer),
         status_code=status,
         media_type=f"{media_type}; charset=utf-8",
-        headers={"Cache-Control": "no-store"},
+        headers={"Cache-Control": "no-store", **(headers or {})},
     )
 
 
-def refuse(error: RequestInvalid, media_type: str) -> Response:
-    body = {"errors": [{"message": str(error), "extensions": {"code": "BAD_REQUEST"}}]}
-    return respond(body, error.status, media_type)
+def bad_request(error: RequestInvalid) -> dict[str, Any]:
+    """The answer to what is no GraphQL request."""
+    return {"errors": [{"message": str(error), "extensions": {"code": "BAD_REQUEST"}}]}
 
 
 def status_of(answer: dict[str, Any], ran: bool, media_type: str) -> int:

@@ -1,5 +1,6 @@
 """Settings come from the environment (and `.env`); nothing else in Kinship reads it."""
 
+from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -16,6 +17,14 @@ DEVELOPMENT_ONLY = "development-only"
 SHORTEST_SECRET = 16
 # The key that seals personal data while nobody has set one: 32 bytes that everybody can read here.
 DEVELOPMENT_KEY = "ZGV2ZWxvcG1lbnQtb25seS1kZXZlbG9wbWVudC1vbmw="
+
+
+class TrustedDocumentsMode(StrEnum):
+    """Who may have a document of their own run: everybody, staff, or nobody. Registered ones are run for everybody."""
+
+    OFF = "off"
+    STAFF = "staff"
+    ONLY = "only"
 
 
 class Settings(BaseSettings):
@@ -54,6 +63,13 @@ class Settings(BaseSettings):
     points_currency: str = Field(default="CNY", pattern="^[A-Z]{3}$")
     max_body_bytes: int = Field(default=262_144, ge=1_024)
     operation_timeout_seconds: float = Field(default=10.0, gt=0)
+    trusted_documents: TrustedDocumentsMode | None = None
+    automatic_documents: bool = False
+    # Objects that one principal may ask for in a minute (see api/costs.py).
+    cost_per_minute: int = Field(default=100_000, ge=100)
+    operations_at_once: int = Field(default=64, ge=1)
+    operations_waiting: int = Field(default=512, ge=0)
+    streams_at_once: int = Field(default=5_000, ge=1)
     recommendation_flush_seconds: float = Field(default=1.0, ge=0, le=60)
     sweep_interval_seconds: int = Field(default=5, ge=1, le=60)
     smtp_host: str | None = None
@@ -106,6 +122,12 @@ class Settings(BaseSettings):
     def issuer_url(self) -> str:
         """The OIDC issuer that signs our access tokens: the bank's, or the embedded development one."""
         return self.oidc_issuer or f"{self.base_url}/issuer"
+
+    @cached_property
+    def documents_mode(self) -> TrustedDocumentsMode:
+        """Who may send a document of their own; in production staff only, unless the operator says otherwise."""
+        standard = TrustedDocumentsMode.STAFF if self.environment == "production" else TrustedDocumentsMode.OFF
+        return self.trusted_documents or standard
 
     @cached_property
     def key_ring(self) -> KeyRing:

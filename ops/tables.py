@@ -10,7 +10,7 @@ from community import (
     reports,
     search_sql,
 )
-from core import anniversaries, audit, facts, outbox
+from core import anniversaries, audit, facts, outbox, trusted_documents
 from customers import (
     access,
     alerts,
@@ -104,6 +104,7 @@ MODULES = (
     audit,
     facts,
     outbox,
+    trusted_documents,
     anniversaries,
     reports,
     imports,

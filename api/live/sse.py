@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from api.context import Context
 from api.live.seats import Seats, TooManyStreams
 from api.live.streams import answers
-from api.server import PLAIN_JSON, Operation, RequestInvalid, refuse
+from api.server import PLAIN_JSON, Operation, RequestInvalid, bad_request, respond
 from core.clock import utc_now
 
 log = structlog.get_logger(__name__)
@@ -51,8 +51,8 @@ class EventStream(Response):
             with self.seats.take(subject):
                 await self.stream(receive, send)
         except TooManyStreams:
-            full = RequestInvalid(f"At most {self.seats.limit} streams at once.", 429)
-            await refuse(full, PLAIN_JSON)(scope, receive, send)
+            full = RequestInvalid(f"At most {self.seats.limit} streams at once for one person.", 429)
+            await respond(bad_request(full), full.status, PLAIN_JSON)(scope, receive, send)
 
     async def stream(self, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": HEADERS})

@@ -16,13 +16,13 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDiscon
 
 from api.auth import bearer
 from api.context import Context, Language
-from api.errors import present
+from api.errors import present, request_error
 from api.language import language_of
 from api.live.seats import TooManyStreams
 from api.live.streams import answers
 from api.server import Operation, RequestInvalid, operation_of, parse_json
 from core.clock import utc_now
-from core.errors import Unauthenticated, Unavailable
+from core.errors import KinshipError, Unauthenticated, Unavailable
 from core.ids import new_id
 from core.principal import Principal
 
@@ -210,6 +210,7 @@ class Connection:
         structlog.contextvars.bind_contextvars(request_id=context.request_id)
         end: dict[str, Any] = {"id": name, "type": "complete"}
         try:
+            await self.state.admission.admit(operation, context, "")
             async with aclosing(answers(self.state.schema, operation, context)) as results:
                 async for answer, ran in results:
                     if not ran:
@@ -218,6 +219,8 @@ class Connection:
                     await self.send({"id": name, "type": "next", "payload": answer})
         except WebSocketDisconnect:
             return
+        except KinshipError as error:
+            end = {"id": name, "type": "error", "payload": request_error(error, context)["errors"]}
         except Exception:
             log.exception("stream_failed")
         # The id is free before its last message is out, so that the client may use it again at once.

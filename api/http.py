@@ -1,0 +1,113 @@
+"""The route /graphql over HTTP: who asks, what they ask, whether it may run now, and its one answer or its stream."""
+
+import asyncio
+from typing import Any
+
+import structlog
+from graphql import OperationType
+from starlette.datastructures import State
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.admission import Admission, headers_for, status_for
+from api.auth import bearer
+from api.context import Context
+from api.errors import request_error
+from api.language import language_of
+from api.live.sse import EventStream, wants_stream
+from api.server import (
+    Operation,
+    RequestInvalid,
+    bad_request,
+    execute,
+    preferred_type,
+    read_operation,
+    respond,
+    status_of,
+)
+from core.clock import utc_now
+from core.errors import KinshipError, Unauthenticated
+
+
+async def graphql(request: Request) -> Response:
+    """Run one operation for whoever the token names; no token is somebody unknown, a bad one is refused."""
+    state = request.app.state
+    media_type = preferred_type(request.headers.get("accept", ""))
+    context = Context(
+        edge=state.edge,
+        bearer=None,
+        language=language_of(request.headers),
+        now=utc_now(),
+        request_id=request.scope["request_id"],
+    )
+    admission: Admission = state.admission
+    try:
+        operation = await read_operation(request, state.settings)
+        context.operation_name = operation.name
+        await recognise(request, context)
+        await admission.admit(operation, context, client_of(request))
+        if wants_stream(request):
+            return EventStream(state.schema, operation, context, state.seats)
+        async with state.gate.inside():
+            answer, ran = await run_for(request, operation, context)
+    except RequestInvalid as error:
+        return respond(bad_request(error), error.status, media_type)
+    except KinshipError as error:
+        headers = admission.headers(None) | headers_for(error)
+        return respond(request_error(error, context), status_for(error), media_type, headers)
+    answer["extensions"] = {"cost": cost_of(context, admission)}
+    return respond(answer, status_of(answer, ran, media_type), media_type, admission.headers(context.left))
+
+
+async def recognise(request: Request, context: Context) -> None:
+    """Take in who asks; raises Unauthenticated for a bad token, and for a stream without one."""
+    token = bearer(request.headers)
+    if token is None and wants_stream(request):
+        raise Unauthenticated
+    if token is not None:
+        principal = await request.app.state.verifier.verify(token)
+        structlog.contextvars.bind_contextvars(subject=principal.subject)
+        context.bearer = principal
+
+
+async def run_for(request: Request, operation: Operation, context: Context) -> tuple[dict[str, Any], bool]:
+    """The answer for a client that waits for it: a query whose client has gone is stopped, which frees the stores.
+
+    A mutation goes on to its end. Half of one is always mended, but its client may have left only to ask again.
+    """
+    state: State = request.app.state
+    if context.document.kind(operation.name) is OperationType.MUTATION:
+        return await execute(state.schema, operation, context)
+    running = asyncio.create_task(execute(state.schema, operation, context))
+    leaving = asyncio.create_task(gone(request))
+    try:
+        await asyncio.wait([running, leaving], return_when=asyncio.FIRST_COMPLETED)
+        if not running.done():
+            raise RequestInvalid("The client went away.", CLIENT_CLOSED)
+        return running.result()
+    finally:
+        leaving.cancel()
+        running.cancel()
+        # What it held of the stores is given back before anybody else is let in.
+        await asyncio.gather(leaving, running, return_exceptions=True)
+
+
+# As nginx has it; nobody reads the answer, but the log tells.
+CLIENT_CLOSED = 499
+
+
+async def gone(request: Request) -> None:
+    """Return once the client has closed the connection."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def client_of(request: Request) -> str:
+    return request.client.host if request.client else "unknown"
+
+
+def cost_of(context: Context, admission: Admission) -> dict[str, int]:
+    """What the operation was reckoned to cost, and what is left of the minute's budget."""
+    left = context.left
+    found = {"requested": context.cost, "limit": admission.budget.most}
+    return found | ({"remaining": left.units, "resetsInSeconds": left.seconds} if left else {})
