@@ -1,4 +1,4 @@
-"""GraphQL over HTTP: one POST, one operation, one JSON answer (GraphQL over HTTP, draft of 2025)."""
+"""GraphQL over HTTP: one request, one operation, one JSON answer (GraphQL over HTTP, draft of 2025)."""
 
 import asyncio
 import re
@@ -137,7 +137,10 @@ def respond(answer: dict[str, Any], status: int, media_type: str) -> Response:
 
 def refuse(error: RequestInvalid, media_type: str) -> Response:
     body = {"errors": [{"message": str(error), "extensions": {"code": "BAD_REQUEST"}}]}
-    return respond(body, error.status, media_type)
+    answer = respond(body, error.status, media_type)
+    if error.status == 405:
+        answer.headers["Allow"] = "POST"
+    return answer
 
 
 def status_of(answer: dict[str, Any], ran: bool, media_type: str) -> int:

@@ -4,7 +4,9 @@ import json
 from typing import Any
 
 import pytest
+from starlette.routing import Route
 
+from api.app import routes
 from tests.api.conftest import System
 
 pytestmark = pytest.mark.anyio
@@ -80,7 +82,66 @@ async def test_the_older_media_type_answers_200_and_others_are_refused(system: S
     newer = await send(system, ASK)
     assert newer.headers["content-type"].startswith(GRAPHQL_JSON)
     assert (await send(system, ASK, kind="text/plain")).status_code == 415
-    assert (await system.http.get("/graphql", params={"query": "{ viewer { subject } }"})).status_code == 405
+    assert (await system.http.put("/graphql", json={"query": "{ viewer { subject } }"})).status_code == 405
+
+
+async def test_a_query_may_stand_in_the_address(system: System) -> None:
+    """Given a query, its variables and its name by GET, then the answer is that of POST, and nobody keeps it."""
+    caller = await system.customer("somebody-who-gets")
+    document = (
+        "query A($with: Boolean!) { viewer { subject language: __typename @include(if: $with) } }"
+        " query B { __typename }"
+    )
+    parameters = {"query": document, "variables": '{"with": true}', "operationName": "A"}
+    headers = {**caller.headers, "Accept": GRAPHQL_JSON}
+    answer = await system.http.get("/graphql", params=parameters, headers=headers)
+    assert answer.status_code == 200, answer.text
+    assert answer.json() == {"data": {"viewer": {"subject": "somebody-who-gets", "language": "Viewer"}}}
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["content-type"].startswith(GRAPHQL_JSON)
+    head = await system.http.head("/graphql", params=parameters, headers=headers)
+    assert head.status_code == 200
+    streamed = await system.http.get("/graphql", params=parameters, headers={**headers, "Accept": "text/event-stream"})
+    assert "event: next" in streamed.text
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {},
+        {"query": ""},
+        {"query": "{ a }", "variables": "{"},
+        {"query": "{ a }", "variables": "[]"},
+        {"query": "{ a }", "variables": '{"x": "\\u0000"}'},
+        {"query": "{ a } # \0"},
+    ],
+)
+async def test_an_address_that_holds_no_operation_is_a_400(system: System, parameters: dict[str, str]) -> None:
+    answer = await system.http.get("/graphql", params=parameters)
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["errors"][0]["extensions"]["code"] == "BAD_REQUEST"
+
+
+@pytest.mark.parametrize("accept", [GRAPHQL_JSON, "application/json", "text/event-stream"])
+async def test_a_mutation_by_get_is_a_405_and_changes_nothing(system: System, unique: str, accept: str) -> None:
+    caller = system.caller(unique, "customer")
+    mutation = 'mutation Act { signUp(input: {displayName: "Wu"}) { __typename } } query Look { __typename }'
+    for parameters in ({"query": mutation, "operationName": "Act"}, {"query": mutation.partition(" query")[0]}):
+        answer = await system.http.get("/graphql", params=parameters, headers={**caller.headers, "Accept": accept})
+        assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+        assert answer.json()["errors"][0]["extensions"]["code"] == "BAD_REQUEST"
+    seen = await caller.ask("{ viewer { customer { id } } }")
+    assert seen["viewer"]["customer"] is None
+
+
+async def test_production_takes_no_document_by_its_address(system: System) -> None:
+    """Given settings of production, then the address takes POST alone: what it holds would stand in proxies' logs."""
+    for environment, methods in (("production", {"POST"}), ("test", {"GET", "HEAD", "POST"})):
+        settings = system.settings.model_copy(update={"environment": environment})
+        (route,) = [
+            one for one in routes(settings, system.app.state.redis) if isinstance(one, Route) and one.path == "/graphql"
+        ]
+        assert route.methods == methods
 
 
 async def test_a_body_over_the_limit_is_a_413(system: System) -> None:
