@@ -76,6 +76,8 @@ def operation_of(data: Any) -> Operation:
         raise RequestInvalid("The field variables must be an object.")
     if name is not None and not isinstance(name, str):
         raise RequestInvalid("The field operationName must be text.")
+    if data.get("extensions") is not None and not isinstance(data["extensions"], dict):
+        raise RequestInvalid("The field extensions must be an object.")
     return Operation(query, variables, name)
 
 

@@ -43,6 +43,7 @@ async def send(system: System, body: bytes | str, *, accept: str = GRAPHQL_JSON,
         '{"query": "{ a }", "variables": []}',
         '{"query": "{ a }", "variables": "x"}',
         '{"query": "{ a }", "operationName": 7}',
+        '{"query": "{ a }", "extensions": "x"}',
         '{"query": "{ a \\u0000 }"}',
         '{"query": "{ a(b: \\"\\\\u{0}\\") }"}',
         '{"query": "{ a(b: \\"\\\\u{0000}\\") }"}',
@@ -106,12 +107,35 @@ async def test_a_query_may_stand_in_the_address(system: System) -> None:
 
 
 @pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("text/event-stream", "text/event-stream"),
+        ("text/event-stream, */*", "text/event-stream"),
+        ("application/json;q=0.5, text/event-stream;q=0.9", "text/event-stream"),
+        # As urql sends it with every query: events only where an answer comes in parts.
+        ("application/graphql-response+json, application/json, text/event-stream, multipart/mixed", GRAPHQL_JSON),
+        ("text/event-stream;q=0.1, application/json", "application/json"),
+        ("text/event-stream;q=0, application/json", "application/json"),
+        ("text/event-stream;q=high, application/json", "application/json"),
+        ("*/*", "application/json"),
+        ("", "application/json"),
+    ],
+)
+async def test_events_are_for_who_would_rather_have_them(system: System, accept: str, kind: str) -> None:
+    caller = system.caller("somebody-who-asks", "customer")
+    headers = {**caller.headers, "Accept": accept}
+    answer = await system.http.post("/graphql", json={"query": "{ __typename }"}, headers=headers)
+    assert answer.headers["content-type"] == f"{kind}; charset=utf-8"
+
+
+@pytest.mark.parametrize(
     "parameters",
     [
         {},
         {"query": ""},
         {"query": "{ a }", "variables": "{"},
         {"query": "{ a }", "variables": "[]"},
+        {"query": "{ a }", "extensions": "7"},
         {"query": "{ a }", "variables": '{"x": "\\u0000"}'},
         {"query": "{ a } # \0"},
     ],
