@@ -47,6 +47,7 @@ check: $(REAL)
 	$(BIN)/lint-imports
 	$(BIN)/python -m ops.house
 	$(BIN)/python -m api.schema | diff -u api/schema.graphql -
+	$(BIN)/python -m ops.breaking
 
 format: $(DEV)
 	$(BIN)/ruff format .
