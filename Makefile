@@ -10,7 +10,10 @@ DEV := $(VENV)/.dev
 REAL := $(VENV)/.engines
 SETUP := $(if $(findstring all,$(ENGINES)),$(REAL),$(DEV))
 
-.PHONY: run test check format bench neo4j schema lock clean
+# Clients that others wrote, for the tests that run them: they need Node, and are installed where those tests run them.
+CLIENTS := .cache/clients/.installed
+
+.PHONY: run test clients check format bench neo4j schema lock clean
 
 run: $(RUNTIME)
 	@$(BIN)/python -m ops.supervisor $(if $(CUSTOMERS),--customers $(CUSTOMERS))
@@ -29,6 +32,14 @@ else
 	ENGINES=$(ENGINES) $(BIN)/python -m pytest $(ARGS)
 endif
 
+clients: $(CLIENTS)
+
+$(CLIENTS): tests/clients/package.json tests/clients/package-lock.json tests/clients/.npmrc
+	@mkdir -p $(@D)
+	cp $^ $(@D)
+	npm --prefix $(@D) ci
+	@touch $@
+
 check: $(REAL)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -36,6 +47,7 @@ check: $(REAL)
 	$(BIN)/lint-imports
 	$(BIN)/python -m ops.house
 	$(BIN)/python -m api.schema | diff -u api/schema.graphql -
+	$(BIN)/python -m ops.breaking
 
 format: $(DEV)
 	$(BIN)/ruff format .

@@ -74,7 +74,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
 
 def routes(settings: Settings, redis: Redis) -> list[BaseRoute]:
     found: list[BaseRoute] = [
-        Route("/graphql", graphql, methods=["POST"]),
+        Route("/graphql", graphql, methods=["GET", "POST"]),
         WebSocketRoute("/graphql", serve_live),
         Route("/healthz", healthz),
         Route("/readyz", readyz),
@@ -135,8 +135,7 @@ async def lifespan(app: Starlette) -> AsyncGenerator[None, None]:
 
 def admission_of(app: Starlette, database: Database) -> Admission:
     settings: Settings = app.state.settings
-    # The library's own schema is what documents are validated against.
-    documents = Documents(app.state.schema._schema, introspection=settings.environment != "production")
+    documents = Documents(app.state.schema.core, introspection=settings.environment != "production")
     trusted = TrustedDocuments(settings, database, app.state.redis)
     return Admission(documents, trusted, Budget(app.state.redis, settings.cost_per_minute))
 

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import orjson
 import structlog
 from graphql import OperationType
 from starlette.datastructures import State
@@ -13,6 +14,7 @@ from api.admission import Admission, headers_for, status_for
 from api.auth import bearer
 from api.context import Context
 from api.errors import request_error
+from api.get import cacheable, operation_in_address, refuse_in_address
 from api.language import language_of
 from api.live.sse import EventStream, wants_stream
 from api.server import (
@@ -41,22 +43,38 @@ async def graphql(request: Request) -> Response:
         request_id=request.scope["request_id"],
     )
     admission: Admission = state.admission
+    # HEAD is GET without the body.
+    is_get = request.method != "POST"
     try:
-        operation = await read_operation(request, state.settings)
+        if is_get:
+            operation = operation_in_address(request.query_params)
+        else:
+            operation = await read_operation(request, state.settings)
         context.operation_name = operation.name
         await recognise(request, context)
         await admission.admit(operation, context, client_of(request))
+        if is_get:
+            refuse_in_address(operation, context)
         if wants_stream(request):
             return EventStream(state.schema, operation, context, state.seats)
         async with state.gate.inside():
             answer, ran = await run_for(request, operation, context)
     except RequestInvalid as error:
-        return respond(bad_request(error), error.status, media_type)
+        allow = {"Allow": "POST"} if error.status == 405 else None
+        return respond(bad_request(error), error.status, media_type, allow)
     except KinshipError as error:
         headers = admission.headers(None) | headers_for(error)
         return respond(request_error(error, context), status_for(error), media_type, headers)
+    if is_get and context.bearer is None and ran and "errors" not in answer:
+        return respond_to_anybody(answer, request, media_type)
     answer["extensions"] = {"cost": cost_of(context, admission)}
     return respond(answer, status_of(answer, ran, media_type), media_type, admission.headers(context.left))
+
+
+def respond_to_anybody(answer: dict[str, Any], request: Request, media_type: str) -> Response:
+    """The answer to who has not signed in, which caches may keep and give to others like them."""
+    body, status, headers = cacheable(orjson.dumps(answer), request.headers.get("if-none-match", ""))
+    return Response(body, status, headers, f"{media_type}; charset=utf-8")
 
 
 async def recognise(request: Request, context: Context) -> None:

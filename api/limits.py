@@ -146,8 +146,8 @@ def total(sizes: Iterable[Size]) -> Size:
         fields += size.fields
         aliases += size.aliases
         directives += size.directives
-    counted = (min(value, ENDLESS) for value in (fields, aliases, directives))
-    return Size(depth, *counted, lists, introspection)
+    fields, aliases, directives = (min(value, ENDLESS) for value in (fields, aliases, directives))
+    return Size(depth, fields, aliases, directives, lists, introspection)
 
 
 def with_directives(size: Size, own: int) -> Size:

@@ -4,7 +4,7 @@ import sys
 from datetime import datetime
 
 import strawberry
-from graphql import GraphQLError
+from graphql import GraphQLError, GraphQLSchema
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
@@ -292,11 +292,16 @@ class Mutation(
 
 
 class Schema(strawberry.Schema):
+    @property
+    def core(self) -> GraphQLSchema:
+        """The schema as graphql-core has it, which documents are validated against."""
+        return self._schema
+
     def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
         """Nothing: `api.errors.present` logs what nobody expected, and refusals are no errors of ours."""
 
 
-def build_schema() -> strawberry.Schema:
+def build_schema() -> Schema:
     """The executable schema; documents are made ready for it by `api.documents`, and so are their limits."""
     return Schema(
         query=Query,

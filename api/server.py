@@ -1,4 +1,4 @@
-"""GraphQL over HTTP: one POST, one operation, one JSON answer (GraphQL over HTTP, draft of 2025)."""
+"""GraphQL over HTTP: one request, one operation, one JSON answer (GraphQL over HTTP, draft of 2025)."""
 
 import asyncio
 import re
@@ -86,6 +86,8 @@ def operation_of(data: Any) -> Operation:
         raise RequestInvalid("The field variables must be an object.")
     if name is not None and not isinstance(name, str):
         raise RequestInvalid("The field operationName must be text.")
+    if data.get("extensions") is not None and not isinstance(data["extensions"], dict):
+        raise RequestInvalid("The field extensions must be an object.")
     return Operation(query, variables, name, document_id)
 
 

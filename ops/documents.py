@@ -97,7 +97,7 @@ def register(
     client: Annotated[str, typer.Option(help="Which client was built with it, such as ios@3.2.")],
 ) -> None:
     """Register the documents of a manifest; those that are known already stay as they are."""
-    documents = Documents(build_schema()._schema, introspection=False)
+    documents = Documents(build_schema().core, introspection=False)
     try:
         found = fitting(read_manifest(orjson.loads(manifest.read_bytes())), documents.ready)
     except (ManifestInvalid, orjson.JSONDecodeError) as error:

@@ -13,12 +13,13 @@ from starlette.types import Receive, Scope, Send
 from api.context import Context
 from api.live.seats import Seats, TooManyStreams
 from api.live.streams import answers
-from api.server import PLAIN_JSON, Operation, RequestInvalid, bad_request, respond
+from api.server import GRAPHQL_JSON, PLAIN_JSON, Operation, RequestInvalid, bad_request, respond
 from core.clock import utc_now
 
 log = structlog.get_logger(__name__)
 
 EVENT_STREAM = "text/event-stream"
+SERVED = frozenset({EVENT_STREAM, GRAPHQL_JSON, PLAIN_JSON, "application/*", "*/*"})
 # A comment this often keeps proxies from closing a quiet stream.
 BREATH_SECONDS = 15.0
 HEADERS = [
@@ -30,8 +31,24 @@ HEADERS = [
 
 
 def wants_stream(request: Request) -> bool:
-    """Whether the client asks for events."""
-    return EVENT_STREAM in request.headers.get("accept", "")
+    """Whether the client would rather have events than one answer in JSON (RFC 9110, section 12.5.1).
+
+    Clients that take events for answers in parts name them last, behind JSON, with every operation.
+    """
+    return next((one for one in accepted(request.headers.get("accept", "")) if one in SERVED), "") == EVENT_STREAM
+
+
+def accepted(header: str) -> list[str]:
+    """The media types that a client takes, the dearest first; equal ones keep the client's order."""
+    weighed: list[tuple[float, str]] = []
+    for part in header.split(","):
+        name, *parameters = (piece.strip().lower() for piece in part.split(";"))
+        weight = next((one[2:] for one in parameters if one.startswith("q=")), "1")
+        try:
+            weighed.append((float(weight), name))
+        except ValueError:
+            continue
+    return [name for weight, name in sorted(weighed, key=lambda one: -one[0]) if weight > 0]
 
 
 class EventStream(Response):

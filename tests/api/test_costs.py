@@ -12,7 +12,7 @@ from api.documents import Documents
 from api.schema import build_schema
 from core.paging import DEFAULT_PAGE, LARGEST_PAGE
 
-SCHEMA = build_schema()._schema
+SCHEMA = build_schema().core
 DOCUMENTS = Documents(SCHEMA, introspection=True)
 
 

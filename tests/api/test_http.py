@@ -1,10 +1,13 @@
 """The HTTP edge: whatever the body is, the answer is GraphQL's; limits hold; health tells the truth."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from core.clock import utc_now
+from core.trusted_documents import NewDocument, register_documents
 from tests.api.conftest import System
 
 pytestmark = pytest.mark.anyio
@@ -41,6 +44,7 @@ async def send(system: System, body: bytes | str, *, accept: str = GRAPHQL_JSON,
         '{"query": "{ a }", "variables": []}',
         '{"query": "{ a }", "variables": "x"}',
         '{"query": "{ a }", "operationName": 7}',
+        '{"query": "{ a }", "extensions": "x"}',
         '{"query": "{ a \\u0000 }"}',
         '{"query": "{ a(b: \\"\\\\u{0}\\") }"}',
         '{"query": "{ a(b: \\"\\\\u{0000}\\") }"}',
@@ -80,7 +84,122 @@ async def test_the_older_media_type_answers_200_and_others_are_refused(system: S
     newer = await send(system, ASK)
     assert newer.headers["content-type"].startswith(GRAPHQL_JSON)
     assert (await send(system, ASK, kind="text/plain")).status_code == 415
-    assert (await system.http.get("/graphql", params={"query": "{ viewer { subject } }"})).status_code == 405
+    assert (await system.http.put("/graphql", json={"query": "{ viewer { subject } }"})).status_code == 405
+
+
+async def test_a_query_may_stand_in_the_address(system: System) -> None:
+    """Given a query, its variables and its name by GET, then the answer is that of POST, and nobody keeps it."""
+    caller = await system.customer("somebody-who-gets")
+    document = (
+        "query A($with: Boolean!) { viewer { subject language: __typename @include(if: $with) } }"
+        " query B { __typename }"
+    )
+    parameters = {"query": document, "variables": '{"with": true}', "operationName": "A"}
+    headers = {**caller.headers, "Accept": GRAPHQL_JSON}
+    answer = await system.http.get("/graphql", params=parameters, headers=headers)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["data"] == {"viewer": {"subject": "somebody-who-gets", "language": "Viewer"}}
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["content-type"].startswith(GRAPHQL_JSON)
+    head = await system.http.head("/graphql", params=parameters, headers=headers)
+    assert head.status_code == 200
+    streamed = await system.http.get("/graphql", params=parameters, headers={**headers, "Accept": "text/event-stream"})
+    assert "event: next" in streamed.text
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("text/event-stream", "text/event-stream"),
+        ("text/event-stream, */*", "text/event-stream"),
+        ("application/json;q=0.5, text/event-stream;q=0.9", "text/event-stream"),
+        # As urql sends it with every query: events only where an answer comes in parts.
+        ("application/graphql-response+json, application/json, text/event-stream, multipart/mixed", GRAPHQL_JSON),
+        ("text/event-stream;q=0.1, application/json", "application/json"),
+        ("text/event-stream;q=0, application/json", "application/json"),
+        ("text/event-stream;q=high, application/json", "application/json"),
+        ("*/*", "application/json"),
+        ("", "application/json"),
+    ],
+)
+async def test_events_are_for_who_would_rather_have_them(system: System, accept: str, kind: str) -> None:
+    caller = system.caller("somebody-who-asks", "customer")
+    headers = {**caller.headers, "Accept": accept}
+    answer = await system.http.post("/graphql", json={"query": "{ __typename }"}, headers=headers)
+    assert answer.headers["content-type"] == f"{kind}; charset=utf-8"
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {},
+        {"query": ""},
+        {"query": "{ a }", "variables": "{"},
+        {"query": "{ a }", "variables": "[]"},
+        {"query": "{ a }", "extensions": "7"},
+        {"query": "{ a }", "variables": '{"x": "\\u0000"}'},
+        {"query": "{ a } # \0"},
+    ],
+)
+async def test_an_address_that_holds_no_operation_is_a_400(system: System, parameters: dict[str, str]) -> None:
+    answer = await system.http.get("/graphql", params=parameters)
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["errors"][0]["extensions"]["code"] == "BAD_REQUEST"
+
+
+@pytest.mark.parametrize("accept", [GRAPHQL_JSON, "application/json", "text/event-stream"])
+async def test_a_mutation_by_get_is_a_405_and_changes_nothing(system: System, unique: str, accept: str) -> None:
+    caller = system.caller(unique, "customer")
+    mutation = 'mutation Act { signUp(input: {displayName: "Wu"}) { __typename } } query Look { __typename }'
+    for parameters in ({"query": mutation, "operationName": "Act"}, {"query": mutation.partition(" query")[0]}):
+        answer = await system.http.get("/graphql", params=parameters, headers={**caller.headers, "Accept": accept})
+        assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+        assert answer.json()["errors"][0]["extensions"]["code"] == "BAD_REQUEST"
+    seen = await caller.ask("{ viewer { customer { id } } }")
+    assert seen["viewer"]["customer"] is None
+
+
+async def test_in_production_an_address_names_registered_documents_for_who_has_not_signed_in(
+    system: System, unique: str
+) -> None:
+    """Given production; then neither documents nor what somebody asks for stand in addresses, which end up in logs."""
+    production = system.settings.model_copy(update={"environment": "production"})
+    system.app.state.edge = replace(system.edge, settings=production)
+    await register(system, unique, "{ __typename }")
+    by_id = await system.http.get("/graphql", params={"documentId": unique})
+    assert (by_id.status_code, by_id.json()) == (200, {"data": {"__typename": "Query"}})
+    signed_in = system.caller(unique, "customer").headers
+    for parameters, headers in (({"query": "{ __typename }"}, {}), ({"documentId": unique}, signed_in)):
+        answer = await system.http.get("/graphql", params=parameters, headers=headers)
+        assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+
+
+async def register(system: System, document_id: str, text: str) -> None:
+    async with system.edge.database.write() as session:
+        new = [NewDocument(document_id, "", text)]
+        await register_documents(session, new, client="test", now=utc_now())
+
+
+async def test_what_anybody_may_be_told_is_kept_by_caches_and_nothing_else(system: System, unique: str) -> None:
+    """Given a query that nobody has to sign in for; then it is kept for a minute, and not sent again to who has it."""
+    parameters = {"query": "{ __typename }"}
+    answer = await system.http.get("/graphql", params=parameters)
+    assert answer.json() == {"data": {"__typename": "Query"}}
+    assert answer.headers["cache-control"] == "public, max-age=60"
+    assert answer.headers["vary"] == "Authorization, Accept, Accept-Language"
+    tag = answer.headers["etag"]
+    for known in (tag, f'"other", W/{tag}', "*"):
+        again = await system.http.get("/graphql", params=parameters, headers={"If-None-Match": known})
+        assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
+    changed = await system.http.get("/graphql", params={"query": "{ a: __typename }"}, headers={"If-None-Match": tag})
+    assert changed.status_code == 200
+
+    refused = await system.http.get("/graphql", params={"query": "{ viewer { subject } }"})
+    signed_in = await system.http.get("/graphql", params=parameters, headers=system.caller(unique, "customer").headers)
+    posted = await system.http.post("/graphql", json=parameters)
+    for private in (refused, signed_in, posted):
+        assert private.headers["cache-control"] == "no-store"
+        assert "etag" not in private.headers
 
 
 async def test_a_body_over_the_limit_is_a_413(system: System) -> None:

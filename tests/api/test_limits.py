@@ -7,7 +7,8 @@ from api.documents import Documents
 from api.limits import MOST_PAIRS, MOST_TOKENS, Measure, pairs, too_large
 from api.schema import build_schema
 
-DOCUMENTS = Documents(build_schema()._schema, introspection=True)
+SCHEMA = build_schema().core
+DOCUMENTS = Documents(SCHEMA, introspection=True)
 
 
 def chain(levels: int) -> str:
@@ -57,7 +58,7 @@ def test_what_is_too_large_is_refused_before_validation(text: str, monkeypatch: 
         raise AssertionError("validated")
 
     monkeypatch.setattr("api.documents.validate", fail)
-    documents = Documents(DOCUMENTS._schema, introspection=True)
+    documents = Documents(SCHEMA, introspection=True)
     found = documents.ready(text)
     assert found.errors
     assert (found.errors[0].extensions or {}).get("code", "GRAPHQL_PARSE_FAILED") in (
@@ -105,7 +106,7 @@ def test_the_introspection_of_tools_is_not_refused() -> None:
 
 
 def test_without_introspection_nothing_is_told() -> None:
-    hidden = Documents(DOCUMENTS._schema, introspection=False)
+    hidden = Documents(SCHEMA, introspection=False)
     assert "__schema" in hidden.ready("{ __schema { queryType { name } } }").errors[0].message
     for text in ("{ viewr { subject } }", "{ viewer { subjekt } }", "{ communities(frist: 1) { edges { cursor } } }"):
         assert "Did you mean" in DOCUMENTS.ready(text).errors[0].message
@@ -114,7 +115,7 @@ def test_without_introspection_nothing_is_told() -> None:
 
 def test_documents_are_kept_while_they_are_used() -> None:
     """Given room for two; when a third comes, then the one that was not used goes; long ones are never kept."""
-    documents = Documents(DOCUMENTS._schema, introspection=True, kept=2)
+    documents = Documents(SCHEMA, introspection=True, kept=2)
     first, second = documents.ready("{ viewer { subject } }"), documents.ready("{ viewer { __typename } }")
     assert documents.ready("{ viewer { subject } }") is first
     documents.ready("{ __typename }")

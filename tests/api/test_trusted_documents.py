@@ -23,7 +23,7 @@ from tests.conftest import Addresses
 
 pytestmark = pytest.mark.anyio
 
-DOCUMENTS = Documents(build_schema()._schema, introspection=False)
+DOCUMENTS = Documents(build_schema().core, introspection=False)
 SUBJECT = "query Subject { viewer { subject } }"
 Start = Callable[..., AbstractAsyncContextManager[System]]
 
