@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, Literal
 
@@ -33,6 +33,7 @@ from core.settings import Settings
 from customers.profiles import identify
 from graph.client import GraphClient
 from segments.membership import is_in_segment, segments_with
+from service.entitlements import entitlements_of
 
 Language = Literal["zh", "en"]
 
@@ -120,6 +121,11 @@ class Context:
         """Whether a customer is in a segment now."""
         async with self.database.read() as session:
             return await is_in_segment(session, segment_id, customer_id, now=self.now)
+
+    async def early_by(self, customer_id: str) -> timedelta:
+        """By how much sooner than everybody a customer may register for an event, by the tier of now."""
+        async with self.database.read() as session:
+            return (await entitlements_of(session, [customer_id], now=self.now))[customer_id].early
 
     def administrator(self) -> Principal:
         """The asking administrator; raises Forbidden for anybody else."""

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from random import Random
 from subprocess import Popen
 from typing import Annotated, Any
@@ -18,16 +19,19 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy import text
+from sqlalchemy import ColumnElement, and_
 from sqlalchemy.exc import DBAPIError
+from sqlmodel import col, func, select
 
 from bench import storm_catalogue, storm_ledger
 from bench.stores import Stores, embedded_stores, real_stores
 from bench.storm_client import Client, Operation
 from bench.storm_operations import OPERATIONS, put_rules_and_rewards
+from core.clock import utc_now
 from core.db import Database
 from core.errors import Refusal, Unavailable
 from core.ids import new_id
+from core.outbox import Outbox
 from core.processes import free_port, start_leashed, stop
 from core.redis_server import redis_url, start_redis, wait_for_redis
 from loyalty.trial_balance import trial_balance
@@ -160,23 +164,32 @@ async def attempt(operation: Operation, client: Client, score: Score) -> None:
     score.refused[operation.name, "GAVE_UP"] += 1
 
 
-async def topics_owed(database: Database) -> str:
+def still_owed(soon: datetime) -> ColumnElement[bool]:
+    """What is to be settled by then; what falls due days later is not waited for."""
+    return and_(col(Outbox.settled_at).is_(None), col(Outbox.available_at) <= soon)
+
+
+async def topics_owed(database: Database, soon: datetime) -> str:
     """What is owed, how often and since how many attempts, for who has to find out why."""
-    columns = "topic, count(*), max(attempts), max(failure), min(available_at)"
-    statement = f"SELECT {columns} FROM outbox WHERE settled_at IS NULL GROUP BY topic"  # noqa: S608 - constants
+    columns = (Outbox.topic, func.count(), func.max(Outbox.attempts), func.max(Outbox.failure))
     async with database.read() as session:
-        rows = (await (await session.connection()).execute(text(statement))).all()
+        rows = (await session.exec(select(*columns).where(still_owed(soon)).group_by(col(Outbox.topic)))).all()
     return "; ".join(" ".join(str(part) for part in row) for row in rows)
 
 
 async def wait_until_settled(database: Database) -> float:
     """Wait until nothing is owed any more; returns the seconds. Raises SystemExit when it takes too long."""
-    began = time.monotonic()
-    while await count(database, "SELECT count(*) FROM outbox WHERE settled_at IS NULL"):
+    began, soon = time.monotonic(), utc_now() + timedelta(seconds=LONGEST_WAIT)
+    while await owed(database, soon):
         if time.monotonic() - began > LONGEST_WAIT:
-            raise SystemExit(f"still owed after {LONGEST_WAIT:.0f} s: {await topics_owed(database)}")
+            raise SystemExit(f"still owed after {LONGEST_WAIT:.0f} s: {await topics_owed(database, soon)}")
         await asyncio.sleep(0.5)
     return time.monotonic() - began
+
+
+async def owed(database: Database, soon: datetime) -> int:
+    async with database.read() as session:
+        return (await session.exec(select(func.count()).select_from(Outbox).where(still_owed(soon)))).one()
 
 
 async def count(database: Database, statement: str) -> int:

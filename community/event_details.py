@@ -40,7 +40,10 @@ class EventInvalid(BadUserInput):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventDetails:
-    """An event as described; capacities count persons, None means no limit. `tags` and `host_ids` are walked."""
+    """An event as described; capacities count persons, None means no limit. `tags` and `host_ids` are walked.
+
+    Before `priority_until` a customer registers only by as much sooner as their tier is entitled to.
+    """
 
     title_zh: str
     title_en: str
@@ -57,6 +60,7 @@ class EventDetails:
     link: str | None = None
     registration_opens_at: datetime | None = None
     registration_closes_at: datetime | None = None
+    priority_until: datetime | None = None
     capacity: int | None = None
     link_capacity: int | None = None
     guests_allowed: int = 0
@@ -69,7 +73,7 @@ class EventDetails:
     host_ids: Sequence[str] = ()
 
 
-INSTANTS = ("starts_at", "ends_at", "registration_opens_at", "registration_closes_at")
+INSTANTS = ("starts_at", "ends_at", "registration_opens_at", "registration_closes_at", "priority_until")
 WALKED = ("tags", "host_ids")
 NAMES = tuple(field.name for field in fields(EventDetails))
 
@@ -110,6 +114,16 @@ def check_times(details: EventDetails) -> Iterator[Finding]:
     yield "registration_closes_at", closes is None or closes <= details.starts_at, "not after startsAt"
     if opens is not None and closes is not None:
         yield "registration_closes_at", closes > opens, "after registrationOpensAt"
+    yield from check_priority(details)
+
+
+def check_priority(details: EventDetails) -> Iterator[Finding]:
+    until, opens, closes = details.priority_until, details.registration_opens_at, details.registration_closes_at
+    if until is not None:
+        yield "priority_until", until <= details.starts_at, "not after startsAt"
+        # A priority that is over before it begins, or that nobody comes after, is a mistake in one of the two.
+        yield "priority_until", opens is None or until > opens, "after registrationOpensAt"
+        yield "priority_until", closes is None or until < closes, "before registrationClosesAt"
 
 
 def check_places(details: EventDetails) -> Iterator[Finding]:

@@ -260,6 +260,7 @@ RETURN e.id AS id, c.id AS community_id, e.title_zh AS title_zh, e.title_en AS t
        e.starts_at AS starts_at, e.ends_at AS ends_at, e.time_zone AS time_zone, e.venue AS venue,
        e.latitude AS latitude, e.longitude AS longitude, coalesce(e.attendance_mode, 'IN_PERSON') AS attendance_mode,
        e.registration_opens_at AS registration_opens_at, e.registration_closes_at AS registration_closes_at,
+       e.priority_until AS priority_until,
        e.capacity AS capacity, e.registered AS registered, e.link_capacity AS link_capacity,
        coalesce(e.link_registered, 0) AS link_registered, coalesce(e.waiting, 0) AS waiting,
        coalesce(e.link_waiting, 0) AS link_waiting, coalesce(e.guests_allowed, 0) AS guests_allowed,

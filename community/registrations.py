@@ -7,6 +7,7 @@ from typing import Any
 
 from community.access import may_read
 from community.prices import Charge, charges_owed, unpaid_charge
+from community.registration_conditions import UNASKED, Questions, check_conditions
 from community.seats import (
     CAPACITY,
     NOT_WAITING,
@@ -27,9 +28,7 @@ from core.clock import iso
 from core.errors import BadUserInput, NotFound, Refusal
 from core.paging import Page, cut, decode_cursor, page_size
 from graph.client import GraphClient, Row, Transaction
-from graph.eligibility import NotEligible, is_eligible
 from graph.owed import owe_effects
-from segments.membership import InSegment
 
 KEPT = (RegistrationStatus.REGISTERED, RegistrationStatus.WAITING, RegistrationStatus.OFFERED)
 OVER = (RegistrationStatus.ATTENDED, RegistrationStatus.NO_SHOW)
@@ -138,14 +137,14 @@ async def register_for_event(
     channel: Channel | None = None,
     guests: int | None = None,
     waitlist: bool = True,
-    in_segment: InSegment | None = None,
+    questions: Questions = UNASKED,
 ) -> Standing:
     """Give the customer seats, or a place in the waiting list; who has either keeps it, with this number of guests.
 
     Without a number there are none, or as many as before. Whoever comes while others wait is last in the list, and
     gets free seats only by its rule. Raises NotFound,
-    GuestsInvalid, EventNotOpen, RegistrationNotYetOpen, RegistrationClosed, NotEligible, ChannelNotOffered,
-    GuestsNotAllowed, AlreadyRegistered, AlreadyAttended, or EventFull for who would not wait.
+    GuestsInvalid, EventNotOpen, RegistrationNotYetOpen, RegistrationNotYetOpenToAll, RegistrationClosed, NotEligible,
+    ChannelNotOffered, GuestsNotAllowed, AlreadyRegistered, AlreadyAttended, or EventFull for who would not wait.
     """
     if guests is not None and guests < 0:
         raise GuestsInvalid(path=("guests",), detail="0 or more")
@@ -157,10 +156,10 @@ async def register_for_event(
         if found.registration is not None and keeps(found.registration, channel):
             held = found.registration.get("guests") or 0
             wish = Wish(channel_of(found.registration), held if guests is None else guests, waitlist)
-            return await change_guests(tx, found, found.registration, customer_id, wish, in_segment, now=now)
+            return await change_guests(tx, found, found.registration, customer_id, wish, questions, now=now)
         wish = Wish(channel, guests or 0, waitlist)
         check_open(found, iso(now))
-        await check_conditions(found, customer_id, in_segment)
+        await check_conditions(found, customer_id, questions, now=now)
         way = check_wish(found, wish)
         return await take_place(tx, found, customer_id, wish, way, now=now)
 
@@ -205,17 +204,6 @@ def check_open(found: Locked, now: str) -> None:
     closes_at = event.get("registration_closes_at")
     if closes_at is not None and closes_at <= now:
         raise RegistrationClosed(path=("eventId",))
-
-
-async def check_conditions(found: Locked, customer_id: str, in_segment: InSegment | None) -> None:
-    """Raise NotEligible where the event is not for this customer; who cannot ask about a segment is told no."""
-    event = found.event
-    met = is_eligible(found.tier, found.tags, event.get("minimum_tier"), event.get("required_tags"))
-    segment_id = event.get("segment_id")
-    if met and segment_id is not None:
-        met = in_segment is not None and await in_segment(segment_id, customer_id)
-    if not met:
-        raise NotEligible(path=("eventId",))
 
 
 def check_wish(found: Locked, wish: Wish) -> Channel:
@@ -273,7 +261,7 @@ async def change_guests(
     registration: Row,
     customer_id: str,
     wish: Wish,
-    in_segment: InSegment | None,
+    questions: Questions,
     *,
     now: datetime,
 ) -> Standing:
@@ -290,7 +278,7 @@ async def change_guests(
         check_coming(found, iso(now))
     else:
         check_open(found, iso(now))
-        await check_conditions(found, customer_id, in_segment)
+        await check_conditions(found, customer_id, questions, now=now)
         check_wish(found, wish)
     change = Change(customer_id, registration, {"guests": wish.guests})
     if registration["status"] == RegistrationStatus.WAITING:

@@ -115,9 +115,9 @@ OPTIONAL MATCH (me:Customer {id: $customer_id})
 OPTIONAL MATCH (me)-[m:MEMBER_OF {key: c.id + ':' + $customer_id}]->(:Community)
 OPTIONAL MATCH (me)-[r:REGISTERED_FOR {key: $key}]->(:Event)
 RETURN e {.id, .community_id, .status, .starts_at, .ends_at, .registration_opens_at, .registration_closes_at,
-          .attendance_mode, .capacity, .registered, .waiting, .link_capacity, .link_registered, .link_waiting,
-          .guests_allowed, .minimum_tier, .required_tags, .segment_id, .price_points, .offer_hours, .next_ticket,
-          .promotions} AS event,
+          .priority_until, .attendance_mode, .capacity, .registered, .waiting, .link_capacity, .link_registered,
+          .link_waiting, .guests_allowed, .minimum_tier, .required_tags, .segment_id, .price_points, .offer_hours,
+          .next_ticket, .promotions} AS event,
        c.visibility AS visibility, c.archived_at AS archived_at, me.id AS customer_id, me.tier AS tier,
        m.role AS role, properties(r) AS registration, """
     + HELD_TAGS

@@ -52,7 +52,8 @@ class Trace:
 
     `blank` is what is written instead of words. `clash` are the columns of which there is one row for each customer;
     what clashes in a merge is deleted, or kept where `keeps_clash`. `hidden` are columns that no export shows.
-    `sealed` are those that the customer's own data key opens; each is sealed for its place.
+    `sealed` are those that the customer's own data key opens; each is sealed for its place, or where `sealed_by_row`
+    for its row.
     """
 
     model: type[SQLModel]
@@ -67,6 +68,7 @@ class Trace:
     is_exported: bool = True
     hidden: tuple[str, ...] = ()
     sealed: tuple[str, ...] = ()
+    sealed_by_row: bool = False
 
     @property
     def place(self) -> str:
@@ -134,19 +136,20 @@ async def reseal_traces(
 ) -> int:
     """Seal for the survivor of a merge what is sealed for the other profile, before its key goes; returns how much.
 
-    Both are ids with their data keys. The rows move by `move_traces`, later: until then nobody reads them.
+    Both are ids with their data keys. The rows move by `move_traces`, later: until then nobody reads them. What
+    stays under the old id, because it clashes, opens as the survivor's too.
     """
     (merged_id, old), (survivor_id, new) = merged, survivor
     count = 0
     for trace in traces:
         table = table_of(trace.model)
         for name in trace.sealed:
-            place = f"{table.name}.{name}"
             rows = sql_select(*table.primary_key, table.c[name]).where(
                 trace.names(merged_id), table.c[name].is_not(None)
             )
             for row in (await (await session.connection()).execute(rows)).all():
                 *key, sealed = row
+                place = ":".join([f"{table.name}.{name}", *(key if trace.sealed_by_row else ())])
                 words = seal(new, unseal(old, sealed, owner=merged_id, column=place), owner=survivor_id, column=place)
                 same = [column == value for column, value in zip(table.primary_key, key, strict=True)]
                 count += await changed_rows(session, update(table).where(*same).values({name: words}))

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, func
+from sqlalchemy import ColumnElement, case, func, union_all
 from sqlalchemy import select as sql_select
 
 from core.days import day_of, months_before, start_of_day
 from core.db import Session, table_of, zone_of
+from core.fact_kinds import COMPLAINT_FILED
+from core.facts import OWN_SOURCE, Fact
 from customers.alert_definition import AlertDefinition
 from customers.alert_rules import Months
 from customers.profiles import Customer, is_present
@@ -190,18 +192,30 @@ async def maturing(session: Session, who: Who, definition: AlertDefinition, span
     return await rows_of(session, statement)
 
 
+def is_own_complaint() -> ColumnElement[bool]:
+    """Whether a fact tells of a complaint that was filed here."""
+    fact = table_of(Fact).c
+    return (fact.kind == COMPLAINT_FILED) & (fact.source == OWN_SOURCE)
+
+
 async def complaints_of(
     session: Session, who: Who, definition: AlertDefinition, span: Span
 ) -> Mapping[str, list[date]]:
-    """The days on which customers complained in the span of the rule, today being its last day."""
-    rule, told = definition.complaints, table_of(ServiceRecord).c
+    """The days on which customers complained in the span of the rule, today being its last day.
+
+    To what the bank's systems tell, those are added that were filed here: of imported ones there are facts as well.
+    """
+    rule, told, filed = definition.complaints, table_of(ServiceRecord).c, table_of(Fact).c
     found: dict[str, list[date]] = defaultdict(list)
     if rule is not None:
         begin = span.start(span.today - timedelta(days=rule.days - 1))
-        statement = sql_select(told.customer_id, told.occurred_at).where(
+        imported = sql_select(told.customer_id, told.occurred_at).where(
             who(told.customer_id), told.kind == COMPLAINT, told.occurred_at >= begin, told.occurred_at <= span.now
         )
-        for customer_id, at in await rows_of(session, statement):
+        own = sql_select(filed.customer_id, filed.occurred_at).where(
+            who(filed.customer_id), is_own_complaint(), filed.occurred_at >= begin, filed.occurred_at <= span.now
+        )
+        for customer_id, at in await rows_of(session, union_all(imported, own)):
             found[customer_id].append(span.day(at))
     return found
 

@@ -13,6 +13,7 @@ from core.errors import BadUserInput
 from core.principal import Role
 from graph.eligibility import TIERS
 from segments.conditions import Vocabulary, parse_condition
+from service.calendars import FIRST_CALENDAR_ID
 
 Name = Annotated[str, Setting(min_length=1, max_length=100, pattern=r"^[^\x00]*\S[^\x00]*$")]
 Text = Annotated[str, Setting(min_length=1, max_length=500, pattern=r"^[^\x00]*\S[^\x00]*$")]
@@ -92,10 +93,14 @@ class Trigger(Part):
 
 
 class TemplateDefinition(Part):
-    """A plan started by its trigger is for those alone who meet the condition then; by hand it is for anybody."""
+    """A plan started by its trigger is for those alone who meet the condition then; by hand it is for anybody.
+
+    Working days are those of the calendar, head office's where none is named.
+    """
 
     name_zh: Name
     name_en: Name
+    calendar_id: Annotated[str, Setting(min_length=36, max_length=36)] = FIRST_CALENDAR_ID
     steps: Annotated[tuple[Step, ...], Setting(min_length=1, max_length=MOST_STEPS)]
     trigger: Trigger | None = None
     condition: dict[str, Any] | None = None

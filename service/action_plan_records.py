@@ -66,11 +66,13 @@ class ActionPlan(Record, table=True):
         ),
         UniqueConstraint("template_id", "cause"),
         Index("ix_action_plan_customer", "customer_id", "started_at", "id"),
+        Index("ix_action_plan_calendar", "calendar_id", "status", "id"),
     )
 
     id: str = Field(primary_key=True)
     customer_id: str
     template_id: str = Field(foreign_key="action_plan_template.id")
+    calendar_id: str = Field(foreign_key="business_calendar.id")
     cause: str
     status: str
     begins_on: date
@@ -82,7 +84,7 @@ class ActionPlan(Record, table=True):
 
 
 class ActionPlanStep(Record, table=True):
-    """One step of a plan, whose task is about it."""
+    """One step of a plan, whose task is about it; while `is_provisional`, its day may still move."""
 
     __table_args__ = (UniqueConstraint("plan_id", "position"), Index("ix_action_plan_step_customer", "customer_id"))
 
@@ -92,4 +94,5 @@ class ActionPlanStep(Record, table=True):
     position: int = Field(sa_type=SmallInteger)
     status: str
     due_on: date
+    is_provisional: bool = False
     ended_at: datetime | None = instant(optional=True)

@@ -6,7 +6,7 @@ take turns.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import literal
@@ -14,7 +14,7 @@ from sqlalchemy import select as sql_select
 from sqlmodel import col, select
 
 from core.batches import in_batches
-from core.days import end_of_day
+from core.days import day_of, end_of_day
 from core.db import Session, rows_by_id, zone_of
 from core.tasks import TaskKind, task
 from segments.condition_sql import compiled
@@ -73,22 +73,24 @@ async def open_steps(
 ) -> list[str]:
     """Give steps whose day has come their tasks, or skip them where their condition does not hold.
 
-    One whose plan has ended, or that was seen to before, stays as it is. Returns the ids of the new tasks.
+    One whose plan has ended, that was seen to before, or whose day has moved on, stays as it is. Returns the ids of the
+    new tasks.
     """
+    zone = zone_of(session)
+    today = day_of(now, zone)
     found = await rows_by_id(session, ActionPlanStep, step_ids)
     held = await hold_plans(session, {step.plan_id for step in found.values()})
     ready = [
         (one.plan, step)
         for one in held.values()
         for step in one.steps.values()
-        if step.id in found and step.status == StepStatus.PENDING and one.plan.status == PlanStatus.ACTIVE
+        if step.id in found and is_ready(one.plan, step, today)
     ]
     if not ready:
         return []
     templates = await rows_by_id(session, ActionPlanTemplate, {plan.template_id for plan, _ in ready})
     said = {step.id: templates[plan.template_id].parsed().steps[step.position] for plan, step in ready}
     met = await steps_met(session, [step for _, step in ready], said, now=now)
-    zone = zone_of(session)
     tasks: list[dict[str, Any]] = []
     for plan, step in ready:
         if step.id in met:
@@ -98,6 +100,11 @@ async def open_steps(
             finish_step(held[plan.id], step, StepStatus.SKIPPED, now=now)
     await session.flush()
     return await open_tasks(session, tasks, assignees, now=now)
+
+
+def is_ready(plan: ActionPlan, step: ActionPlanStep, today: date) -> bool:
+    """Whether a step waits for its task and its day has come; it may have moved since it was owed."""
+    return plan.status == PlanStatus.ACTIVE and step.status == StepStatus.PENDING and step.due_on <= today
 
 
 def task_of(step: ActionPlanStep, said: Step, zone: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Action plans: dated steps for a customer from a template, started by hand or by what has happened, once each."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -9,15 +9,15 @@ from sqlmodel import col, select
 
 from core.audit import record_change
 from core.business_calendar import Calendar
-from core.days import day_of, start_of_day
+from core.days import day_of
 from core.db import Session, insert_once, zone_of
 from core.errors import NotFound, Refusal
 from core.ids import derived_id, new_id
-from core.outbox import owe_all
 from core.paging import Page, cut, newest_first, page_size
 from core.tasks import TaskKind, task
 from segments.conditions import load_vocabulary
-from service.action_plan_definition import TriggerKind, parse_template
+from service.action_plan_days import calendars_of, day_of_step, owe_steps
+from service.action_plan_definition import ActionPlanTemplateInvalid, TriggerKind, parse_template
 from service.action_plan_records import (
     UNFINISHED,
     ActionPlan,
@@ -26,12 +26,10 @@ from service.action_plan_records import (
     PlanStatus,
     StepStatus,
 )
-from service.action_plan_steps import PLAN_STEP_DUE, finish_step, hold_plans, meeting, steps_of
+from service.action_plan_steps import finish_step, hold_plans, meeting, steps_of
+from service.calendars import calendars_by_id
 from service.task_words import CancelReason
 from service.tasks import TaskOutcome, end_tasks
-
-# The calendar by which steps count working days: China's, with its working weekends.
-WORKING_DAYS = Calendar()
 
 
 class ActionPlanTemplateRetired(Refusal):
@@ -65,6 +63,8 @@ class Happening:
 async def create_template(session: Session, definition: Any, *, actor: str, now: datetime) -> ActionPlanTemplate:
     """Write a template, which never changes; raises ActionPlanTemplateInvalid, ConditionInvalid."""
     parsed = parse_template(definition, await load_vocabulary(session))
+    if not await calendars_by_id(session, [parsed.calendar_id]):
+        raise ActionPlanTemplateInvalid(path=("definition", "calendarId"), detail="there is no such calendar")
     row = ActionPlanTemplate(
         id=new_id(),
         definition=parsed.model_dump(mode="json"),
@@ -114,7 +114,6 @@ async def start_plan(
     actor: str,
     now: datetime,
     begins_on: date | None = None,
-    calendar: Calendar = WORKING_DAYS,
 ) -> ActionPlan:
     """Start a plan by hand, today or on a day to come; again by the same person for that day it is the same plan.
 
@@ -127,8 +126,9 @@ async def start_plan(
         raise ActionPlanTemplateRetired(path=("templateId",))
     today = day_of(now, zone_of(session))
     begins = max(begins_on or today, today)
+    calendars = await calendars_of(session, [template])
     found = await put_plan(
-        session, template, customer_id, f"hand:{new_id()}", begins, actor=actor, now=now, calendar=calendar
+        session, template, customer_id, f"hand:{new_id()}", begins, actor=actor, now=now, calendars=calendars
     )
     if found is None:
         active = select(ActionPlan).where(
@@ -144,11 +144,10 @@ async def start_plan(
     return found
 
 
-async def start_plans(
-    session: Session, happenings: Sequence[Happening], *, now: datetime, calendar: Calendar = WORKING_DAYS
-) -> list[str]:
+async def start_plans(session: Session, happenings: Sequence[Happening], *, now: datetime) -> list[str]:
     """Start what happened starts: once for each of them, and not beside an active plan; returns the new plans' ids."""
     templates = await triggered_by(session, {(one.on, one.value) for one in happenings})
+    calendars = await calendars_of(session, templates)
     started: list[str] = []
     today = day_of(now, zone_of(session))
     for template in templates:
@@ -163,7 +162,7 @@ async def start_plans(
                 continue
             cause = f"{one.on.lower()}:{one.key}"
             plan = await put_plan(
-                session, template, one.customer_id, cause, today, actor="kinship", now=now, calendar=calendar
+                session, template, one.customer_id, cause, today, actor="kinship", now=now, calendars=calendars
             )
             if plan is not None:
                 started.append(plan.id)
@@ -192,14 +191,15 @@ async def put_plan(
     *,
     actor: str,
     now: datetime,
-    calendar: Calendar,
+    calendars: Mapping[str, Calendar],
 ) -> ActionPlan | None:
     """Write a plan and owe its steps for their days; None where it is there already, or another one is active."""
-    id = derived_id("action_plan", template.id, cause)
+    id, said = derived_id("action_plan", template.id, cause), template.parsed()
     row = {
         "id": id,
         "customer_id": customer_id,
         "template_id": template.id,
+        "calendar_id": said.calendar_id,
         "cause": cause,
         "status": PlanStatus.ACTIVE,
         "begins_on": begins_on,
@@ -215,17 +215,12 @@ async def put_plan(
             "customer_id": customer_id,
             "position": position,
             "status": StepStatus.PENDING,
-            "due_on": step.day(begins_on, calendar),
+            **day_of_step(step, begins_on, calendars[said.calendar_id]),
         }
-        for position, step in enumerate(template.parsed().steps)
+        for position, step in enumerate(said.steps)
     ]
     await insert_once(session, ActionPlanStep, steps, "id")
-    zone = zone_of(session)
-    due = {step["id"]: max(now, start_of_day(step["due_on"], zone)) for step in steps}
-    payloads: dict[str, dict[str, Any]] = {
-        step["id"]: {"step_id": step["id"], "customer_id": customer_id} for step in steps
-    }
-    await owe_all(session, topic=PLAN_STEP_DUE, payloads=payloads, now=now, not_before=due)
+    await owe_steps(session, [ActionPlanStep(**step) for step in steps], "", now=now)
     return await session.get_one(ActionPlan, id, populate_existing=True)
 
 

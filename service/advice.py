@@ -6,7 +6,7 @@ a profile becomes one with another: a thread moves with its key.
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import Index, func, update
 from sqlmodel import Field, col, select
@@ -19,14 +19,13 @@ from core.paging import Page, cut, newest_first, page_size
 from core.sealing import new_data_key, seal, unseal
 from core.tasks import TASK_OVER, TASK_OWED, TaskKind, task, task_key
 from service.assessments import hold_guard
+from service.entitlements import entitlements_of
 
 LONGEST_QUESTION = 2_000
 # Of a thread's questions so many may wait for an answer, and of a customer's threads so many may be open.
 MOST_WAITING = 10
 MOST_QUESTIONS = 100
 MOST_OPEN = 20
-# Until when a question is to be answered.
-ANSWER_WITHIN = timedelta(hours=48)
 
 
 class QuestionInvalid(Refusal):
@@ -135,7 +134,7 @@ async def ask_advisor(
     product: str | None = None,
     now: datetime,
 ) -> AdviceThread:
-    """Ask in a new thread, or in one of one's own, and owe the task to answer.
+    """Ask in a new thread, or in one of one's own, and owe the task to answer in the time that the tier of now has.
 
     Raises QuestionInvalid, QuestionsWaiting, ThreadFull, NotFound. The customer is held by the caller.
     """
@@ -156,7 +155,7 @@ async def ask_advisor(
         customer_id=customer_id,
         sealed_text=sealed_in(session, thread, words, row_id=question_id, column="text"),
         asked_at=now,
-        due_at=now + ANSWER_WITHIN,
+        due_at=now + (await entitlements_of(session, [customer_id], now=now))[customer_id].answered_within,
     )
     session.add(row)
     await session.flush()

@@ -51,7 +51,10 @@ class Level(Part):
 
 
 class ComplaintDefinition(Part):
-    """Levels in the order in which they are tried, and what the law gives: calendar days by number of extensions."""
+    """Levels in the order in which they are tried, and what the law gives: calendar days by number of extensions.
+
+    `most_open` is how many complaints that are not closed a customer may have when they file one themselves.
+    """
 
     levels: Annotated[tuple[Level, ...], Setting(min_length=1, max_length=20)]
     warn_percent: Annotated[int, Setting(ge=1, le=99)] = 80
@@ -63,6 +66,7 @@ class ComplaintDefinition(Part):
         60,
     )
     statutory_warning_days: Annotated[int, Setting(ge=1, le=30)] = 3
+    most_open: Annotated[int, Setting(ge=1, le=1_000)] = 5
 
     @field_validator("levels")
     @classmethod

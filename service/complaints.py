@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlmodel import col, select
+from sqlmodel import col, func, select
 
 from core.business_calendar import business_minutes
 from core.days import day_of, start_of_month
@@ -37,6 +37,7 @@ from service.complaint_records import (
     lock_complaint,
 )
 from service.complaint_tasks import pass_tasks_on
+from service.service_standings import hold_standings
 
 LONGEST_WORDS = 4_000
 LONGEST_NAME = 100
@@ -78,6 +79,12 @@ class ComplaintTaken(Refusal):
     zh = "该投诉已有首问责任人，请由其转交。"
 
 
+class TooManyOpenComplaints(Refusal):
+    code = "TOO_MANY_OPEN_COMPLAINTS"
+    en = "You have as many open complaints as may be. Please add to one of them, or wait until one is closed."
+    zh = "您未办结的投诉已达上限，请在已有投诉中补充，或待其办结后再提交。"
+
+
 @dataclass(frozen=True, slots=True)
 class NewComplaint:
     """A complaint as it is filed; `key` makes that what is sent twice is filed once."""
@@ -95,13 +102,14 @@ class NewComplaint:
 async def file_complaint(session: Session, new: NewComplaint, *, employee: str | None, now: datetime) -> Complaint:
     """File a complaint; the employee who takes it from the customer owns it, unless it is about them.
 
-    Raises ComplaintInvalid.
+    Raises ComplaintInvalid, or TooManyOpenComplaints for a customer who files one beyond the limit of the policy.
     """
     words = checked_words(new.words)
     accused = None if new.accused is None else checked_name(new.accused, "accusedEmployeeId")
     complaint_id = new_id() if new.key is None else derived_id("complaint", new.customer_id, employee or "", new.key)
     policy = await active_policy(session)
-    level = await level_for(session, policy.parsed(), new.customer_id, now=now)
+    definition = policy.parsed()
+    level = await level_for(session, definition, new.customer_id, now=now)
     row = {
         "id": complaint_id,
         "customer_id": new.customer_id,
@@ -122,10 +130,15 @@ async def file_complaint(session: Session, new: NewComplaint, *, employee: str |
         "is_breached": False,
         "is_provisional": False,
     }
+    if employee is None:
+        await hold_standings(session, [new.customer_id])
     is_new = await insert_once(session, Complaint, row, "id")
     complaint = await lock_complaint(session, complaint_id)
     if not is_new:
         return complaint
+    # What people tell the bank by phone or letter is taken in whatever else is open: no law knows a limit there.
+    if employee is None:
+        await must_have_room(session, new.customer_id, definition.most_open)
     key = await put_key(session, complaint)
     await append(session, complaint, EntryKind.FILED, employee=employee, words=words, key=key, now=now)
     await record_fact(session, complaint, COMPLAINT_FILED, "filed", now=now)
@@ -135,6 +148,15 @@ async def file_complaint(session: Session, new: NewComplaint, *, employee: str |
         complaint.owner = employee
         await append(session, complaint, EntryKind.TAKEN, employee=employee, now=now)
     return await done(session, complaint, now=now)
+
+
+async def must_have_room(session: Session, customer_id: str, most: int) -> None:
+    """Raise TooManyOpenComplaints where more than so many are open; whoever files holds the customer's standing."""
+    counted = select(func.count()).where(
+        Complaint.customer_id == customer_id, Complaint.status != ComplaintStatus.CLOSED
+    )
+    if (await session.exec(counted)).one() > most:
+        raise TooManyOpenComplaints(detail=f"at most {most}")
 
 
 async def assign_complaint(

@@ -32,7 +32,11 @@ class ContentLevel(StrEnum):
 
 
 class TierEntitlements(BaseModel):
-    """What one tier has; of queues the higher `priority` comes first, and any above 0 is the green channel."""
+    """What one tier has; of queues the higher `priority` comes first, and any above 0 is the green channel.
+
+    A question to an advisor is answered within `answer_hours`, and a holding that does not fit any more is reviewed
+    within `review_days`, both by the clock and not in business time.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -40,6 +44,8 @@ class TierEntitlements(BaseModel):
     priority: Annotated[int, Setting(ge=0, le=9)] = 0
     early_hours: Annotated[int, Setting(ge=0, le=720)] = 0
     content: ContentLevel = ContentLevel.BASIC
+    answer_hours: Annotated[int, Setting(ge=1, le=720)] = 48
+    review_days: Annotated[int, Setting(ge=1, le=90)] = 5
 
     @property
     def green_channel(self) -> bool:
@@ -87,6 +93,16 @@ class Entitled:
     def early(self) -> timedelta:
         """By how much sooner the customer may register for a scarce event."""
         return timedelta(hours=self.has.early_hours)
+
+    @property
+    def answered_within(self) -> timedelta:
+        """Until when a question to an advisor is to be answered."""
+        return timedelta(hours=self.has.answer_hours)
+
+    @property
+    def reviewed_within(self) -> timedelta:
+        """Until when somebody is to speak with the customer about a holding that does not fit any more."""
+        return timedelta(days=self.has.review_days)
 
 
 async def entitlements_of(session: Session, customer_ids: Collection[str], *, now: datetime) -> dict[str, Entitled]:

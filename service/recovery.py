@@ -100,12 +100,12 @@ def column_of(break_id: str) -> str:
     return f"service_break.note:{break_id}"
 
 
-def note_of(row: ServiceBreak, data_key: bytes) -> str | None:
-    """The note, opened; None for none, and for one that was sealed for a profile which became another's."""
+def note_of(row: ServiceBreak, data_key: bytes, *, owner: str | None = None) -> str | None:
+    """The note, opened; None for none, and for one that does not open. `owner` is whose key it is, if not theirs."""
     if row.note is None:
         return None
     try:
-        return unseal(data_key, row.note, owner=row.customer_id, column=column_of(row.id))
+        return unseal(data_key, row.note, owner=owner or row.customer_id, column=column_of(row.id))
     except PersonalDataLocked:
         return None
 

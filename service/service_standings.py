@@ -1,4 +1,4 @@
-"""One row of each customer, at which whoever writes of their surveys and breaks waits for the one before."""
+"""One row of each customer, at which whoever writes of their surveys and breaks, or counts what they filed, waits."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta

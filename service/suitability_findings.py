@@ -6,7 +6,7 @@ when the holding fits again or is no more.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Index, text, update
@@ -18,10 +18,9 @@ from core.outbox import owe_all
 from core.paging import Page, cut, newest_first, page_size
 from core.tasks import TASK_OVER, TASK_OWED, TaskKind, task, task_key
 from service.assessments import current_assessments, hold_guard
+from service.entitlements import entitlements_of
 from service.products import offers_of
 from service.suitability import Suitability, check_suitability, suitability_of_snapshot
-
-REVIEW_WITHIN = timedelta(days=5)
 
 
 class SuitabilityFinding(Record, table=True):
@@ -86,6 +85,9 @@ async def review_holdings(session: Session, held: Collection[Held], *, now: date
 
 
 async def open_findings(session: Session, misfits: Mapping[Held, Suitability], *, now: datetime) -> list[str]:
+    if not misfits:
+        return []
+    entitled = await entitlements_of(session, {one.customer_id for one in misfits}, now=now)
     rows: list[dict[str, Any]] = [
         {
             "id": new_id(),
@@ -93,7 +95,7 @@ async def open_findings(session: Session, misfits: Mapping[Held, Suitability], *
             "product": one.product,
             "snapshot": found.as_snapshot(),
             "found_at": now,
-            "due_at": now + REVIEW_WITHIN,
+            "due_at": now + entitled[one.customer_id].reviewed_within,
         }
         for one, found in misfits.items()
     ]

@@ -104,12 +104,12 @@ def column_of(survey_id: str) -> str:
     return f"survey.comment:{survey_id}"
 
 
-def comment_of(row: Survey, data_key: bytes | None) -> str | None:
-    """The comment, opened; None for none, and for one that was sealed for a profile which became another's."""
+def comment_of(row: Survey, data_key: bytes | None, *, owner: str | None = None) -> str | None:
+    """The comment, opened; None for none, and for one that does not open. `owner` is whose key it is, if not theirs."""
     if row.comment is None or data_key is None:
         return None
     try:
-        return unseal(data_key, row.comment, owner=row.customer_id, column=column_of(row.id))
+        return unseal(data_key, row.comment, owner=owner or row.customer_id, column=column_of(row.id))
     except PersonalDataLocked:
         return None
 

@@ -185,6 +185,8 @@ TRACES = (
         clash=("rule_id", "subject"),
         keeps_clash=True,
         hidden=("note",),
+        sealed=("note",),
+        sealed_by_row=True,
     ),
     Trace(
         Survey,
@@ -196,6 +198,8 @@ TRACES = (
         clash=("occasion", "subject"),
         keeps_clash=True,
         hidden=("comment",),
+        sealed=("comment",),
+        sealed_by_row=True,
     ),
     Trace(
         ServiceStanding,

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from core.db import Session, rows_by_id
-from core.facts import FACT_RECORDED, Fact
+from core.fact_kinds import COMPLAINT_FILED
+from core.facts import FACT_RECORDED, OWN_SOURCE, Fact
 from core.identifiers import IDENTIFYING_FACTS
+from customers.alert_looks import owe_looks
 from customers.identifiers import Sighting, put_uses
 from customers.profiles import customers_since
 from graph.client import GraphClient
@@ -25,7 +27,7 @@ from worker.serving import serve_facts
 
 
 async def on_facts_recorded(session: Session, graph: GraphClient, payloads: Payloads, now: datetime) -> None:
-    """Facts tell of devices, qualify referrals, earn points, change how a customer is served, and break promises."""
+    """Facts tell of devices, qualify referrals, earn points, change how a customer is served, and warn of promises."""
     facts = list((await rows_by_id(session, Fact, [one["fact_id"] for one in payloads])).values())
     sightings = [
         Sighting(fact.customer_id, kind, key, fact.occurred_at)
@@ -40,6 +42,17 @@ async def on_facts_recorded(session: Session, graph: GraphClient, payloads: Payl
     await earn_for_facts(session, facts, now=now)
     await serve_facts(session, facts, now=now)
     await owe_service_looks(session, facts, now=now)
+    await owe_alert_looks(session, facts, now=now)
+
+
+async def owe_alert_looks(session: Session, facts: Sequence[Fact], *, now: datetime) -> None:
+    """Owe a look for alerts at those who complained here; imports owe the looks at what they tell themselves."""
+    news = [
+        (fact.customer_id, fact.occurred_at)
+        for fact in facts
+        if fact.kind == COMPLAINT_FILED and fact.source == OWN_SOURCE
+    ]
+    await owe_looks(session, news, now=now)
 
 
 async def settle_customers(session: Session, customer_ids: Sequence[str], *, now: datetime) -> None:

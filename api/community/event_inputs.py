@@ -15,6 +15,10 @@ from graph.eligibility import Tier
 strawberry.enum(AttendanceMode, name="AttendanceMode", description="Where people take part.")
 
 UNSET: Any = strawberry.UNSET
+PRIORITY = (
+    "Until when early invitations come first, at the latest the start: before it customers register by the hours "
+    "of their tier sooner, earlyInvitationHours, and everybody from it on; null: everybody at once."
+)
 
 
 @strawberry.input
@@ -98,6 +102,7 @@ class CreateEventInput(EventFields):
     registration_closes_at: datetime | None = strawberry.field(
         description="Until when one may register, at the latest the start; null: until the start.", default=UNSET
     )
+    priority_until: datetime | None = strawberry.field(description=PRIORITY, default=UNSET)
     publish: bool = strawberry.field(description="Whether it is public at once; false: a draft.", default=True)
 
 
@@ -118,9 +123,10 @@ class UpdateEventInput(EventFields):
     registration_closes_at: datetime | None = strawberry.field(
         description="Until when one may register, at the latest the start.", default=UNSET
     )
+    priority_until: datetime | None = strawberry.field(description=PRIORITY, default=UNSET)
 
 
 def details_from(input: CreateEventInput) -> EventDetails:
     """The event that an input describes."""
-    times = ("starts_at", "ends_at", "time_zone", "registration_opens_at", "registration_closes_at")
+    times = ("starts_at", "ends_at", "time_zone", "registration_opens_at", "registration_closes_at", "priority_until")
     return EventDetails(**given_fields(input, ("title_zh", "title_en", *times, *FIELD_NAMES)))

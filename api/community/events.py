@@ -72,6 +72,10 @@ class Event(Node):
     )
     registration_opens_at: datetime | None = strawberry.field(description="From when on one may register.")
     registration_closes_at: datetime | None = strawberry.field(description="Until when one may register.")
+    priority_until: datetime | None = strawberry.field(
+        description="Until then early invitations come first: one registers before it by one's earlyInvitationHours "
+        "at most, and everybody from it on; null: everybody at once."
+    )
     capacity: int | None = strawberry.field(description="Places at the venue; null: without limit.")
     registered_count: int = strawberry.field(description="Places taken at the venue.")
     link_capacity: int | None = strawberry.field(description="Places by the link; null: without limit.")
@@ -199,7 +203,14 @@ def calendar_url_of(row: Row, info: Info) -> str | None:
 
 AS_STORED = (
     *("language", "starts_at", "ends_at", "time_zone", "venue", "latitude", "longitude", "link"),
-    *("registration_opens_at", "registration_closes_at", "capacity", "link_capacity", "guests_allowed"),
+    *(
+        "registration_opens_at",
+        "registration_closes_at",
+        "priority_until",
+        "capacity",
+        "link_capacity",
+        "guests_allowed",
+    ),
     *("required_tags", "price_points", "offer_hours", "cancel_reason", "version"),
 )
 

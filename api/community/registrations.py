@@ -13,6 +13,7 @@ from api.customers.profiles import Customer, load_customer
 from api.refusals import Refusal, refusals
 from api.relay import Connection, Node, connection, global_id, local_id
 from community.cancellations import cancel_for_customer, cancel_registration
+from community.registration_conditions import Questions
 from community.registrations import (
     Standing,
     confirm_registration,
@@ -230,7 +231,7 @@ class RegistrationMutations:
             channel=input.channel,
             guests=input.guests,
             waitlist=input.waitlist,
-            in_segment=info.context.in_segment,
+            questions=Questions(info.context.in_segment, info.context.early_by),
             now=info.context.now,
         )
         return RegisterForEventSuccess(registration=await settled(info, event_id, customer_id, standing))

@@ -109,6 +109,9 @@ class ActionPlanStep:
     position: int = strawberry.field(description="Its place, from 0.")
     status: StepStatus = strawberry.field(description="What became of it.")
     due_on: date = strawberry.field(description="The day on which it becomes a task.")
+    is_provisional: bool = strawberry.field(
+        description="Whether the day may still move, because the holidays of its year are not known yet."
+    )
     ended_at: datetime | None = strawberry.field(description="When it ended.")
     row: strawberry.Private[StepRow]
 
@@ -131,6 +134,7 @@ def step_of(row: StepRow) -> ActionPlanStep:
         position=row.position,
         status=StepStatus(row.status),
         due_on=row.due_on,
+        is_provisional=row.is_provisional,
         ended_at=row.ended_at,
         row=row,
     )

@@ -79,15 +79,12 @@ class ServiceBreak(Node):
     async def evidence(self, info: Info) -> list[Fact]:
         return [fact_of(fact) for fact in await info.context.promises.evidence.load(self.row.id) or []]
 
-    @strawberry.field(
-        description="What whoever repaired it wrote; null for nothing, after an erasure, and for what was sealed for a "
-        "profile that was merged since."
-    )
+    @strawberry.field(description="What whoever repaired it wrote; null for nothing, and after an erasure.")
     async def note(self, info: Info) -> str | None:
         if self.row.note is None:
             return None
-        key = await info.context.promises.data_keys.load(self.row.customer_id)
-        return note_of(self.row, key) if key else None
+        found = await info.context.promises.data_keys.load(self.row.customer_id)
+        return note_of(self.row, found[1], owner=found[0]) if found else None
 
     @strawberry.field(description="The first answer to a survey since it broke, within 90 days; null: there is none.")
     async def next_survey(self, info: Info) -> NextSurvey | None:

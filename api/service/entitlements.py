@@ -26,6 +26,12 @@ class Entitlements:
         description="By so many hours one may register for a scarce event before everybody may."
     )
     content_level: ContentLevel = strawberry.field(description="Which content is shown.")
+    advice_answer_hours: int = strawberry.field(
+        description="Within so many hours a question to an advisor is to be answered."
+    )
+    suitability_review_days: int = strawberry.field(
+        description="Within so many days somebody is to speak with one about a holding that does not fit any more."
+    )
 
 
 def entitlements_from(found: Entitled) -> Entitlements:
@@ -37,6 +43,8 @@ def entitlements_from(found: Entitled) -> Entitlements:
         priority=found.has.priority,
         early_invitation_hours=found.has.early_hours,
         content_level=found.has.content,
+        advice_answer_hours=found.has.answer_hours,
+        suitability_review_days=found.has.review_days,
     )
 
 

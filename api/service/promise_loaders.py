@@ -10,7 +10,7 @@ from core.db import Database, Session, rows_by_id
 from core.facts import Fact
 from core.ids import derived_id
 from core.tasks import TaskKind, task_key
-from customers.personal import data_keys
+from customers.personal import keys_by_owner
 from service.break_rules import ServiceBreakRule, ServiceBreakRuleVersion, rules_by_id, versions_of
 from service.breaks import evidence_by_break
 from service.survey_rows import Survey, surveys_by_id
@@ -63,9 +63,9 @@ class PromiseLoaders:
         return self._by_id(surveys_by_id)
 
     @cached_property
-    def data_keys(self) -> DataLoader[str, bytes | None]:
-        """By what the words about customers open; who may read them has asked before."""
-        return self._by_id(data_keys)
+    def data_keys(self) -> DataLoader[str, tuple[str, bytes] | None]:
+        """By what the words about customers open, and whose key that is; who may read them has asked before."""
+        return self._by_id(keys_by_owner)
 
     def _by_id(self, read: Callable[[Session, Collection[str]], Any]) -> DataLoader[str, Any]:
         async def load(ids: list[str]) -> list[Any]:

@@ -31,7 +31,8 @@ class Survey(Node):
     async def comment(self, info: Info) -> str | None:
         if self.row.comment is None:
             return None
-        return comment_of(self.row, await info.context.promises.data_keys.load(self.row.customer_id))
+        found = await info.context.promises.data_keys.load(self.row.customer_id)
+        return comment_of(self.row, found[1], owner=found[0]) if found else None
 
 
 def survey_of(row: SurveyRow, info: Info) -> Survey:

@@ -19,7 +19,8 @@ TEMPLATE = (
     "template { id name createdBy retiredAt condition trigger { on value } steps { text offset days withinDays who } }"
 )
 PLAN = (
-    "plan { id status reason endedBy steps { id position text status dueOn taskId } template { id } customer { id } }"
+    "plan { id status reason endedBy template { id } customer { id } "
+    "steps { id position text status dueOn isProvisional taskId } }"
 )
 CREATE = mutation("createActionPlanTemplate", "$definition: JSON!", TEMPLATE)
 RETIRE = mutation("retireActionPlanTemplate", "$templateId: ID!", TEMPLATE)
@@ -40,9 +41,9 @@ query($customer: ID, $status: ActionPlanStatus) {
 """
 NODE = "query($id: ID!) { node(id: $id) { __typename id } }"
 COSTS = {
-    "createActionPlanTemplate": (0, 3),
+    "createActionPlanTemplate": (0, 4),
     "retireActionPlanTemplate": (0, 3),
-    "startActionPlan": (2, 12),
+    "startActionPlan": (2, 13),
     "cancelActionPlan": (2, 14),
     "actionPlans": (2, 5),
 }
@@ -68,6 +69,7 @@ async def test_a_plan_is_started_worked_off_and_told_in_both_languages(system: S
     plan = (await manager.ask(START, customerId=id, templateId=template))["startActionPlan"]["plan"]
     assert [step["status"] for step in plan["steps"]] == ["PENDING", "PENDING"]
     assert (plan["template"]["id"], plan["customer"]["id"]) == (template, id)
+    assert plan["steps"][0]["isProvisional"] is False
     again = (await manager.ask(START, customerId=id, templateId=template))["startActionPlan"]
     assert again["plan"]["id"] == plan["id"]
     administrator = system.caller("he", "administrator")

@@ -85,8 +85,8 @@ mutation($id: ID!) { breakGlass(input: {customerId: $id, reason: "Colleague is i
 EXPORT = "query($id: ID!) { exportCustomer(customerId: $id) }"
 TASKS = "query($status: TaskStatus! = OPEN) { tasks(status: $status) { edges { node { kind } } } }"
 COSTS = {
-    "askAdvisor": (1, 10),
-    "askAdvisor again": (1, 9),
+    "askAdvisor": (1, 12),
+    "askAdvisor again": (1, 11),
     "draftAdviceNote": (1, 11),
     "publishAdviceNote": (1, 19),
     "adviceThreads": (0, 4),

@@ -12,6 +12,7 @@ from customers.profiles import Customer
 from tests.api.conftest import Caller, System
 from tests.api.test_denials import state
 from tests.api.test_round_trips import cost
+from tests.api.test_way_through import local_of
 from tests.community.places import make_customers
 from tests.customers.insight import OCTOBER, put, raise_one
 
@@ -50,6 +51,11 @@ mutation($id: ID!, $outcome: AlertOutcome!) {
     ... on ResolveAlertSuccess { alert { status closedBy reason } }
     ... on Refusal { code path }
   }
+}
+"""
+COMPLAIN = """
+mutation {
+  fileComplaint(input: {topic: FEES, text: "You charged me twice."}) { __typename ... on Refusal { code } }
 }
 """
 ALERT = "query($id: ID!) { alert(id: $id) { why } }"
@@ -135,6 +141,23 @@ async def test_a_manager_sees_why_and_works_an_alert_off(system: System, unique:
     await system.work()
     assert nodes(await manager.ask(TASKS), "tasks") == []
     assert len(nodes(await manager.ask(TASKS, status="DONE"), "tasks")) == 1
+
+
+async def test_a_second_complaint_warns_the_manager(system: System, unique: str) -> None:
+    """Given a customer of a manager who files one complaint and then another, then the second one raises an alert in
+    both languages, within moments and once."""
+    lin, customer = await system.customer(f"lin-{unique}"), local_of(f"lin-{unique}")
+    await system.edge.graph.write(SERVE, id=customer, rm=f"rm-{unique}")
+    manager = manager_of(system, unique)
+    for count in (0, 1):
+        assert (await lin.ask(COMPLAIN))["fileComplaint"]["__typename"] == "ComplaintSuccess"
+        for _ in range(3):
+            await system.work()
+        found = nodes(await manager.ask(ALERTS), "alerts")
+        assert [one["cause"] for one in found] == ["COMPLAINTS"] * count
+    assert found[0]["why"].startswith("2 complaints in 90 days")
+    chinese = nodes(await manager_of(system, unique, "zh").ask(ALERTS), "alerts")[0]["why"]
+    assert "90天" in chinese and "投诉" in chinese
 
 
 async def test_others_see_nothing_of_it(system: System, unique: str) -> None:

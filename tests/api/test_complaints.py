@@ -35,6 +35,11 @@ SHOWN = """
 """
 RESULT = f"{{ __typename ... on ComplaintSuccess {{ complaint {{ {SHOWN} }} }} ... on Refusal {{ code path }} }}"
 FILE = f"mutation($input: FileComplaintInput!) {{ fileComplaint(input: $input) {RESULT} }}"
+FILE_SHORT = """
+mutation($input: FileComplaintInput!) {
+  fileComplaint(input: $input) { __typename ... on Refusal { code message path } }
+}
+"""
 ASSIGN = f"mutation($id: ID!, $to: String) {{ assignComplaint(input: {{complaintId: $id, employeeId: $to}}) {RESULT} }}"
 ANSWER = f"""
 mutation($id: ID!, $text: String!, $internal: Boolean! = false) {{
@@ -373,6 +378,39 @@ async def test_what_is_sent_twice_is_one_complaint(system: System, unique: str) 
     lin = await system.customer(f"lin-{unique}")
     one, other = [await filed(system, lin, idempotencyKey="k-1") for _ in range(2)]
     assert one["id"] == other["id"]
+
+
+async def test_a_customer_has_five_open_complaints_at_most(system: System, unique: str) -> None:
+    """Given five of a customer, then a sixth is refused in words of both languages and changes nothing; an officer
+    takes it from them on the phone; and the policy may allow more."""
+    lin, sun, he = (
+        await system.customer(f"lin-{unique}"),
+        officer(system, f"sun-{unique}"),
+        system.caller("he", "administrator"),
+    )
+    ids = [(await filed(system, lin))["id"] for _ in range(5)]
+    before = await state(system)
+    for language, words in (("en", "as many open complaints as may be"), ("zh", "未办结的投诉已达上限")):
+        caller = system.caller(f"lin-{unique}", "customer", language=language)
+        refused = (await caller.ask(FILE_SHORT, input={"topic": "FEES", "text": "Again"}))["fileComplaint"]
+        assert (refused["__typename"], refused["code"], refused["path"]) == ("Refusal", "TOO_MANY_OPEN_COMPLAINTS", [])
+        assert words in refused["message"]
+    assert await state(system) == before
+    whose = global_id("Customer", local_of(f"lin-{unique}"))
+    by_phone = await filed(system, sun, customerId=whose, channel="PHONE")
+    await sun.ask(CLOSE, id=by_phone["id"], on=(utc_now() + timedelta(hours=8)).date().isoformat())
+    former = nodes(await he.ask(POLICIES), "complaintPolicies")[0]
+    definition = {**former["definition"], "most_open": 6}
+    for wrong in (0, 1_001, "5.5"):
+        error = await he.fail(CREATE_POLICY, definition={**definition, "most_open": wrong})
+        assert error["extensions"]["reason"] == "COMPLAINT_POLICY_INVALID"
+    for change in (definition, {**definition, "most_open": 5}):
+        made = (await he.ask(CREATE_POLICY, definition=change))["createComplaintPolicy"]["policy"]
+        await he.ask(ACTIVATE_POLICY, id=made["id"])
+        if change is definition:
+            assert (await filed(system, lin))["id"] not in ids
+        refused = (await lin.ask(FILE_SHORT, input={"topic": "FEES", "text": "Again"}))["fileComplaint"]
+        assert refused["code"] == "TOO_MANY_OPEN_COMPLAINTS"
 
 
 @pytest.fixture

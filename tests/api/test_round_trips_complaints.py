@@ -50,6 +50,7 @@ COSTS = {
     "complaintPolicies": (0, 1),
     "tasks of complaints": (0, 1),
     "fileComplaint": (1, 26),
+    "fileComplaint (one's own)": (1, 23),
     "assignComplaint": (1, 17),
     "answerComplaint": (1, 18),
     "pauseComplaint": (1, 18),
@@ -115,6 +116,8 @@ async def test_what_it_costs(system: System, unique: str) -> None:
             system, he, UPDATE_CALENDAR, id=calendar["id"], definition=calendar["definition"]
         ),
     }
+    lin = await system.customer(f"lin-{unique}")
+    found["fileComplaint (one's own)"] = await cost(system, lin, FILE, input={"topic": "FEES", "text": "x"})
     assert found == COSTS
 
 

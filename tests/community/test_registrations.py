@@ -9,6 +9,7 @@ import pytest
 
 from community.access import MemberRole
 from community.cancellations import cancel_registration
+from community.registration_conditions import Questions
 from community.registrations import (
     AlreadyAttended,
     EventFull,
@@ -184,3 +185,32 @@ async def test_registrations_are_chosen_by_status_and_by_what_has_not_ended(grap
     assert await asked(statuses=held, ends_from=now) == list(reversed(kept[1:]))
     assert set(await asked(ends_from=now)) == {*kept[1:], *dropped[1:]}
     assert await asked(statuses=[]) == []
+
+
+async def test_only_who_is_entitled_shares_the_places_before_the_end_of_a_priority(stores: Addresses) -> None:
+    """Given 8 places and a priority that 12 of 40 customers are ahead of, when all come at once, then 8 of those 12
+    have a place, 4 find it full, and the other 28 are told that it is too early."""
+    async with stores.graph() as one, stores.graph() as other:
+        event = await make_event(one, await make_community(one), capacity=8)
+        until = utc_now() + timedelta(hours=24)
+        await one.write("MATCH (e:Event {id: $id}) SET e.priority_until = $until", id=event, until=iso(until))
+        customers = await make_customers(one, 40)
+        entitled = {customer: timedelta(hours=24, seconds=1) for customer in customers[:12]}
+
+        async def early_by(customer_id: str) -> timedelta:
+            return entitled.get(customer_id, timedelta(hours=23))
+
+        async def come(client: GraphClient, customer: str) -> str:
+            wish: dict[str, Any] = {"event_id": event, "customer_id": customer, "waitlist": False, "now": utc_now()}
+            try:
+                await register_for_event(client, **wish, questions=Questions(early_by=early_by))
+            except Refusal as refusal:
+                return refusal.code
+            return "REGISTERED"
+
+        outcomes = await asyncio.gather(*(come((one, other)[index % 2], who) for index, who in enumerate(customers)))
+        assert Counter(outcomes[:12]) == {"REGISTERED": 8, "EVENT_FULL": 4}
+        assert Counter(outcomes[12:]) == {"REGISTRATION_NOT_YET_OPEN_TO_ALL": 28}
+        assert await counts(one, event) == {"counter": 8, "places": 8}
+        # Who asks about nobody lets nobody in early.
+        assert await outcome(one, event, customers[-1]) == "REGISTRATION_NOT_YET_OPEN_TO_ALL"

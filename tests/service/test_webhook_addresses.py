@@ -3,18 +3,12 @@
 import base64
 import ssl
 from dataclasses import replace
-from datetime import timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
-from core.clock import utc_now
 from core.db import Database
 from core.ids import new_id
 from core.sealing import KeyRing
@@ -33,7 +27,7 @@ from service.webhook_endpoints import (
 )
 from service.webhooks import send_webhook, signed_headers
 from tests.conftest import Addresses
-from tests.service.gateways import gateway
+from tests.service.gateways import certificate_for, gateway
 from tests.worker.messages import LOCAL, NOON, put_endpoint
 
 PRODUCTION, INSIDE = Outlets(), Outlets(allows_private=True)
@@ -155,27 +149,6 @@ async def test_the_certificate_is_held_against_the_name_and_the_address_is_the_o
                 await send_webhook(letter, target, trust, now=NOON)
             assert refused.value.failure == "UNREACHABLE"
         assert len(there.calls) == 1
-
-
-def certificate_for(name: str, folder: Path) -> Path:
-    """A certificate that signs itself, with its key, in one file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(NOON - timedelta(days=30))
-        .not_valid_after(utc_now() + timedelta(days=2))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    path = folder / "gateway.pem"
-    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    path.write_bytes(made.public_bytes(serialization.Encoding.PEM) + key.private_bytes(*form))
-    return path
 
 
 @pytest.mark.anyio

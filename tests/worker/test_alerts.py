@@ -12,13 +12,15 @@ import pytest
 from sqlmodel import select
 
 from core.db import Database
+from core.fact_kinds import COMPLAINT_FILED
+from core.facts import NewFact, record_facts
 from core.outbox import Outbox
 from core.processes import REPOSITORY
 from customers.alert_definition import STANDARD_ALERTS, ConditionRule
 from customers.alert_looks import ALERT_LOOK, owe_looks
 from customers.insight_policies import PolicyKind
 from customers.insight_sweeps import LONGEST_PAGE, LONGEST_SPAN, InsightSweep, advance_sweep, open_sweep
-from tests.conftest import Addresses
+from tests.conftest import RING, Addresses
 from tests.customers.insight import (
     DAY,
     NOON,
@@ -37,6 +39,7 @@ from tests.customers.insight import (
     set_policy,
 )
 from tests.loyalty.closing import own_database
+from tests.service.complaining import filed
 from worker.alerts import are_alerts_due, sweep_alerts
 from worker.insight import on_alert_looks
 
@@ -238,6 +241,27 @@ async def test_a_page_costs_the_same_however_many_customers_it_has(stores: Addre
             costs.append(database.statements - before)
     # SQLite samples its tables before a look, by two statements.
     assert costs == [26, 26] if database.is_sqlite else [24, 24]
+
+
+async def test_complaints_that_were_filed_here_count_too(stores: Addresses, tmp_path: Path) -> None:
+    """Given two own complaints, an own and an imported one, one alone, and two of which one is 90 days old or was
+    told by a fact of the bank's beside its record; then those alone are told of who complained twice within 90 days."""
+    async with own_database(stores, tmp_path) as database:
+        database.keys = RING
+        twice, both, once, old, told = people = await make_people(database, 5)
+        for one, at in ((twice, NOON - 89 * DAY), (twice, NOON), (both, NOON), (once, NOON), (old, NOON - 90 * DAY)):
+            await filed(database, customer_id=one, now=at)
+        await filed(database, customer_id=old, now=NOON)
+        await put_complaints(database, both, NOON - DAY)
+        await put_complaints(database, told, NOON)
+        imported = NewFact("crm", "complaint:1:filed", COMPLAINT_FILED, told, NOON, {"complaint": "1"})
+        async with database.write() as session:
+            await record_facts(session, [imported], now=NOON)
+        assert await sweep_alerts(database, now=NOON) == 2
+        nothing: list[str] = []
+        assert await causes(database, people) == [["COMPLAINTS"], ["COMPLAINTS"], nothing, nothing, nothing]
+        seen = (await alerts_by_customer(database))[both][0].evidence
+        assert (seen["count"], seen["days"], seen["latest_day"]) == (2, 90, TODAY.isoformat())
 
 
 async def test_what_has_come_in_is_looked_at_at_once(stores: Addresses, tmp_path: Path) -> None:
