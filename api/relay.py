@@ -23,7 +23,9 @@ class IdInvalid(BadUserInput):
 
 @strawberry.interface(description="Anything with a global id.")
 class Node:
-    id: Annotated[strawberry.ID, strawberry.argument(description="Global id.")]
+    id: strawberry.ID = strawberry.field(
+        description="By which it is known everywhere: `node(id:)` finds it again, and a cache may keep it by this."
+    )
 
 
 def global_id(kind: str, local: str) -> strawberry.ID:

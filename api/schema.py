@@ -1,11 +1,12 @@
 """The whole schema; `python -m api.schema` prints it, and schema.graphql is what it printed last."""
 
 import sys
-from datetime import datetime
+from datetime import date, datetime
 
 import strawberry
 from graphql import ASTValidationRule, GraphQLError, NoSchemaIntrospectionCustomRule
 from strawberry.extensions import AddValidationRules, MaxTokensLimiter, ParserCache, ValidationCache
+from strawberry.scalars import JSON
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
@@ -60,6 +61,7 @@ from api.customers.tags import TagMutations
 from api.customers.tier_overrides import TierOverrideMutations, TierOverrideQueries
 from api.customers.tier_policies import TierPolicyMutations, TierPolicyQueries
 from api.customers.tiers import TierQueries
+from api.descriptions import describe
 from api.limits import LimitDocument, OneOperation
 from api.loyalty.adjustments import AdjustmentMutations, AdjustmentQueries
 from api.loyalty.catalogue import CatalogueQueries
@@ -86,7 +88,7 @@ from api.referrals.leaderboard import ReferralLeaderboardMutations, ReferralLead
 from api.referrals.programs import ReferralProgramMutations, ReferralProgramQueries
 from api.referrals.simulation import SimulationMutations
 from api.referrals.tree import ReferralTreeQueries
-from api.scalars import INSTANT, SAFE_INT, SafeInt
+from api.scalars import DAY, INSTANT, JSON_VALUE, SAFE_INT, SafeInt
 from api.service.action_plans import ActionPlanMutations, ActionPlanQueries
 from api.service.advice import AdviceMutations, AdviceQueries
 from api.service.advice_notes import AdviceNoteMutations, AdviceNoteQueries
@@ -304,7 +306,7 @@ def build_schema(*, introspection: bool) -> strawberry.Schema:
     rules: list[type[ASTValidationRule]] = (
         [LimitDocument] if introspection else [LimitDocument, NoSchemaIntrospectionCustomRule]
     )
-    return Schema(
+    schema = Schema(
         query=Query,
         mutation=Mutation,
         subscription=Subscription,
@@ -317,9 +319,12 @@ def build_schema(*, introspection: bool) -> strawberry.Schema:
             lambda: ValidationCache(maxsize=CACHED_DOCUMENTS),
         ],
         config=StrawberryConfig(
-            scalar_map={datetime: INSTANT, SafeInt: SAFE_INT}, disable_field_suggestions=not introspection
+            scalar_map={datetime: INSTANT, date: DAY, SafeInt: SAFE_INT, JSON: JSON_VALUE},
+            disable_field_suggestions=not introspection,
         ),
     )
+    describe(schema._schema)  # pyright: ignore[reportPrivateUsage] - strawberry has no public way to it
+    return schema
 
 
 if __name__ == "__main__":

@@ -67,9 +67,7 @@ class Viewer:
         return await load_customer(info, customer_id) if customer_id else None
 
     @strawberry.field(description="Your communities.")
-    async def communities(
-        self, info: Info, first: int | None = None, after: str | None = None
-    ) -> Connection[Community]:
+    async def communities(self, info: Info, first: First = None, after: After = None) -> Connection[Community]:
         customer_id = await info.context.viewer_id() or ""
         page = await communities_of(info.context.graph, customer_id, first=first, after=after)
         return await community_page(info, page, after)
@@ -80,7 +78,14 @@ class Viewer:
 
     @strawberry.field(description="Communities that fit you, the best first; with `tag`, those about it.")
     async def recommended_communities(
-        self, info: Info, tag: str | None = None, first: int | None = None, after: str | None = None
+        self,
+        info: Info,
+        tag: Annotated[
+            str | None,
+            strawberry.argument(description="Key of a tag that they are to have, or one that was merged into it."),
+        ] = None,
+        first: First = None,
+        after: After = None,
     ) -> RecommendedCommunityConnection:
         return await recommendation_page(info, tag, first, after)
 
@@ -111,7 +116,7 @@ class Viewer:
         return await viewer_is_discoverable(info)
 
     @strawberry.field(description="The newest posts and published events of all your communities.")
-    async def feed(self, info: Info, first: int | None = None, after: str | None = None) -> Connection[FeedItem]:
+    async def feed(self, info: Info, first: First = None, after: After = None) -> Connection[FeedItem]:
         return await feed_page(info, first, after)
 
     @strawberry.field(description="Your registrations, the latest first.")
@@ -122,8 +127,8 @@ class Viewer:
             list[RegistrationStatus] | None, strawberry.argument(description="Only these; null: all of them.")
         ] = None,
         upcoming: Annotated[bool, strawberry.argument(description="Only for events that have not ended.")] = False,
-        first: int | None = None,
-        after: str | None = None,
+        first: First = None,
+        after: After = None,
     ) -> Connection[Registration]:
         return await registration_page(info, statuses, upcoming, first, after)
 
@@ -142,7 +147,7 @@ class Viewer:
         return await viewer_prompt(info, local_id("ReferralProgram", program_id, "programId"))
 
     @strawberry.field(description="The customers whom you brought, the latest first.")
-    async def referrals(self, info: Info, first: int | None = None, after: str | None = None) -> Connection[Referral]:
+    async def referrals(self, info: Info, first: First = None, after: After = None) -> Connection[Referral]:
         return await viewer_referrals(info, first, after)
 
     @strawberry.field(description="Your points.")
@@ -196,8 +201,8 @@ class Viewer:
         self,
         info: Info,
         unread_only: Annotated[bool, strawberry.argument(description="Only what you have not read.")] = False,
-        first: int | None = None,
-        after: str | None = None,
+        first: First = None,
+        after: After = None,
     ) -> Connection[Notification]:
         return await notification_page(info, unread_only, first, after)
 
