@@ -36,7 +36,7 @@ from api.loyalty.vouchers import Voucher, voucher_page
 from api.referrals.attribution import Referral, viewer_referrals
 from api.referrals.codes import ReferralCode, viewer_code, viewer_codes
 from api.referrals.prompting import ReferralPrompt, viewer_prompt
-from api.relay import After, Connection, First, local_id
+from api.relay import After, Before, Connection, First, Last, local_id
 from api.service.notifications import (
     Notification,
     NotificationPreference,
@@ -46,6 +46,7 @@ from api.service.notifications import (
 )
 from community.communities import communities_of
 from community.seats import RegistrationStatus
+from core.paging import window
 from core.principal import Role
 from loyalty.redemption_records import RedemptionStatus
 from loyalty.statements import LedgerFilter
@@ -147,8 +148,10 @@ class Viewer:
         return await viewer_prompt(info, local_id("ReferralProgram", program_id, "programId"))
 
     @strawberry.field(description="The customers whom you brought, the latest first.")
-    async def referrals(self, info: Info, first: First = None, after: After = None) -> Connection[Referral]:
-        return await viewer_referrals(info, first, after)
+    async def referrals(
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+    ) -> Connection[Referral]:
+        return await viewer_referrals(info, *window(first, after, last, before))
 
     @strawberry.field(description="Your points.")
     async def points(self, info: Info) -> Points:
@@ -203,8 +206,10 @@ class Viewer:
         unread_only: Annotated[bool, strawberry.argument(description="Only what you have not read.")] = False,
         first: First = None,
         after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> Connection[Notification]:
-        return await notification_page(info, unread_only, first, after)
+        return await notification_page(info, unread_only, *window(first, after, last, before))
 
     @strawberry.field(description="How many notices you have not read; counted up to 100.")
     async def unread_count(self, info: Info) -> int:
