@@ -10,6 +10,22 @@ from core.errors import BadUserInput, Forbidden, KinshipError, Refusal, Unauthen
 
 log = structlog.get_logger(__name__)
 
+# Every `extensions.code`, with what it means: the families that tools know, and what is said of requests as a whole.
+CODES = {
+    "UNAUTHENTICATED": "Nobody is signed in, or the token is not good. Over HTTP a bad token is a 401.",
+    "FORBIDDEN": "Whoever is signed in may not do this.",
+    "NOT_FOUND": "There is no such thing, or not for whoever asks: both look alike.",
+    "BAD_USER_INPUT": "An argument is not valid: an id, a page, a value against the rules or one that no store keeps.",
+    "REFUSAL": "The rules refuse it, where no union of a mutation can say so; `reason` has the refusal's code.",
+    "UNAVAILABLE": "A store did not answer, or the time for one operation is over: try again in a moment.",
+    "GRAPHQL_PARSE_FAILED": "The document is no GraphQL.",
+    "GRAPHQL_VALIDATION_FAILED": "The document, or what its variables hold, does not fit the schema.",
+    "DOCUMENT_TOO_LARGE": "The document is deeper or larger than the limits.",
+    "BAD_REQUEST": "The request is none of GraphQL over HTTP: body, media type or method.",
+    "TOO_MANY_SUBSCRIPTIONS": "As many operations run on this connection as one may hold.",
+    "INTERNAL_SERVER_ERROR": "Something nobody expected; our logs know what, by the `requestId`.",
+}
+
 
 def present(error: GraphQLError, context: Context) -> dict[str, Any]:
     """The error as it goes out: ours with code and words, unknown ones masked and logged."""

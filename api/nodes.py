@@ -1,6 +1,7 @@
 """`node(id:)`: anything by its global id, under the same rules as by its own field."""
 
 from collections.abc import Awaitable, Callable
+from typing import Annotated
 
 import strawberry
 
@@ -42,7 +43,14 @@ from core.ids import is_id
 @strawberry.type
 class NodeQueries:
     @strawberry.field(description="Anything that you may see, by its global id.")
-    async def node(self, info: Info, id: strawberry.ID) -> Node | None:
+    async def node(
+        self,
+        info: Info,
+        id: Annotated[
+            strawberry.ID,
+            strawberry.argument(description="Global id of anything that is a Node; of another kind or unknown: null."),
+        ],
+    ) -> Node | None:
         info.context.signed_in()
         kind, local = split_id(id, "id")
         loader = LOADERS.get(kind)

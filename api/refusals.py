@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, ParamSpec, TypeVar
 
 import strawberry
+from strawberry.types import get_object_definition
 
 from api.context import Info
 from core.errors import Refusal as DomainRefusal
@@ -18,6 +19,13 @@ class Refusal:
     code: str = strawberry.field(description="Stable code; docs/errors.md lists them all.")
     message: str = strawberry.field(description="What to show, in the language of the request.")
     path: list[str] = strawberry.field(description="The field of the input that is to blame; empty where none is.")
+
+
+def result_union(success: type) -> Any:
+    """The union that a mutation answers with, named after its success and described by it."""
+    name = success.__name__.removesuffix("Success")
+    done: str = get_object_definition(success, strict=True).description or ""
+    return strawberry.union(f"{name}Result", description=f"{done} Otherwise a refusal says why not.")
 
 
 def refusals(resolver: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T | Refusal]]:

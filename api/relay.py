@@ -9,7 +9,7 @@ import strawberry
 
 from core.errors import BadUserInput
 from core.ids import is_id
-from core.paging import Page
+from core.paging import Page, Place
 
 T = TypeVar("T")
 Row = TypeVar("Row")
@@ -23,7 +23,9 @@ class IdInvalid(BadUserInput):
 
 @strawberry.interface(description="Anything with a global id.")
 class Node:
-    id: Annotated[strawberry.ID, strawberry.argument(description="Global id.")]
+    id: strawberry.ID = strawberry.field(
+        description="By which it is known everywhere: `node(id:)` finds it again, and a cache may keep it by this."
+    )
 
 
 def global_id(kind: str, local: str) -> strawberry.ID:
@@ -56,12 +58,20 @@ def local_id(kind: str, value: str, *path: str) -> str:
 
 First = Annotated[int | None, strawberry.argument(description="How many to show, 1 to 100; 20 by default.")]
 After = Annotated[str | None, strawberry.argument(description="Cursor after which the page starts.")]
+Last = Annotated[
+    int | None, strawberry.argument(description="How many to show from the end or before a cursor, 1 to 100.")
+]
+Before = Annotated[
+    str | None, strawberry.argument(description="Cursor before which the page ends; not together with first or after.")
+]
 
 
 @strawberry.type(description="Where a page ends and whether more follows.")
 class PageInfo:
     has_next_page: bool = strawberry.field(description="Whether more follows.")
-    has_previous_page: bool = strawberry.field(description="Whether this page starts after a cursor.")
+    has_previous_page: bool = strawberry.field(
+        description="Whether some go before; forwards: whether one came from some."
+    )
     start_cursor: str | None = strawberry.field(description="Cursor of the first edge.")
     end_cursor: str | None = strawberry.field(description="Cursor of the last edge; pass it as `after`.")
 
@@ -78,16 +88,16 @@ class Connection(Generic[T]):
     page_info: PageInfo = strawberry.field(description="Where it ends and whether more follows.")
 
 
-def page_info(page: Page[Row], after: str | None) -> PageInfo:
+def page_info(page: Page[Row], after: Place) -> PageInfo:
     return PageInfo(
         has_next_page=page.has_next,
-        has_previous_page=after is not None,
+        has_previous_page=after is not None if page.has_previous is None else page.has_previous,
         start_cursor=page.cursors[0] if page.cursors else None,
         end_cursor=page.cursors[-1] if page.cursors else None,
     )
 
 
-def connection(page: Page[Row], after: str | None, make: Callable[[Row], T | None]) -> Connection[T]:
+def connection(page: Page[Row], after: Place, make: Callable[[Row], T | None]) -> Connection[T]:
     """A connection of what `make` builds; an item that has gone from view since it was listed is left out."""
     pairs = [(cursor, make(row)) for cursor, row in zip(page.cursors, page.rows, strict=True)]
     edges = [Edge[T](cursor=cursor, node=node) for cursor, node in pairs if node is not None]

@@ -1,6 +1,8 @@
-"""Scalars: instants need a zone on the way in and are UTC on the way out."""
+"""Scalars: days are YYYY-MM-DD; instants need a zone on the way in and are UTC on the way out."""
 
-from datetime import datetime
+import re
+from datetime import date, datetime
+from math import isfinite
 from typing import Any, NewType
 
 import strawberry
@@ -10,6 +12,9 @@ from strawberry.types.scalar import ScalarDefinition
 from core.clock import iso, parse_instant
 
 SPECIFIED_BY = "https://scalars.graphql.org/andimarek/date-time.html"
+DAY_SPECIFIED_BY = "https://scalars.graphql.org/andimarek/local-date.html"
+JSON_SPECIFIED_BY = "https://ecma-international.org/wp-content/uploads/ECMA-404_2nd_edition_december_2017.pdf"
+SAFE_SPECIFIED_BY = "https://tc39.es/ecma262/#sec-number.issafeinteger"
 
 
 def serialize_instant(value: Any) -> str:
@@ -35,6 +40,33 @@ INSTANT: ScalarDefinition = strawberry.scalar(
 )
 
 
+DAY_FORM = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+def parse_client_day(value: Any) -> date:
+    """Python would take other forms of ISO 8601 too, such as weeks, which the scalar's specification does not know."""
+    if not isinstance(value, str) or DAY_FORM.fullmatch(value) is None:
+        raise GraphQLError("A day is text in the form 2026-11-29.")
+    try:
+        return date.fromisoformat(value)
+    except ValueError as error:
+        raise GraphQLError(f"Not a day: {error}.") from error
+
+
+def serialize_day(value: Any) -> str:
+    """Rows carry days, and some of them as ISO text already."""
+    return value if isinstance(value, str) else value.isoformat()
+
+
+DAY: ScalarDefinition = strawberry.scalar(
+    name="Date",
+    description="A day in ISO 8601, such as 2026-11-29; whose zone it is of is said where it stands.",
+    specified_by_url=DAY_SPECIFIED_BY,
+    serialize=serialize_day,
+    parse_value=parse_client_day,
+)
+
+
 SafeInt = NewType("SafeInt", int)
 LARGEST_SAFE = 2**53 - 1
 
@@ -48,6 +80,39 @@ def parse_safe_int(value: Any) -> int:
 SAFE_INT: ScalarDefinition = strawberry.scalar(
     name="SafeInt",
     description="A whole number that JavaScript holds exactly, up to 2^53 - 1; Int of GraphQL ends at 2^31 - 1.",
+    specified_by_url=SAFE_SPECIFIED_BY,
     serialize=int,
     parse_value=parse_safe_int,
+)
+
+
+def parse_client_json(value: Any) -> Any:
+    """JSON as the stores can keep it: a document may write numbers that no column and no message of theirs holds."""
+    parts = [value]
+    while parts:
+        part = parts.pop()
+        if isinstance(part, dict):
+            parts += [*part.keys(), *part.values()]
+        elif isinstance(part, list):
+            parts += part
+        elif isinstance(part, str) and not is_keepable(part):
+            raise GraphQLError("Text in JSON holds a character that cannot be kept: NUL or half of a pair.")
+        elif isinstance(part, int) and not -(2**63) <= part < 2**63:
+            raise GraphQLError("A whole number in JSON is beyond 64 bits.")
+        elif isinstance(part, float) and not isfinite(part):
+            raise GraphQLError("A number in JSON is beyond what a double holds.")
+    return value
+
+
+def is_keepable(text: str) -> bool:
+    """Whether every store takes it: no NUL, and no surrogate that stands alone."""
+    return not any(letter == "\0" or "\ud800" <= letter <= "\udfff" for letter in text)
+
+
+JSON_VALUE: ScalarDefinition = strawberry.scalar(
+    name="JSON",
+    description="Any JSON whose whole numbers fit 64 bits; what is expected where is said there.",
+    specified_by_url=JSON_SPECIFIED_BY,
+    serialize=lambda value: value,
+    parse_value=parse_client_json,
 )

@@ -1,10 +1,11 @@
 """The whole schema; `python -m api.schema` prints it, and schema.graphql is what it printed last."""
 
 import sys
-from datetime import datetime
+from datetime import date, datetime
 
 import strawberry
 from graphql import GraphQLError, GraphQLSchema
+from strawberry.scalars import JSON
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
@@ -59,6 +60,7 @@ from api.customers.tags import TagMutations
 from api.customers.tier_overrides import TierOverrideMutations, TierOverrideQueries
 from api.customers.tier_policies import TierPolicyMutations, TierPolicyQueries
 from api.customers.tiers import TierQueries
+from api.descriptions import describe
 from api.documents import Prepared
 from api.loyalty.adjustments import AdjustmentMutations, AdjustmentQueries
 from api.loyalty.catalogue import CatalogueQueries
@@ -85,7 +87,7 @@ from api.referrals.leaderboard import ReferralLeaderboardMutations, ReferralLead
 from api.referrals.programs import ReferralProgramMutations, ReferralProgramQueries
 from api.referrals.simulation import SimulationMutations
 from api.referrals.tree import ReferralTreeQueries
-from api.scalars import INSTANT, SAFE_INT, SafeInt
+from api.scalars import DAY, INSTANT, JSON_VALUE, SAFE_INT, SafeInt
 from api.service.action_plans import ActionPlanMutations, ActionPlanQueries
 from api.service.advice import AdviceMutations, AdviceQueries
 from api.service.advice_notes import AdviceNoteMutations, AdviceNoteQueries
@@ -303,14 +305,16 @@ class Schema(strawberry.Schema):
 
 def build_schema() -> Schema:
     """The executable schema; documents are made ready for it by `api.documents`, and so are their limits."""
-    return Schema(
+    schema = Schema(
         query=Query,
         mutation=Mutation,
         subscription=Subscription,
         types=REASONS,
         extensions=[Prepared],
-        config=StrawberryConfig(scalar_map={datetime: INSTANT, SafeInt: SAFE_INT}),
+        config=StrawberryConfig(scalar_map={datetime: INSTANT, date: DAY, SafeInt: SAFE_INT, JSON: JSON_VALUE}),
     )
+    describe(schema.core)
+    return schema
 
 
 if __name__ == "__main__":

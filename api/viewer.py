@@ -36,7 +36,7 @@ from api.loyalty.vouchers import Voucher, voucher_page
 from api.referrals.attribution import Referral, viewer_referrals
 from api.referrals.codes import ReferralCode, viewer_code, viewer_codes
 from api.referrals.prompting import ReferralPrompt, viewer_prompt
-from api.relay import After, Connection, First, local_id
+from api.relay import After, Before, Connection, First, Last, local_id
 from api.service.notifications import (
     Notification,
     NotificationPreference,
@@ -46,6 +46,7 @@ from api.service.notifications import (
 )
 from community.communities import communities_of
 from community.seats import RegistrationStatus
+from core.paging import window
 from core.principal import Role
 from loyalty.redemption_records import RedemptionStatus
 from loyalty.statements import LedgerFilter
@@ -67,9 +68,7 @@ class Viewer:
         return await load_customer(info, customer_id) if customer_id else None
 
     @strawberry.field(description="Your communities.")
-    async def communities(
-        self, info: Info, first: int | None = None, after: str | None = None
-    ) -> Connection[Community]:
+    async def communities(self, info: Info, first: First = None, after: After = None) -> Connection[Community]:
         customer_id = await info.context.viewer_id() or ""
         page = await communities_of(info.context.graph, customer_id, first=first, after=after)
         return await community_page(info, page, after)
@@ -80,7 +79,14 @@ class Viewer:
 
     @strawberry.field(description="Communities that fit you, the best first; with `tag`, those about it.")
     async def recommended_communities(
-        self, info: Info, tag: str | None = None, first: int | None = None, after: str | None = None
+        self,
+        info: Info,
+        tag: Annotated[
+            str | None,
+            strawberry.argument(description="Key of a tag that they are to have, or one that was merged into it."),
+        ] = None,
+        first: First = None,
+        after: After = None,
     ) -> RecommendedCommunityConnection:
         return await recommendation_page(info, tag, first, after)
 
@@ -111,7 +117,7 @@ class Viewer:
         return await viewer_is_discoverable(info)
 
     @strawberry.field(description="The newest posts and published events of all your communities.")
-    async def feed(self, info: Info, first: int | None = None, after: str | None = None) -> Connection[FeedItem]:
+    async def feed(self, info: Info, first: First = None, after: After = None) -> Connection[FeedItem]:
         return await feed_page(info, first, after)
 
     @strawberry.field(description="Your registrations, the latest first.")
@@ -122,8 +128,8 @@ class Viewer:
             list[RegistrationStatus] | None, strawberry.argument(description="Only these; null: all of them.")
         ] = None,
         upcoming: Annotated[bool, strawberry.argument(description="Only for events that have not ended.")] = False,
-        first: int | None = None,
-        after: str | None = None,
+        first: First = None,
+        after: After = None,
     ) -> Connection[Registration]:
         return await registration_page(info, statuses, upcoming, first, after)
 
@@ -142,8 +148,10 @@ class Viewer:
         return await viewer_prompt(info, local_id("ReferralProgram", program_id, "programId"))
 
     @strawberry.field(description="The customers whom you brought, the latest first.")
-    async def referrals(self, info: Info, first: int | None = None, after: str | None = None) -> Connection[Referral]:
-        return await viewer_referrals(info, first, after)
+    async def referrals(
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+    ) -> Connection[Referral]:
+        return await viewer_referrals(info, *window(first, after, last, before))
 
     @strawberry.field(description="Your points.")
     async def points(self, info: Info) -> Points:
@@ -196,10 +204,12 @@ class Viewer:
         self,
         info: Info,
         unread_only: Annotated[bool, strawberry.argument(description="Only what you have not read.")] = False,
-        first: int | None = None,
-        after: str | None = None,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> Connection[Notification]:
-        return await notification_page(info, unread_only, first, after)
+        return await notification_page(info, unread_only, *window(first, after, last, before))
 
     @strawberry.field(description="How many notices you have not read; counted up to 100.")
     async def unread_count(self, info: Info) -> int:

@@ -7,8 +7,9 @@ from pathlib import Path
 from pkgutil import walk_packages
 from typing import Any
 
+from api.errors import CODES
 from api.tour import FOLDER, tour_documents
-from core.errors import KinshipError, Refusal, every_error
+from core.errors import Refusal, every_error
 from core.processes import REPOSITORY
 from segments.condition_schema import condition_schema
 
@@ -16,8 +17,16 @@ ROOMS = ("core", "segments", "customers", "community", "referrals", "loyalty", "
 ERRORS_HEAD = """# Codes
 
 Made by `make schema` from the code; a test compares it. A **refusal** is a member of the mutation's union
-(`Refusal { code message path }`); an **error** stands in `errors[]`, with `extensions.code` for its family
-(UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, BAD_USER_INPUT, UNAVAILABLE) and `extensions.reason` for the code below.
+(`Refusal { code message path }`); an **error** stands in `errors[]`, with `extensions.code` for its family and
+`extensions.reason` for the code of the second table. `extensions.inputPath` is the path of the argument to blame.
+
+## `extensions.code`
+
+| Code | What it means |
+|---|---|
+"""
+REASONS_HEAD = """
+## `Refusal.code` and `extensions.reason`
 
 | Code | Kind | English | 中文 |
 |---|---|---|---|
@@ -35,12 +44,13 @@ def load_rooms() -> None:
 def errors_page() -> str:
     """Every code with its words, from the classes that carry them."""
     load_rooms()
-    errors: dict[str, type[KinshipError]] = {error.code: error for error in every_error()}
-    rows = [
-        f"| `{code}` | {'refusal' if issubclass(error, Refusal) else 'error'} | {error.en} | {error.zh} |"
-        for code, error in sorted(errors.items())
-    ]
-    return ERRORS_HEAD + "\n".join(rows) + "\n"
+    families = [f"| `{code}` | {meaning} |" for code, meaning in CODES.items()]
+    # Two rooms may refuse by one code, each in its own words.
+    reasons = {
+        f"| `{error.code}` | {'refusal' if issubclass(error, Refusal) else 'error'} | {error.en} | {error.zh} |"
+        for error in every_error()
+    }
+    return ERRORS_HEAD + "\n".join(families) + "\n" + REASONS_HEAD + "\n".join(sorted(reasons)) + "\n"
 
 
 TOUR_HEAD = """# The GraphQL tour

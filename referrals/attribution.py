@@ -18,7 +18,7 @@ from core.db import Record, Session, insert_once, instant
 from core.errors import Refusal
 from core.ids import derived_id
 from core.outbox import owe, owe_all
-from core.paging import Page, cut, newest_first, page_size
+from core.paging import Page, Place, cut, newest_first, page_size
 from graph.client import GraphClient, Row, Transaction
 from referrals.ancestry import branching, lock_customers, lock_roots
 from referrals.codes import ReferralCode
@@ -400,10 +400,10 @@ async def referrals_to(session: Session, referee_id: str) -> Sequence[Referral]:
     return (await session.exec(statement.order_by(col(Referral.claimed_at).desc(), col(Referral.id)))).all()
 
 
-async def referrals_by(session: Session, referrer_id: str, *, first: int | None, after: str | None) -> Page[Referral]:
+async def referrals_by(session: Session, referrer_id: str, *, first: int | None, after: Place) -> Page[Referral]:
     """The conversions that a customer brought, the latest first."""
     size = page_size(first)
     statement = select(Referral).where(Referral.referrer_id == referrer_id)
     page = newest_first(statement, col(Referral.claimed_at), col(Referral.id), size=size, after=after)
     rows = (await session.exec(page)).all()
-    return cut(rows, size, lambda row: (row.claimed_at.isoformat(), row.id))
+    return cut(rows, size, lambda row: (row.claimed_at.isoformat(), row.id), after)

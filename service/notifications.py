@@ -11,7 +11,7 @@ from core.db import Record, Session, changed_rows, insert_once, instant, json_co
 from core.errors import BadUserInput, Refusal
 from core.ids import derived_id
 from core.notices import ALWAYS_TOLD, NoticeKind
-from core.paging import Page, cut, newest_first, page_size
+from core.paging import Page, Place, cut, newest_first, page_size
 
 # A badge says "99+" anyway; counting on would read ever more for nothing.
 COUNTED_UP_TO = 100
@@ -90,7 +90,7 @@ async def notify(session: Session, key: str, payload: dict[str, Any], *, now: da
 
 
 async def notifications_of(
-    session: Session, customer_id: str, *, unread_only: bool, first: int | None, after: str | None
+    session: Session, customer_id: str, *, unread_only: bool, first: int | None, after: Place
 ) -> Page[Notification]:
     """A customer's notices, the latest first."""
     size = page_size(first)
@@ -99,7 +99,7 @@ async def notifications_of(
         statement = statement.where(col(Notification.read_at).is_(None))
     page = newest_first(statement, col(Notification.created_at), col(Notification.id), size=size, after=after)
     rows = (await session.exec(page)).all()
-    return cut(rows, size, lambda row: (row.created_at.isoformat(), row.id))
+    return cut(rows, size, lambda row: (row.created_at.isoformat(), row.id), after)
 
 
 async def newest_notifications(

@@ -6,7 +6,7 @@ import strawberry
 
 from api.community.member_acts import MemberAct, act_on
 from api.context import Info
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from community.admissions import approve_member, invite_member, reject_member
 
 
@@ -44,9 +44,9 @@ class InviteMemberSuccess(MemberAct):
     pass
 
 
-ApproveMemberResult = Annotated[ApproveMemberSuccess | Refusal, strawberry.union("ApproveMemberResult")]
-RejectMemberResult = Annotated[RejectMemberSuccess | Refusal, strawberry.union("RejectMemberResult")]
-InviteMemberResult = Annotated[InviteMemberSuccess | Refusal, strawberry.union("InviteMemberResult")]
+ApproveMemberResult = Annotated[ApproveMemberSuccess | Refusal, result_union(ApproveMemberSuccess)]
+RejectMemberResult = Annotated[RejectMemberSuccess | Refusal, result_union(RejectMemberSuccess)]
+InviteMemberResult = Annotated[InviteMemberSuccess | Refusal, result_union(InviteMemberSuccess)]
 
 
 @strawberry.type

@@ -7,7 +7,7 @@ import strawberry
 
 from api.community.member_acts import MemberAct, act_on
 from api.context import Info
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from community.bans import ban_member, remove_member, unban_member
 
 
@@ -47,9 +47,9 @@ class UnbanMemberSuccess(MemberAct):
     pass
 
 
-RemoveMemberResult = Annotated[RemoveMemberSuccess | Refusal, strawberry.union("RemoveMemberResult")]
-BanMemberResult = Annotated[BanMemberSuccess | Refusal, strawberry.union("BanMemberResult")]
-UnbanMemberResult = Annotated[UnbanMemberSuccess | Refusal, strawberry.union("UnbanMemberResult")]
+RemoveMemberResult = Annotated[RemoveMemberSuccess | Refusal, result_union(RemoveMemberSuccess)]
+BanMemberResult = Annotated[BanMemberSuccess | Refusal, result_union(BanMemberSuccess)]
+UnbanMemberResult = Annotated[UnbanMemberSuccess | Refusal, result_union(UnbanMemberSuccess)]
 
 
 @strawberry.type

@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from api.context import Edge, Info
 from api.language import language_of
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import split_id
 from community.calendar import Revision, calendar_text, feed_events, fingerprint, public_event
 from core.clock import utc_now
@@ -152,8 +152,8 @@ class RevokeCalendarFeedSuccess:
     revoked: bool = strawberry.field(description="Always true.")
 
 
-CreateCalendarFeedResult = Annotated[CreateCalendarFeedSuccess | Refusal, strawberry.union("CreateCalendarFeedResult")]
-RevokeCalendarFeedResult = Annotated[RevokeCalendarFeedSuccess | Refusal, strawberry.union("RevokeCalendarFeedResult")]
+CreateCalendarFeedResult = Annotated[CreateCalendarFeedSuccess | Refusal, result_union(CreateCalendarFeedSuccess)]
+RevokeCalendarFeedResult = Annotated[RevokeCalendarFeedSuccess | Refusal, result_union(RevokeCalendarFeedSuccess)]
 
 
 @strawberry.type

@@ -7,7 +7,7 @@ import strawberry
 from api.community.communities import Community, community_after, load_community
 from api.context import Info
 from api.named_segments import check_named, named_segment
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import local_id
 from community.access import Visibility
 from community.charters import archive_community, create_community, update_community
@@ -88,9 +88,9 @@ class ArchiveCommunitySuccess:
     community: Community = strawberry.field(description="The community as it is now.")
 
 
-CreateCommunityResult = Annotated[CreateCommunitySuccess | Refusal, strawberry.union("CreateCommunityResult")]
-UpdateCommunityResult = Annotated[UpdateCommunitySuccess | Refusal, strawberry.union("UpdateCommunityResult")]
-ArchiveCommunityResult = Annotated[ArchiveCommunitySuccess | Refusal, strawberry.union("ArchiveCommunityResult")]
+CreateCommunityResult = Annotated[CreateCommunitySuccess | Refusal, result_union(CreateCommunitySuccess)]
+UpdateCommunityResult = Annotated[UpdateCommunitySuccess | Refusal, result_union(UpdateCommunitySuccess)]
+ArchiveCommunityResult = Annotated[ArchiveCommunitySuccess | Refusal, result_union(ArchiveCommunitySuccess)]
 
 
 async def fields_of(info: Info, given: CreateCommunityInput | UpdateCommunityInput) -> dict[str, Any]:

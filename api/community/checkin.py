@@ -7,7 +7,7 @@ import strawberry
 
 from api.community.registrations import Registration, registration_at, registration_of
 from api.context import Info
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import local_id
 from community.checkin import CheckInOutcome, Item, ItemResult, check_in, check_in_batch
 from community.checkin_codes import CodeInvalid, read_code
@@ -78,8 +78,8 @@ class CheckInBatchSuccess:
     results: list[CheckInItemResult] = strawberry.field(description="A result for each line, in their order.")
 
 
-CheckInResult = Annotated[CheckInSuccess | Refusal, strawberry.union("CheckInResult")]
-CheckInBatchResult = Annotated[CheckInBatchSuccess | Refusal, strawberry.union("CheckInBatchResult")]
+CheckInResult = Annotated[CheckInSuccess | Refusal, result_union(CheckInSuccess)]
+CheckInBatchResult = Annotated[CheckInBatchSuccess | Refusal, result_union(CheckInBatchSuccess)]
 
 
 def named(info: Info, input: CheckInInput) -> tuple[str, str]:

@@ -7,7 +7,7 @@ import strawberry
 
 from api.community.posts import Content, Post, content_fields, customer_ids, load_post, the_post
 from api.context import Info
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import global_id, local_id
 from community.comments import NewComment, accept_answer, create_comment
 from community.content import delete_content
@@ -89,9 +89,9 @@ class AcceptAnswerSuccess:
     post: Post = strawberry.field(description="The question with its answer.")
 
 
-CreateCommentResult = Annotated[CreateCommentSuccess | Refusal, strawberry.union("CreateCommentResult")]
-DeleteCommentResult = Annotated[DeleteCommentSuccess | Refusal, strawberry.union("DeleteCommentResult")]
-AcceptAnswerResult = Annotated[AcceptAnswerSuccess | Refusal, strawberry.union("AcceptAnswerResult")]
+CreateCommentResult = Annotated[CreateCommentSuccess | Refusal, result_union(CreateCommentSuccess)]
+DeleteCommentResult = Annotated[DeleteCommentSuccess | Refusal, result_union(DeleteCommentSuccess)]
+AcceptAnswerResult = Annotated[AcceptAnswerSuccess | Refusal, result_union(AcceptAnswerSuccess)]
 
 
 @strawberry.type

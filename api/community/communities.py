@@ -148,7 +148,16 @@ class Community(Node):
 
     @strawberry.field(description="Events by their start; only those that have not ended, unless `past` is true.")
     async def events(
-        self, info: Info, first: int | None = None, after: str | None = None, past: bool = False
+        self,
+        info: Info,
+        first: First = None,
+        after: After = None,
+        past: Annotated[
+            bool,
+            strawberry.argument(
+                description="Whether to show those that are over, the latest first, instead of those to come."
+            ),
+        ] = False,
     ) -> Connection[Annotated["Event", strawberry.lazy("api.community.events")]]:
         from api.community.events import event_of
 
@@ -160,7 +169,7 @@ class Community(Node):
 
     @strawberry.field(description="Posts, the newest first; none for whoever may not read them.")
     async def posts(
-        self, info: Info, first: int | None = None, after: str | None = None
+        self, info: Info, first: First = None, after: After = None
     ) -> Connection[Annotated["Post", strawberry.lazy("api.community.posts")]]:
         from api.community.posts import post_of
 
@@ -269,7 +278,9 @@ async def invitation_page(info: Info, first: int | None, after: str | None) -> I
 @strawberry.type
 class CommunityQueries:
     @strawberry.field(description="A community that you may see.")
-    async def community(self, info: Info, id: strawberry.ID) -> Community | None:
+    async def community(
+        self, info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="Global id of the community.")]
+    ) -> Community | None:
         info.context.signed_in()
         return await load_community(info, local_id("Community", id, "id"))
 

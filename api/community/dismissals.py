@@ -6,7 +6,7 @@ from typing import Annotated
 import strawberry
 
 from api.context import Info
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import IdInvalid, local_id, split_id
 from community.dismissals import Recommended, dismiss, restore
 
@@ -52,12 +52,12 @@ class OpenRecommendationSuccess:
 
 
 DismissRecommendationResult = Annotated[
-    DismissRecommendationSuccess | Refusal, strawberry.union("DismissRecommendationResult")
+    DismissRecommendationSuccess | Refusal, result_union(DismissRecommendationSuccess)
 ]
 RestoreRecommendationResult = Annotated[
-    RestoreRecommendationSuccess | Refusal, strawberry.union("RestoreRecommendationResult")
+    RestoreRecommendationSuccess | Refusal, result_union(RestoreRecommendationSuccess)
 ]
-OpenRecommendationResult = Annotated[OpenRecommendationSuccess | Refusal, strawberry.union("OpenRecommendationResult")]
+OpenRecommendationResult = Annotated[OpenRecommendationSuccess | Refusal, result_union(OpenRecommendationSuccess)]
 
 
 @strawberry.type

@@ -10,8 +10,8 @@ from api.community.event_inputs import FIELD_NAMES, UNSET, EventFields, given_fi
 from api.community.events import Event, changed_event, event_of
 from api.context import Info
 from api.named_segments import check_named
-from api.refusals import Refusal, refusals
-from api.relay import Connection, Node, connection, global_id, local_id
+from api.refusals import Refusal, refusals, result_union
+from api.relay import After, Connection, First, Node, connection, global_id, local_id
 from community.event_details import EventInvalid
 from community.event_series import create_event_series, describe_series
 from community.event_series_edits import SeriesChange, update_this_and_following
@@ -33,7 +33,7 @@ class EventSeries(Node):
     @strawberry.field(
         description="Its events by their original start: those of the next 180 days, or two years where the rule ends."
     )
-    async def occurrences(self, info: Info, first: int | None = None, after: str | None = None) -> Connection[Event]:
+    async def occurrences(self, info: Info, first: First = None, after: After = None) -> Connection[Event]:
         page = await info.context.loaders.occurrences(first, after).load(self.local)
         rows = await info.context.loaders.events.load_many([row["id"] for row in page.rows])
         return connection(Page(rows, page.cursors, page.has_next), after, lambda row: event_of(row, info))
@@ -106,9 +106,9 @@ class UpdateThisAndFollowingEventsSuccess:
     event: Event = strawberry.field(description="The occurrence; `series` is what it belongs to from now on.")
 
 
-CreateEventSeriesResult = Annotated[CreateEventSeriesSuccess | Refusal, strawberry.union("CreateEventSeriesResult")]
+CreateEventSeriesResult = Annotated[CreateEventSeriesSuccess | Refusal, result_union(CreateEventSeriesSuccess)]
 UpdateThisAndFollowingEventsResult = Annotated[
-    UpdateThisAndFollowingEventsSuccess | Refusal, strawberry.union("UpdateThisAndFollowingEventsResult")
+    UpdateThisAndFollowingEventsSuccess | Refusal, result_union(UpdateThisAndFollowingEventsSuccess)
 ]
 
 

@@ -16,8 +16,8 @@ from api.community.event_inputs import (
 from api.context import Info
 from api.customers.profiles import Customer, Tag, customer_of, tag_of
 from api.named_segments import check_named, segment_seen
-from api.refusals import Refusal, refusals
-from api.relay import Connection, Node, global_id, local_id
+from api.refusals import Refusal, refusals, result_union
+from api.relay import After, Connection, First, Node, global_id, local_id
 from community.event_changes import cancel_event, complete_event, publish_event, update_event
 from community.event_details import NAMES, AttendanceMode
 from community.event_series_edits import cancel_this_and_following
@@ -127,7 +127,7 @@ class Event(Node):
 
     @strawberry.field(description="Feedback, the latest first; null for anybody but managers.")
     async def feedback(
-        self, info: Info, first: int | None = None, after: str | None = None
+        self, info: Info, first: First = None, after: After = None
     ) -> Connection[Annotated["EventFeedback", strawberry.lazy("api.community.feedback")]] | None:
         from api.community.feedback import feedback_page
 
@@ -147,8 +147,8 @@ class Event(Node):
         self,
         info: Info,
         channel: Annotated[Channel, strawberry.argument(description="Which of the two lists.")] = Channel.PLACE,
-        first: int | None = None,
-        after: str | None = None,
+        first: First = None,
+        after: After = None,
     ) -> Connection[Annotated["Registration", strawberry.lazy("api.community.registrations")]] | None:
         from api.community.registrations import waitlist_page
 
@@ -161,8 +161,8 @@ class Event(Node):
         statuses: Annotated[
             list[RegistrationStatus] | None, strawberry.argument(description="Only these; null: all of them.")
         ] = None,
-        first: int | None = None,
-        after: str | None = None,
+        first: First = None,
+        after: After = None,
     ) -> Connection[Annotated["Registration", strawberry.lazy("api.community.registrations")]] | None:
         from api.community.registrations import event_registration_page
 
@@ -274,17 +274,19 @@ class CompleteEventSuccess:
     event: Event = strawberry.field(description="The event.")
 
 
-CreateEventResult = Annotated[CreateEventSuccess | Refusal, strawberry.union("CreateEventResult")]
-UpdateEventResult = Annotated[UpdateEventSuccess | Refusal, strawberry.union("UpdateEventResult")]
-PublishEventResult = Annotated[PublishEventSuccess | Refusal, strawberry.union("PublishEventResult")]
-CancelEventResult = Annotated[CancelEventSuccess | Refusal, strawberry.union("CancelEventResult")]
-CompleteEventResult = Annotated[CompleteEventSuccess | Refusal, strawberry.union("CompleteEventResult")]
+CreateEventResult = Annotated[CreateEventSuccess | Refusal, result_union(CreateEventSuccess)]
+UpdateEventResult = Annotated[UpdateEventSuccess | Refusal, result_union(UpdateEventSuccess)]
+PublishEventResult = Annotated[PublishEventSuccess | Refusal, result_union(PublishEventSuccess)]
+CancelEventResult = Annotated[CancelEventSuccess | Refusal, result_union(CancelEventSuccess)]
+CompleteEventResult = Annotated[CompleteEventSuccess | Refusal, result_union(CompleteEventSuccess)]
 
 
 @strawberry.type
 class EventQueries:
     @strawberry.field(description="An event that you may see.")
-    async def event(self, info: Info, id: strawberry.ID) -> Event | None:
+    async def event(
+        self, info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="Global id of the event.")]
+    ) -> Event | None:
         info.context.signed_in()
         return await load_event(info, local_id("Event", id, "id"))
 

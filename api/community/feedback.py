@@ -8,7 +8,7 @@ import strawberry
 from api.community.events import Event, load_event
 from api.context import Info
 from api.customers.profiles import Customer, load_customer
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import Connection, connection, local_id
 from community.feedback import check_attendance, check_feedback, give_feedback, own_feedback
 from core.errors import NotFound
@@ -54,9 +54,7 @@ class SubmitEventFeedbackSuccess:
     event: Event = strawberry.field(description="The event.")
 
 
-SubmitEventFeedbackResult = Annotated[
-    SubmitEventFeedbackSuccess | Refusal, strawberry.union("SubmitEventFeedbackResult")
-]
+SubmitEventFeedbackResult = Annotated[SubmitEventFeedbackSuccess | Refusal, result_union(SubmitEventFeedbackSuccess)]
 
 
 @strawberry.type

@@ -7,7 +7,7 @@ import strawberry
 
 from api.community.communities import Community, community_after
 from api.context import Info
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import global_id, local_id
 from community.invitation_links import create_invitation_link, read_invitation, revoke_invitation_link
 
@@ -46,18 +46,16 @@ class RevokeInvitationLinkSuccess:
     community: Community = strawberry.field(description="The community.")
 
 
-CreateInvitationLinkResult = Annotated[
-    CreateInvitationLinkSuccess | Refusal, strawberry.union("CreateInvitationLinkResult")
-]
-RevokeInvitationLinkResult = Annotated[
-    RevokeInvitationLinkSuccess | Refusal, strawberry.union("RevokeInvitationLinkResult")
-]
+CreateInvitationLinkResult = Annotated[CreateInvitationLinkSuccess | Refusal, result_union(CreateInvitationLinkSuccess)]
+RevokeInvitationLinkResult = Annotated[RevokeInvitationLinkSuccess | Refusal, result_union(RevokeInvitationLinkSuccess)]
 
 
 @strawberry.type
 class InvitationLinkQueries:
     @strawberry.field(description="What an invitation link is for; null where its code is not good any more.")
-    async def invitation(self, info: Info, code: str) -> InvitationPreview | None:
+    async def invitation(
+        self, info: Info, code: Annotated[str, strawberry.argument(description="The code at the end of the link.")]
+    ) -> InvitationPreview | None:
         context = info.context
         context.signed_in()
         row = await read_invitation(context.graph, code, now=context.now)

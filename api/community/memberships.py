@@ -6,7 +6,7 @@ import strawberry
 
 from api.community.communities import Community, changed_community, community_after
 from api.context import Info
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import local_id
 from community.access import is_member
 from community.admissions import accept_invitation, decline_invitation
@@ -59,10 +59,10 @@ class DeclineInvitationSuccess:
     community: Community | None = strawberry.field(description="The community, if you can still see it.")
 
 
-JoinCommunityResult = Annotated[JoinCommunitySuccess | Refusal, strawberry.union("JoinCommunityResult")]
-LeaveCommunityResult = Annotated[LeaveCommunitySuccess | Refusal, strawberry.union("LeaveCommunityResult")]
-AcceptInvitationResult = Annotated[AcceptInvitationSuccess | Refusal, strawberry.union("AcceptInvitationResult")]
-DeclineInvitationResult = Annotated[DeclineInvitationSuccess | Refusal, strawberry.union("DeclineInvitationResult")]
+JoinCommunityResult = Annotated[JoinCommunitySuccess | Refusal, result_union(JoinCommunitySuccess)]
+LeaveCommunityResult = Annotated[LeaveCommunitySuccess | Refusal, result_union(LeaveCommunitySuccess)]
+AcceptInvitationResult = Annotated[AcceptInvitationSuccess | Refusal, result_union(AcceptInvitationSuccess)]
+DeclineInvitationResult = Annotated[DeclineInvitationSuccess | Refusal, result_union(DeclineInvitationSuccess)]
 
 
 @strawberry.type

@@ -6,7 +6,7 @@ import strawberry
 
 from api.community.events import Event, load_event
 from api.context import Info
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import local_id
 from community.event_changes import CONCERNED_BY_DEFAULT
 from community.messages import message_registrants
@@ -29,7 +29,7 @@ class MessageRegistrantsSuccess:
     event: Event = strawberry.field(description="The event.")
 
 
-MessageRegistrantsResult = Annotated[MessageRegistrantsSuccess | Refusal, strawberry.union("MessageRegistrantsResult")]
+MessageRegistrantsResult = Annotated[MessageRegistrantsSuccess | Refusal, result_union(MessageRegistrantsSuccess)]
 
 
 @strawberry.type

@@ -10,8 +10,8 @@ import strawberry
 from api.community.communities import Community, load_community
 from api.context import Info
 from api.customers.profiles import Customer, customer_of
-from api.refusals import Refusal, refusals
-from api.relay import Connection, Node, connection, global_id, local_id
+from api.refusals import Refusal, refusals, result_union
+from api.relay import After, Connection, First, Node, connection, global_id, local_id
 from community.access import MemberRole, is_member
 from community.content import Attachment, delete_content
 from community.posts import NewPost, PostChange, PostKind, create_post, pin_post, update_post
@@ -98,7 +98,7 @@ class Post(Content):
 
     @strawberry.field(description="Comments, the oldest first; the replies to one follow it.")
     async def comments(
-        self, info: Info, first: int | None = None, after: str | None = None
+        self, info: Info, first: First = None, after: After = None
     ) -> Connection[Annotated["Comment", strawberry.lazy("api.community.comments")]]:
         from api.community.comments import comment_of
 
@@ -114,7 +114,7 @@ class Post(Content):
         return await load_comment(info, answer) if answer else None
 
     @strawberry.field(description="What it said before, the latest first; nothing of a deleted one.")
-    async def edits(self, info: Info, first: int | None = None, after: str | None = None) -> Connection[PostEdit]:
+    async def edits(self, info: Info, first: First = None, after: After = None) -> Connection[PostEdit]:
         if self.deleted_at is not None:
             nothing: Page[Row] = Page([], [], has_next=False)
             return connection(nothing, after, edit_of)
@@ -226,10 +226,10 @@ class PinPostSuccess:
     post: Post = strawberry.field(description="The post.")
 
 
-CreatePostResult = Annotated[CreatePostSuccess | Refusal, strawberry.union("CreatePostResult")]
-UpdatePostResult = Annotated[UpdatePostSuccess | Refusal, strawberry.union("UpdatePostResult")]
-DeletePostResult = Annotated[DeletePostSuccess | Refusal, strawberry.union("DeletePostResult")]
-PinPostResult = Annotated[PinPostSuccess | Refusal, strawberry.union("PinPostResult")]
+CreatePostResult = Annotated[CreatePostSuccess | Refusal, result_union(CreatePostSuccess)]
+UpdatePostResult = Annotated[UpdatePostSuccess | Refusal, result_union(UpdatePostSuccess)]
+DeletePostResult = Annotated[DeletePostSuccess | Refusal, result_union(DeletePostSuccess)]
+PinPostResult = Annotated[PinPostSuccess | Refusal, result_union(PinPostSuccess)]
 
 
 def customer_ids(ids: Sequence[strawberry.ID]) -> list[str]:

@@ -7,7 +7,7 @@ import strawberry
 from api.community.comments import load_comment
 from api.community.posts import Content, load_post
 from api.context import Info
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import IdInvalid, split_id
 from community.content import Target
 from community.reactions import ReactionKind, react
@@ -57,8 +57,8 @@ class RemoveReactionSuccess:
     target: Content = strawberry.field(description="The post or comment.")
 
 
-AddReactionResult = Annotated[AddReactionSuccess | Refusal, strawberry.union("AddReactionResult")]
-RemoveReactionResult = Annotated[RemoveReactionSuccess | Refusal, strawberry.union("RemoveReactionResult")]
+AddReactionResult = Annotated[AddReactionSuccess | Refusal, result_union(AddReactionSuccess)]
+RemoveReactionResult = Annotated[RemoveReactionSuccess | Refusal, result_union(RemoveReactionSuccess)]
 
 
 @strawberry.type

@@ -7,7 +7,7 @@ import strawberry
 from strawberry.scalars import JSON
 
 from api.context import Info
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import After, Connection, First, Node, connection, global_id, local_id
 from community import recommendation_policies as rules
 from community.recommendation_policies import RecommendationPolicyStatus
@@ -117,16 +117,16 @@ class EndRecommendationExperimentSuccess:
 
 
 CreateRecommendationPolicyResult = Annotated[
-    CreateRecommendationPolicySuccess | Refusal, strawberry.union("CreateRecommendationPolicyResult")
+    CreateRecommendationPolicySuccess | Refusal, result_union(CreateRecommendationPolicySuccess)
 ]
 ActivateRecommendationPolicyResult = Annotated[
-    ActivateRecommendationPolicySuccess | Refusal, strawberry.union("ActivateRecommendationPolicyResult")
+    ActivateRecommendationPolicySuccess | Refusal, result_union(ActivateRecommendationPolicySuccess)
 ]
 StartRecommendationExperimentResult = Annotated[
-    StartRecommendationExperimentSuccess | Refusal, strawberry.union("StartRecommendationExperimentResult")
+    StartRecommendationExperimentSuccess | Refusal, result_union(StartRecommendationExperimentSuccess)
 ]
 EndRecommendationExperimentResult = Annotated[
-    EndRecommendationExperimentSuccess | Refusal, strawberry.union("EndRecommendationExperimentResult")
+    EndRecommendationExperimentSuccess | Refusal, result_union(EndRecommendationExperimentSuccess)
 ]
 
 

@@ -73,7 +73,13 @@ class RecommendationStatisticsQueries:
         "What was counted is here within seconds."
     )
     async def recommendation_statistics(
-        self, info: Info, community_id: strawberry.ID, since: Since = None, until: Until = None
+        self,
+        info: Info,
+        community_id: Annotated[
+            strawberry.ID, strawberry.argument(description="Global id of the community that was recommended.")
+        ],
+        since: Since = None,
+        until: Until = None,
     ) -> RecommendationStatistics | None:
         context = info.context
         principal = context.signed_in()

@@ -12,7 +12,7 @@ from api.community.recommendations import (
 )
 from api.context import Info
 from api.customers.profiles import Customer, customer_of
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import PageInfo, global_id, page_info
 from community.recommended_people import is_discoverable, recommended_people, set_discoverable
 
@@ -82,7 +82,7 @@ class SetDiscoverabilitySuccess:
     discoverable: bool = strawberry.field(description="Whether others may find you.")
 
 
-SetDiscoverabilityResult = Annotated[SetDiscoverabilitySuccess | Refusal, strawberry.union("SetDiscoverabilityResult")]
+SetDiscoverabilityResult = Annotated[SetDiscoverabilitySuccess | Refusal, result_union(SetDiscoverabilitySuccess)]
 
 
 @strawberry.type

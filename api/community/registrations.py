@@ -10,7 +10,7 @@ from api.community.events import Event, load_event
 from api.community.payments import settle_standing, tell
 from api.context import Info
 from api.customers.profiles import Customer, load_customer
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import Connection, Node, connection, global_id, local_id
 from community.cancellations import cancel_for_customer, cancel_registration
 from community.registration_conditions import Questions
@@ -207,12 +207,10 @@ class ReorderWaitlistSuccess:
     registration: Registration = strawberry.field(description="The registration that was moved.")
 
 
-RegisterForEventResult = Annotated[RegisterForEventSuccess | Refusal, strawberry.union("RegisterForEventResult")]
-ConfirmRegistrationResult = Annotated[
-    ConfirmRegistrationSuccess | Refusal, strawberry.union("ConfirmRegistrationResult")
-]
-CancelRegistrationResult = Annotated[CancelRegistrationSuccess | Refusal, strawberry.union("CancelRegistrationResult")]
-ReorderWaitlistResult = Annotated[ReorderWaitlistSuccess | Refusal, strawberry.union("ReorderWaitlistResult")]
+RegisterForEventResult = Annotated[RegisterForEventSuccess | Refusal, result_union(RegisterForEventSuccess)]
+ConfirmRegistrationResult = Annotated[ConfirmRegistrationSuccess | Refusal, result_union(ConfirmRegistrationSuccess)]
+CancelRegistrationResult = Annotated[CancelRegistrationSuccess | Refusal, result_union(CancelRegistrationSuccess)]
+ReorderWaitlistResult = Annotated[ReorderWaitlistSuccess | Refusal, result_union(ReorderWaitlistSuccess)]
 
 
 @strawberry.type

@@ -9,8 +9,8 @@ from api.community.posts import Content
 from api.community.reactions import load_content, target_of
 from api.context import Info
 from api.customers.profiles import Customer, load_customer
-from api.refusals import Refusal, refusals
-from api.relay import Connection, connection, global_id, local_id
+from api.refusals import Refusal, refusals, result_union
+from api.relay import After, Connection, First, connection, global_id, local_id
 from community import reports
 from community.reports import (
     ModerationCase,
@@ -97,8 +97,8 @@ class ResolveReportSuccess:
     target: Content | None = strawberry.field(description="What was reported.")
 
 
-CreateReportResult = Annotated[CreateReportSuccess | Refusal, strawberry.union("CreateReportResult")]
-ResolveReportResult = Annotated[ResolveReportSuccess | Refusal, strawberry.union("ResolveReportResult")]
+CreateReportResult = Annotated[CreateReportSuccess | Refusal, result_union(CreateReportSuccess)]
+ResolveReportResult = Annotated[ResolveReportSuccess | Refusal, result_union(ResolveReportSuccess)]
 
 
 @strawberry.type
@@ -108,7 +108,13 @@ class ReportQueries:
         "in any."
     )
     async def moderation_queue(
-        self, info: Info, community_id: strawberry.ID, first: int | None = None, after: str | None = None
+        self,
+        info: Info,
+        community_id: Annotated[
+            strawberry.ID, strawberry.argument(description="Global id of a community that you moderate.")
+        ],
+        first: First = None,
+        after: After = None,
     ) -> Connection[Case]:
         context = info.context
         bearer = context.signed_in()

@@ -7,7 +7,7 @@ import strawberry
 from api.community.communities import Community, changed_community
 from api.context import Info
 from api.customers.profiles import Customer, load_customer
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import local_id
 from community.access import MemberRole
 from community.roles import update_membership_role
@@ -33,9 +33,7 @@ class UpdateMembershipRoleSuccess:
         return await load_customer(info, self.customer_local)
 
 
-UpdateMembershipRoleResult = Annotated[
-    UpdateMembershipRoleSuccess | Refusal, strawberry.union("UpdateMembershipRoleResult")
-]
+UpdateMembershipRoleResult = Annotated[UpdateMembershipRoleSuccess | Refusal, result_union(UpdateMembershipRoleSuccess)]
 
 
 @strawberry.type

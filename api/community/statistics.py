@@ -1,6 +1,7 @@
 """An event's figures, for its managers."""
 
 from datetime import date
+from typing import Annotated
 
 import strawberry
 
@@ -82,7 +83,11 @@ def channel_of(figures: ChannelFigures) -> EventChannelStatistics:
 @strawberry.type
 class StatisticsQueries:
     @strawberry.field(description="An event in figures; null for anybody but its managers.")
-    async def event_statistics(self, info: Info, event_id: strawberry.ID) -> EventStatistics | None:
+    async def event_statistics(
+        self,
+        info: Info,
+        event_id: Annotated[strawberry.ID, strawberry.argument(description="Global id of an event that you manage.")],
+    ) -> EventStatistics | None:
         context = info.context
         context.signed_in()
         local = local_id("Event", event_id, "eventId")

@@ -8,7 +8,7 @@ from strawberry.scalars import JSON
 
 from api.context import Info
 from api.customers.profiles import Customer, load_customer
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import After, Connection, First, Node, connection, global_id, local_id
 from core.audit import AuditEntry, audit_trail
 from core.errors import BadUserInput, Forbidden
@@ -88,7 +88,7 @@ class BreakGlassSuccess:
     access: BrokenGlass = strawberry.field(description="The access.")
 
 
-BreakGlassResult = Annotated[BreakGlassSuccess | Refusal, strawberry.union("BreakGlassResult")]
+BreakGlassResult = Annotated[BreakGlassSuccess | Refusal, result_union(BreakGlassSuccess)]
 
 
 @strawberry.type

@@ -11,7 +11,7 @@ from api.customers.alert_evidence import AlertEvidence, evidence_of
 from api.customers.insight import customers_in_care
 from api.customers.looked_after import in_care, is_staff, staff
 from api.customers.profiles import Customer, load_customer
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import After, Connection, First, Node, connection, global_id, local_id
 from core.db import Session
 from core.errors import NotFound
@@ -125,8 +125,8 @@ class ResolveAlertSuccess:
     alert: Alert = strawberry.field(description="The alert.")
 
 
-AcknowledgeAlertResult = Annotated[AcknowledgeAlertSuccess | Refusal, strawberry.union("AcknowledgeAlertResult")]
-ResolveAlertResult = Annotated[ResolveAlertSuccess | Refusal, strawberry.union("ResolveAlertResult")]
+AcknowledgeAlertResult = Annotated[AcknowledgeAlertSuccess | Refusal, result_union(AcknowledgeAlertSuccess)]
+ResolveAlertResult = Annotated[ResolveAlertSuccess | Refusal, result_union(ResolveAlertSuccess)]
 
 
 async def alert_in_care(info: Info, session: Session, alert_id: str) -> AlertRow:
@@ -161,7 +161,9 @@ class AlertQueries:
         return connection(page, after, alert_of)
 
     @strawberry.field(description="An alert about a customer whom you look after; null for any other.")
-    async def alert(self, info: Info, id: strawberry.ID) -> Alert | None:
+    async def alert(
+        self, info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="Global id of the alert.")]
+    ) -> Alert | None:
         staff(info)
         alert_id = local_id("Alert", id, "id")
         async with info.context.database.read() as session:

@@ -7,7 +7,7 @@ import strawberry
 
 from api.context import Info
 from api.customers.looked_after import present_in_care
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import global_id, local_id
 from core.db import Session
 from customers.access import may_read
@@ -99,8 +99,8 @@ class RevokeConsentSuccess:
     consent: Consent = strawberry.field(description="The word: REVOKED, or DENIED where it was never granted.")
 
 
-GrantConsentResult = Annotated[GrantConsentSuccess | Refusal, strawberry.union("GrantConsentResult")]
-RevokeConsentResult = Annotated[RevokeConsentSuccess | Refusal, strawberry.union("RevokeConsentResult")]
+GrantConsentResult = Annotated[GrantConsentSuccess | Refusal, result_union(GrantConsentSuccess)]
+RevokeConsentResult = Annotated[RevokeConsentSuccess | Refusal, result_union(RevokeConsentSuccess)]
 
 
 async def spoken(info: Info, session: Session, input: ConsentInput) -> tuple[str, Word]:

@@ -9,7 +9,7 @@ from strawberry.scalars import JSON
 
 from api.context import Info
 from api.customers.identity import CustomerId
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import global_id, local_id
 from core.audit import record_change
 from core.clock import iso
@@ -82,7 +82,7 @@ class EraseCustomerSuccess:
     report: ErasureReport = strawberry.field(description="What was done at once; erasureReport has all of it.")
 
 
-EraseCustomerResult = Annotated[EraseCustomerSuccess | Refusal, strawberry.union("EraseCustomerResult")]
+EraseCustomerResult = Annotated[EraseCustomerSuccess | Refusal, result_union(EraseCustomerSuccess)]
 
 
 async def own_or_any(info: Info, session: Session, customer_id: str) -> Principal:

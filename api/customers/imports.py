@@ -8,8 +8,8 @@ from typing import Annotated
 import strawberry
 
 from api.context import Info
-from api.refusals import Refusal, refusals
-from api.relay import Connection, Node, connection, global_id, local_id
+from api.refusals import Refusal, refusals, result_union
+from api.relay import After, Connection, First, Node, connection, global_id, local_id
 from core.errors import Forbidden
 from core.principal import Principal, Scope
 from customers.import_counts import ImportCount as ImportCountRow
@@ -56,9 +56,7 @@ class ImportReport(Node):
     local: strawberry.Private[str]
 
     @strawberry.field(description="The rows that did not go in, in the order of the file.")
-    async def rejections(
-        self, info: Info, first: int | None = None, after: str | None = None
-    ) -> Connection[ImportRejection]:
+    async def rejections(self, info: Info, first: First = None, after: After = None) -> Connection[ImportRejection]:
         async with info.context.database.read() as session:
             page = await rejections_of(session, self.local, first=first, after=after)
         return connection(page, after, rejection_of)
@@ -111,7 +109,7 @@ class ImportBatchSuccess:
     report: ImportReport = strawberry.field(description="How many went in, and what did not.")
 
 
-ImportBatchResult = Annotated[ImportBatchSuccess | Refusal, strawberry.union("ImportBatchResult")]
+ImportBatchResult = Annotated[ImportBatchSuccess | Refusal, result_union(ImportBatchSuccess)]
 
 
 def may_import(principal: Principal) -> None:
@@ -123,7 +121,13 @@ def may_import(principal: Principal) -> None:
 @strawberry.type
 class ImportQueries:
     @strawberry.field(description="The report of an import; for administrators and importing service clients.")
-    async def import_report(self, info: Info, id: strawberry.ID) -> ImportReport | None:
+    async def import_report(
+        self,
+        info: Info,
+        id: Annotated[
+            strawberry.ID, strawberry.argument(description="Global id of the report, as importBatch gave it.")
+        ],
+    ) -> ImportReport | None:
         may_import(info.context.signed_in())
         async with info.context.database.read() as session:
             row = await import_report(session, local_id("ImportReport", id, "id"))

@@ -7,7 +7,7 @@ from strawberry.scalars import JSON
 
 from api.context import Info
 from api.customers.insight import PolicyVersion, version_fields
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import After, Connection, First, Node, connection, global_id, local_id
 from core.audit import record_change
 from core.db import Session
@@ -106,14 +106,12 @@ class ActivateNeedPolicySuccess:
     policy: NeedPolicy = strawberry.field(description="The policy.")
 
 
-CreateAlertPolicyResult = Annotated[CreateAlertPolicySuccess | Refusal, strawberry.union("CreateAlertPolicyResult")]
-PreviewAlertPolicyResult = Annotated[PreviewAlertPolicySuccess | Refusal, strawberry.union("PreviewAlertPolicyResult")]
-ActivateAlertPolicyResult = Annotated[
-    ActivateAlertPolicySuccess | Refusal, strawberry.union("ActivateAlertPolicyResult")
-]
-CreateNeedPolicyResult = Annotated[CreateNeedPolicySuccess | Refusal, strawberry.union("CreateNeedPolicyResult")]
-PreviewNeedPolicyResult = Annotated[PreviewNeedPolicySuccess | Refusal, strawberry.union("PreviewNeedPolicyResult")]
-ActivateNeedPolicyResult = Annotated[ActivateNeedPolicySuccess | Refusal, strawberry.union("ActivateNeedPolicyResult")]
+CreateAlertPolicyResult = Annotated[CreateAlertPolicySuccess | Refusal, result_union(CreateAlertPolicySuccess)]
+PreviewAlertPolicyResult = Annotated[PreviewAlertPolicySuccess | Refusal, result_union(PreviewAlertPolicySuccess)]
+ActivateAlertPolicyResult = Annotated[ActivateAlertPolicySuccess | Refusal, result_union(ActivateAlertPolicySuccess)]
+CreateNeedPolicyResult = Annotated[CreateNeedPolicySuccess | Refusal, result_union(CreateNeedPolicySuccess)]
+PreviewNeedPolicyResult = Annotated[PreviewNeedPolicySuccess | Refusal, result_union(PreviewNeedPolicySuccess)]
+ActivateNeedPolicyResult = Annotated[ActivateNeedPolicySuccess | Refusal, result_union(ActivateNeedPolicySuccess)]
 
 
 async def created(info: Info, session: Session, kind: PolicyKind, definition: dict[str, Any]) -> InsightPolicy:

@@ -7,7 +7,7 @@ import strawberry
 
 from api.context import Info
 from api.customers.profiles import Customer, load_customer
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import Node, global_id, local_id
 from core.db import rows_by_id
 from customers.merging import CustomerMerge as CustomerMergeRow
@@ -70,7 +70,7 @@ class MergeCustomersSuccess:
     merge: CustomerMerge = strawberry.field(description="The record, which grows until it is finished.")
 
 
-MergeCustomersResult = Annotated[MergeCustomersSuccess | Refusal, strawberry.union("MergeCustomersResult")]
+MergeCustomersResult = Annotated[MergeCustomersSuccess | Refusal, result_union(MergeCustomersSuccess)]
 
 
 @strawberry.type

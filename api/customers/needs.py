@@ -9,7 +9,7 @@ from api.context import Info
 from api.customers.insight import customers_in_care
 from api.customers.looked_after import in_care, is_staff, staff
 from api.customers.profiles import Customer, load_customer
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import After, Connection, First, Node, connection, global_id, local_id
 from core.db import Session
 from core.errors import NotFound
@@ -206,11 +206,11 @@ class PutNeedKindSuccess:
     kind: NeedKind = strawberry.field(description="The need that customers can have.")
 
 
-DeclareNeedResult = Annotated[DeclareNeedSuccess | Refusal, strawberry.union("DeclareNeedResult")]
-ConfirmNeedResult = Annotated[ConfirmNeedSuccess | Refusal, strawberry.union("ConfirmNeedResult")]
-DismissNeedResult = Annotated[DismissNeedSuccess | Refusal, strawberry.union("DismissNeedResult")]
-MeetNeedResult = Annotated[MeetNeedSuccess | Refusal, strawberry.union("MeetNeedResult")]
-PutNeedKindResult = Annotated[PutNeedKindSuccess | Refusal, strawberry.union("PutNeedKindResult")]
+DeclareNeedResult = Annotated[DeclareNeedSuccess | Refusal, result_union(DeclareNeedSuccess)]
+ConfirmNeedResult = Annotated[ConfirmNeedSuccess | Refusal, result_union(ConfirmNeedSuccess)]
+DismissNeedResult = Annotated[DismissNeedSuccess | Refusal, result_union(DismissNeedSuccess)]
+MeetNeedResult = Annotated[MeetNeedSuccess | Refusal, result_union(MeetNeedSuccess)]
+PutNeedKindResult = Annotated[PutNeedKindSuccess | Refusal, result_union(PutNeedKindSuccess)]
 
 
 async def need_in_care(info: Info, session: Session, need_id: str) -> NeedRow:

@@ -7,7 +7,7 @@ import strawberry
 
 from api.context import Info
 from api.customers.looked_after import is_staff
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import After, Connection, First, Node, connection, global_id, local_id
 from core.paging import Page
 from customers.profiles import AlreadySignedUp, put_customers, sign_up
@@ -114,13 +114,25 @@ class SignUpSuccess:
     customer: Customer = strawberry.field(description="The new customer.")
 
 
-SignUpResult = Annotated[SignUpSuccess | Refusal, strawberry.union("SignUpResult")]
+SignUpResult = Annotated[SignUpSuccess | Refusal, result_union(SignUpSuccess)]
+
+
+Family = Annotated[
+    TagFamily, strawberry.argument(description="Of what the tags speak; staff alone see more than INTEREST.")
+]
 
 
 @strawberry.type
 class CustomerQueries:
     @strawberry.field(description="A customer whose profile you may see: your own, or one whom you look after.")
-    async def customer(self, info: Info, id: strawberry.ID) -> Customer | None:
+    async def customer(
+        self,
+        info: Info,
+        id: Annotated[
+            strawberry.ID,
+            strawberry.argument(description="Global id of the customer: yourself, or one whom you may see."),
+        ],
+    ) -> Customer | None:
         info.context.signed_in()
         customer_id = local_id("Customer", id, "id")
         return await load_customer(info, customer_id) if await may_see(info, customer_id) else None
@@ -130,7 +142,7 @@ class CustomerQueries:
         "family but INTEREST, is for its staff; for others it is empty."
     )
     async def tags(
-        self, info: Info, family: TagFamily = TagFamily.INTEREST, first: First = None, after: After = None
+        self, info: Info, family: Family = TagFamily.INTEREST, first: First = None, after: After = None
     ) -> Connection[Tag]:
         if not is_staff(info) and family != TagFamily.INTEREST:
             return connection(NO_TAGS, after, lambda row: tag_of(row, info))

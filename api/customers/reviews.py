@@ -7,7 +7,7 @@ import strawberry
 
 from api.context import Info
 from api.customers.profiles import Customer, load_customer
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import After, Connection, First, Node, connection, global_id, local_id
 from core.db import Session
 from customers.merging import request_merge
@@ -96,9 +96,7 @@ class DecideIdentityReviewSuccess:
     review: IdentityReview = strawberry.field(description="The review.")
 
 
-DecideIdentityReviewResult = Annotated[
-    DecideIdentityReviewSuccess | Refusal, strawberry.union("DecideIdentityReviewResult")
-]
+DecideIdentityReviewResult = Annotated[DecideIdentityReviewSuccess | Refusal, result_union(DecideIdentityReviewSuccess)]
 
 
 async def merge_into(info: Info, session: Session, survivor_id: str, row: IdentityReviewRow, *, actor: str) -> None:

@@ -9,7 +9,7 @@ from strawberry.scalars import JSON
 from api.context import Context, Info
 from api.customers.looked_after import is_staff, own_customers, staff
 from api.customers.profiles import Customer, customer_of
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import After, Connection, First, Node, connection, global_id, local_id
 from core.db import Session
 from core.errors import NotFound
@@ -116,9 +116,9 @@ class ArchiveSegmentSuccess:
     segment: Segment = strawberry.field(description="The segment.")
 
 
-CreateSegmentResult = Annotated[CreateSegmentSuccess | Refusal, strawberry.union("CreateSegmentResult")]
-UpdateSegmentResult = Annotated[UpdateSegmentSuccess | Refusal, strawberry.union("UpdateSegmentResult")]
-ArchiveSegmentResult = Annotated[ArchiveSegmentSuccess | Refusal, strawberry.union("ArchiveSegmentResult")]
+CreateSegmentResult = Annotated[CreateSegmentSuccess | Refusal, result_union(CreateSegmentSuccess)]
+UpdateSegmentResult = Annotated[UpdateSegmentSuccess | Refusal, result_union(UpdateSegmentSuccess)]
+ArchiveSegmentResult = Annotated[ArchiveSegmentSuccess | Refusal, result_union(ArchiveSegmentSuccess)]
 
 
 def segment_of(row: SegmentRow, context: Context) -> Segment:

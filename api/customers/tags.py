@@ -8,7 +8,7 @@ import strawberry
 from api.context import Context, Info
 from api.customers.looked_after import present_in_care
 from api.customers.profiles import Customer, CustomerTag, Tag, load_customer
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import After, Connection, First, connection, local_id
 from core.audit import checked_reason, record_change
 from core.db import Session
@@ -150,10 +150,10 @@ class UntagCustomerSuccess:
     tags: list[CustomerTag] = strawberry.field(description="All tags that the customer carries now.")
 
 
-CreateTagResult = Annotated[CreateTagSuccess | Refusal, strawberry.union("CreateTagResult")]
-MergeTagsResult = Annotated[MergeTagsSuccess | Refusal, strawberry.union("MergeTagsResult")]
-TagCustomerResult = Annotated[TagCustomerSuccess | Refusal, strawberry.union("TagCustomerResult")]
-UntagCustomerResult = Annotated[UntagCustomerSuccess | Refusal, strawberry.union("UntagCustomerResult")]
+CreateTagResult = Annotated[CreateTagSuccess | Refusal, result_union(CreateTagSuccess)]
+MergeTagsResult = Annotated[MergeTagsSuccess | Refusal, result_union(MergeTagsSuccess)]
+TagCustomerResult = Annotated[TagCustomerSuccess | Refusal, result_union(TagCustomerSuccess)]
+UntagCustomerResult = Annotated[UntagCustomerSuccess | Refusal, result_union(UntagCustomerSuccess)]
 
 
 async def known_tag(session: Session, key: str) -> Resolved:

@@ -8,7 +8,7 @@ import strawberry
 from api.context import Info
 from api.customers.looked_after import in_care, own_customers, present_in_care, staff
 from api.customers.profiles import Customer, load_customer
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import After, Connection, First, Node, connection, global_id, local_id
 from core.errors import Forbidden
 from customers.tier_overrides import (
@@ -107,12 +107,10 @@ class EndTierOverrideSuccess:
     override: TierOverride = strawberry.field(description="The override.")
 
 
-OverrideTierResult = Annotated[OverrideTierSuccess | Refusal, strawberry.union("OverrideTierResult")]
-ApproveTierOverrideResult = Annotated[
-    ApproveTierOverrideSuccess | Refusal, strawberry.union("ApproveTierOverrideResult")
-]
-RejectTierOverrideResult = Annotated[RejectTierOverrideSuccess | Refusal, strawberry.union("RejectTierOverrideResult")]
-EndTierOverrideResult = Annotated[EndTierOverrideSuccess | Refusal, strawberry.union("EndTierOverrideResult")]
+OverrideTierResult = Annotated[OverrideTierSuccess | Refusal, result_union(OverrideTierSuccess)]
+ApproveTierOverrideResult = Annotated[ApproveTierOverrideSuccess | Refusal, result_union(ApproveTierOverrideSuccess)]
+RejectTierOverrideResult = Annotated[RejectTierOverrideSuccess | Refusal, result_union(RejectTierOverrideSuccess)]
+EndTierOverrideResult = Annotated[EndTierOverrideSuccess | Refusal, result_union(EndTierOverrideSuccess)]
 
 
 async def decided(info: Info, input: DecideTierOverrideInput, status: OverrideStatus) -> TierOverride:

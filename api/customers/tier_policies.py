@@ -7,7 +7,7 @@ import strawberry
 from strawberry.scalars import JSON
 
 from api.context import Info
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import After, Connection, First, Node, connection, global_id, local_id
 from core.db import Session
 from core.errors import BadUserInput
@@ -121,8 +121,8 @@ class ActivateTierPolicySuccess:
     policy: TierPolicy = strawberry.field(description="The version that is active now.")
 
 
-CreateTierPolicyResult = Annotated[CreateTierPolicySuccess | Refusal, strawberry.union("CreateTierPolicyResult")]
-ActivateTierPolicyResult = Annotated[ActivateTierPolicySuccess | Refusal, strawberry.union("ActivateTierPolicyResult")]
+CreateTierPolicyResult = Annotated[CreateTierPolicySuccess | Refusal, result_union(CreateTierPolicySuccess)]
+ActivateTierPolicyResult = Annotated[ActivateTierPolicySuccess | Refusal, result_union(ActivateTierPolicySuccess)]
 
 
 async def asked_definition(session: Session, policy_id: strawberry.ID | None, definition: Any) -> TierDefinition:

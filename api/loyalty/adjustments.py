@@ -7,7 +7,7 @@ import strawberry
 
 from api.context import Info
 from api.customers.profiles import Customer, load_customer
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import After, Connection, First, Node, connection, global_id, local_id
 from core.errors import NotFound
 from customers.profiles import profile
@@ -92,9 +92,9 @@ class RejectAdjustmentSuccess:
     adjustment: Adjustment = strawberry.field(description="The adjustment.")
 
 
-AdjustPointsResult = Annotated[AdjustPointsSuccess | Refusal, strawberry.union("AdjustPointsResult")]
-ApproveAdjustmentResult = Annotated[ApproveAdjustmentSuccess | Refusal, strawberry.union("ApproveAdjustmentResult")]
-RejectAdjustmentResult = Annotated[RejectAdjustmentSuccess | Refusal, strawberry.union("RejectAdjustmentResult")]
+AdjustPointsResult = Annotated[AdjustPointsSuccess | Refusal, result_union(AdjustPointsSuccess)]
+ApproveAdjustmentResult = Annotated[ApproveAdjustmentSuccess | Refusal, result_union(ApproveAdjustmentSuccess)]
+RejectAdjustmentResult = Annotated[RejectAdjustmentSuccess | Refusal, result_union(RejectAdjustmentSuccess)]
 
 
 async def decided(info: Info, input: DecideAdjustmentInput, status: AdjustmentStatus) -> Adjustment:

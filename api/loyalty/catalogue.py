@@ -57,7 +57,7 @@ strawberry.enum(Obstacle, name="RewardObstacleCode", description="Why a reward c
 
 @strawberry.type(description="A price of a reward and from when on it holds.")
 class RewardPriceChange:
-    price: int = strawberry.field(description="Points.")
+    price: int = strawberry.field(description="How many points it costs.")
     valid_from: datetime = strawberry.field(description="From when on; until the next one does.")
     is_planned: bool = strawberry.field(description="Whether that lies ahead; only administrators see such a price.")
 

@@ -8,7 +8,7 @@ import strawberry
 from api.context import Info
 from api.loyalty.catalogue import Reward, reward_of
 from api.named_segments import named_segment
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import local_id
 from graph.eligibility import Tier
 from loyalty.catalogue import NewReward, RewardKind, create_reward
@@ -112,9 +112,9 @@ class RetireRewardSuccess:
     reward: Reward = strawberry.field(description="The reward.")
 
 
-CreateRewardResult = Annotated[CreateRewardSuccess | Refusal, strawberry.union("CreateRewardResult")]
-UpdateRewardResult = Annotated[UpdateRewardSuccess | Refusal, strawberry.union("UpdateRewardResult")]
-RetireRewardResult = Annotated[RetireRewardSuccess | Refusal, strawberry.union("RetireRewardResult")]
+CreateRewardResult = Annotated[CreateRewardSuccess | Refusal, result_union(CreateRewardSuccess)]
+UpdateRewardResult = Annotated[UpdateRewardSuccess | Refusal, result_union(UpdateRewardSuccess)]
+RetireRewardResult = Annotated[RetireRewardSuccess | Refusal, result_union(RetireRewardSuccess)]
 
 # What a null means for those fields that have no null of their own.
 WITHOUT = {"required_tags": (), "expired_policy": ExpiredPolicy.FORFEIT}

@@ -7,7 +7,7 @@ import strawberry
 from strawberry.scalars import JSON
 
 from api.context import Info
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import After, Connection, First, connection
 from api.scalars import SafeInt
 from core.audit import act, record_act
@@ -72,7 +72,7 @@ class CloseDaySuccess:
     day_close: DayClose = strawberry.field(description="The day as it is now; ask dayCloses how far it has come.")
 
 
-CloseDayResult = Annotated[CloseDaySuccess | Refusal, strawberry.union("CloseDayResult")]
+CloseDayResult = Annotated[CloseDaySuccess | Refusal, result_union(CloseDaySuccess)]
 
 
 @strawberry.type(description="Points that postings of one kind brought to customers and took from them.")

@@ -8,7 +8,7 @@ from strawberry.scalars import JSON
 
 from api.context import Info
 from api.loyalty.provenance import Fact, fact_of
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import After, Connection, First, Node, connection, global_id, local_id
 from api.scalars import SafeInt
 from core.audit import record_change
@@ -274,13 +274,11 @@ class RetireEarningRuleSuccess:
     rule: EarningRule = strawberry.field(description="The rule.")
 
 
-CreateEarningRuleResult = Annotated[CreateEarningRuleSuccess | Refusal, strawberry.union("CreateEarningRuleResult")]
-UpdateEarningRuleResult = Annotated[UpdateEarningRuleSuccess | Refusal, strawberry.union("UpdateEarningRuleResult")]
-ActivateEarningRuleResult = Annotated[
-    ActivateEarningRuleSuccess | Refusal, strawberry.union("ActivateEarningRuleResult")
-]
-PauseEarningRuleResult = Annotated[PauseEarningRuleSuccess | Refusal, strawberry.union("PauseEarningRuleResult")]
-RetireEarningRuleResult = Annotated[RetireEarningRuleSuccess | Refusal, strawberry.union("RetireEarningRuleResult")]
+CreateEarningRuleResult = Annotated[CreateEarningRuleSuccess | Refusal, result_union(CreateEarningRuleSuccess)]
+UpdateEarningRuleResult = Annotated[UpdateEarningRuleSuccess | Refusal, result_union(UpdateEarningRuleSuccess)]
+ActivateEarningRuleResult = Annotated[ActivateEarningRuleSuccess | Refusal, result_union(ActivateEarningRuleSuccess)]
+PauseEarningRuleResult = Annotated[PauseEarningRuleSuccess | Refusal, result_union(PauseEarningRuleSuccess)]
+RetireEarningRuleResult = Annotated[RetireEarningRuleSuccess | Refusal, result_union(RetireEarningRuleSuccess)]
 
 
 async def changed_rule(session: Session, rule_id: str, action: str, info: Info, **details: Any) -> RuleRow:

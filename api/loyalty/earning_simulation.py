@@ -7,7 +7,7 @@ import strawberry
 from strawberry.scalars import JSON
 
 from api.context import Info
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import global_id, local_id
 from api.scalars import SafeInt
 from core.days import Period
@@ -64,9 +64,7 @@ class SimulateEarningRuleSuccess:
     )
 
 
-SimulateEarningRuleResult = Annotated[
-    SimulateEarningRuleSuccess | Refusal, strawberry.union("SimulateEarningRuleResult")
-]
+SimulateEarningRuleResult = Annotated[SimulateEarningRuleSuccess | Refusal, result_union(SimulateEarningRuleSuccess)]
 
 
 def outcome_to_show(outcome: EarningOutcome) -> EarningSimulationOutcome:

@@ -125,7 +125,7 @@ PostingCause = Annotated[
     | TransferCause
     | AdjustmentCause
     | OtherCause,
-    strawberry.union("PostingCause"),
+    strawberry.union("PostingCause", description="What a posting was made for, as far back as it can be traced."),
 ]
 
 
@@ -289,7 +289,16 @@ async def may_see_posting(session: Session, principal: Principal, posting_id: st
 @strawberry.type
 class ProvenanceQueries:
     @strawberry.field(description="Why a posting of yours was made; null where there is none that you may see.")
-    async def posting_provenance(self, info: Info, posting_id: strawberry.ID) -> PostingProvenance | None:
+    async def posting_provenance(
+        self,
+        info: Info,
+        posting_id: Annotated[
+            strawberry.ID,
+            strawberry.argument(
+                description="Global id of a posting in your own ledger; administrators may ask of any."
+            ),
+        ],
+    ) -> PostingProvenance | None:
         principal = await info.context.principal()
         local = local_id("Posting", posting_id, "postingId")
         async with info.context.database.read() as session:

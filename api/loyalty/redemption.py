@@ -10,7 +10,7 @@ from api.context import Info
 from api.customers.profiles import Customer, load_customer
 from api.loyalty.catalogue import Reward, load_reward, meets
 from api.loyalty.ledger import Points, points_of
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import After, Connection, First, Node, connection, global_id, local_id
 from core.paging import Page
 from loyalty.fulfilment import cancel_redemption, fail_redemption, fulfil_redemption, may_fulfil
@@ -157,10 +157,10 @@ class FailRedemptionSuccess:
     redemption: Redemption = strawberry.field(description="The redemption.")
 
 
-RedeemRewardResult = Annotated[RedeemRewardSuccess | Refusal, strawberry.union("RedeemRewardResult")]
-CancelRedemptionResult = Annotated[CancelRedemptionSuccess | Refusal, strawberry.union("CancelRedemptionResult")]
-FulfillRedemptionResult = Annotated[FulfillRedemptionSuccess | Refusal, strawberry.union("FulfillRedemptionResult")]
-FailRedemptionResult = Annotated[FailRedemptionSuccess | Refusal, strawberry.union("FailRedemptionResult")]
+RedeemRewardResult = Annotated[RedeemRewardSuccess | Refusal, result_union(RedeemRewardSuccess)]
+CancelRedemptionResult = Annotated[CancelRedemptionSuccess | Refusal, result_union(CancelRedemptionSuccess)]
+FulfillRedemptionResult = Annotated[FulfillRedemptionSuccess | Refusal, result_union(FulfillRedemptionSuccess)]
+FailRedemptionResult = Annotated[FailRedemptionSuccess | Refusal, result_union(FailRedemptionSuccess)]
 
 
 @strawberry.type

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from api.context import Edge, Info
 from api.loyalty.statement_words import ACCOUNTS, COLUMNS, KINDS, WORDS
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import local_id
 from core.audit import act, checked_reason, record_act
 from core.clock import utc_now
@@ -228,7 +228,7 @@ class ExportStatementSuccess:
     expires_at: datetime = strawberry.field(description="Until when.")
 
 
-ExportStatementResult = Annotated[ExportStatementSuccess | Refusal, strawberry.union("ExportStatementResult")]
+ExportStatementResult = Annotated[ExportStatementSuccess | Refusal, result_union(ExportStatementSuccess)]
 
 
 async def customer_of(info: Info, input: ExportStatementInput) -> str:

@@ -7,7 +7,7 @@ import strawberry
 
 from api.context import Info
 from api.loyalty.catalogue import Reward, load_reward
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import local_id
 from loyalty.catalogue_changes import restock_reward
 from loyalty.coupons import MOST_CODES, CodeOutcome, NewCodes, add_codes
@@ -67,8 +67,8 @@ class AddCouponCodesSuccess:
         return await load_reward(info, self.reward_local)
 
 
-RestockRewardResult = Annotated[RestockRewardSuccess | Refusal, strawberry.union("RestockRewardResult")]
-AddCouponCodesResult = Annotated[AddCouponCodesSuccess | Refusal, strawberry.union("AddCouponCodesResult")]
+RestockRewardResult = Annotated[RestockRewardSuccess | Refusal, result_union(RestockRewardSuccess)]
+AddCouponCodesResult = Annotated[AddCouponCodesSuccess | Refusal, result_union(AddCouponCodesSuccess)]
 
 
 @strawberry.type

@@ -8,7 +8,7 @@ import strawberry
 from api.context import Info
 from api.customers.profiles import Customer, load_customer
 from api.loyalty.ledger import Points, points_of
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import Node, global_id, local_id
 from customers.profiles import profile
 from loyalty.transfers import LONGEST_NOTE, Gift, TransferLimits, transfer
@@ -68,7 +68,7 @@ class TransferPointsSuccess:
         return await points_of(info)
 
 
-TransferPointsResult = Annotated[TransferPointsSuccess | Refusal, strawberry.union("TransferPointsResult")]
+TransferPointsResult = Annotated[TransferPointsSuccess | Refusal, result_union(TransferPointsSuccess)]
 
 
 @strawberry.type

@@ -8,7 +8,7 @@ import strawberry
 from api.context import Info
 from api.loyalty.catalogue import Reward, load_reward
 from api.qr import qr_png, qr_svg
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import Connection, Node, connection, global_id, local_id
 from core.paging import Page
 from core.principal import Principal, Scope
@@ -113,7 +113,7 @@ class UseVoucherSuccess:
         return await load_reward(info, self.reward_local)
 
 
-UseVoucherResult = Annotated[UseVoucherSuccess | Refusal, strawberry.union("UseVoucherResult")]
+UseVoucherResult = Annotated[UseVoucherSuccess | Refusal, result_union(UseVoucherSuccess)]
 
 
 def guesses_of(principal: Principal) -> Limit:

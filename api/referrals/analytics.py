@@ -133,6 +133,7 @@ def influence_of(row: InfluenceRow) -> ReferralInfluence:
     )
 
 
+ProgramId = Annotated[strawberry.ID, strawberry.argument(description="Global id of the programme.")]
 From = Annotated[datetime, strawberry.argument(name="from", description="Start, inclusive.")]
 To = Annotated[datetime, strawberry.argument(name="to", description="End, exclusive; at most 366 days later.")]
 Channel = Annotated[str | None, strawberry.argument(description="Only links of this channel.")]
@@ -146,7 +147,7 @@ Generation = Annotated[int | None, strawberry.argument(description="Only this fa
 class ReferralAnalyticsQueries:
     @strawberry.field(description="What becomes of clicks and claims, by channel; for administrators.")
     async def referral_funnel(
-        self, info: Info, program_id: strawberry.ID, start: From, end: To, channel: Channel = None
+        self, info: Info, program_id: ProgramId, start: From, end: To, channel: Channel = None
     ) -> ReferralFunnel:
         context = info.context
         context.administrator()
@@ -166,7 +167,7 @@ class ReferralAnalyticsQueries:
     async def referral_k_factor(
         self,
         info: Info,
-        program_id: strawberry.ID,
+        program_id: ProgramId,
         cohort_from: CohortFrom,
         cohort_to: CohortTo,
         window_days: WindowDays = 30,
@@ -194,7 +195,7 @@ class ReferralAnalyticsQueries:
 
     @strawberry.field(description="Who stands behind the most qualified referrals; for administrators.")
     async def referral_influence(
-        self, info: Info, program_id: strawberry.ID, first: First = None, after: After = None
+        self, info: Info, program_id: ProgramId, first: First = None, after: After = None
     ) -> Connection[ReferralInfluence]:
         context = info.context
         context.administrator()

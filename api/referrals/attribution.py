@@ -10,10 +10,10 @@ from api.customers.profiles import Customer, load_customer
 from api.referrals.codes import guess_code
 from api.referrals.programs import ReferralProgram, load_program
 from api.referrals.rewards import ReferralReward, referral_reward_of
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import Connection, Node, connection, global_id, local_id
 from core.db import Session, rows_by_id
-from core.paging import Page
+from core.paging import Page, Place
 from customers.profiles import profile, survivor_of
 from referrals.attribution import Person, ReferralStatus, referrals_by
 from referrals.attribution import Referral as ReferralRow
@@ -84,7 +84,7 @@ def referral_of(row: ReferralRow) -> Referral:
     )
 
 
-async def viewer_referrals(info: Info, first: int | None, after: str | None) -> Connection[Referral]:
+async def viewer_referrals(info: Info, first: int | None, after: Place) -> Connection[Referral]:
     """The customers whom the viewer brought, the latest first."""
     customer_id = await info.context.viewer_id()
     if customer_id is None:
@@ -122,7 +122,7 @@ class ClaimReferralSuccess:
     referral: Referral = strawberry.field(description="The referral.")
 
 
-ClaimReferralResult = Annotated[ClaimReferralSuccess | Refusal, strawberry.union("ClaimReferralResult")]
+ClaimReferralResult = Annotated[ClaimReferralSuccess | Refusal, result_union(ClaimReferralSuccess)]
 
 
 async def load_referral(info: Info, local: str) -> Referral | None:

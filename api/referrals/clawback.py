@@ -11,7 +11,7 @@ from api.context import Info
 from api.customers.profiles import Customer, load_customer
 from api.loyalty.catalogue import Reward, reward_of
 from api.referrals.rewards import ReferralReward, referral_reward_of
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import global_id, local_id
 from core.audit import act, checked_reason, record_act
 from core.db import Session, rows_by_id
@@ -143,8 +143,8 @@ class ClawBackRewardInput(PreviewClawbackInput):
     reason: str = strawberry.field(description="Why, 1 to 500 characters; kept in the audit trail.")
 
 
-PreviewClawbackResult = Annotated[PreviewClawbackSuccess | Refusal, strawberry.union("PreviewClawbackResult")]
-ClawBackRewardResult = Annotated[ClawBackRewardSuccess | Refusal, strawberry.union("ClawBackRewardResult")]
+PreviewClawbackResult = Annotated[PreviewClawbackSuccess | Refusal, result_union(PreviewClawbackSuccess)]
+ClawBackRewardResult = Annotated[ClawBackRewardSuccess | Refusal, result_union(ClawBackRewardSuccess)]
 
 
 def target_of(input: PreviewClawbackInput) -> ClawbackTarget:

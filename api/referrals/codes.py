@@ -9,7 +9,7 @@ from api.context import Info
 from api.referrals.channels import ReferralChannel, channel_of
 from api.referrals.guesses import CLAIM_GUESSES
 from api.referrals.programs import ReferralProgram, load_program
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import Connection, Node, connection, global_id, local_id
 from core.paging import Page
 from referrals.codes import (
@@ -127,8 +127,8 @@ class RevokeReferralCodeSuccess:
     referral_code: ReferralCode = strawberry.field(description="The revoked code.")
 
 
-RotateReferralCodeResult = Annotated[RotateReferralCodeSuccess | Refusal, strawberry.union("RotateReferralCodeResult")]
-RevokeReferralCodeResult = Annotated[RevokeReferralCodeSuccess | Refusal, strawberry.union("RevokeReferralCodeResult")]
+RotateReferralCodeResult = Annotated[RotateReferralCodeSuccess | Refusal, result_union(RotateReferralCodeSuccess)]
+RevokeReferralCodeResult = Annotated[RevokeReferralCodeSuccess | Refusal, result_union(RevokeReferralCodeSuccess)]
 
 
 @strawberry.type

@@ -9,7 +9,7 @@ import strawberry
 from strawberry.scalars import JSON
 
 from api.context import Info
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from core.errors import Refusal as DomainRefusal
 from core.facts import (
     MOST_FACTS_AT_ONCE,
@@ -57,7 +57,7 @@ class RecordFactsSuccess:
     duplicates: int = strawberry.field(description="How many were known already.")
 
 
-RecordFactsResult = Annotated[RecordFactsSuccess | Refusal, strawberry.union("RecordFactsResult")]
+RecordFactsResult = Annotated[RecordFactsSuccess | Refusal, result_union(RecordFactsSuccess)]
 
 
 def new_fact(

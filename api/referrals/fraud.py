@@ -9,7 +9,7 @@ from api.context import Info
 from api.customers.profiles import Customer, customer_of, load_customer
 from api.referrals.attribution import Referral, referral_of
 from api.referrals.rewards import ReferralReward, referral_reward_of
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import After, Connection, First, Node, connection, global_id, local_id
 from core.identifiers import IdentifierKind
 from core.principal import Principal
@@ -168,7 +168,9 @@ class FraudQueries:
         return connection(page, after, case_of)
 
     @strawberry.field(description="A fraud case; for administrators.")
-    async def fraud_case(self, info: Info, id: strawberry.ID) -> FraudCase | None:
+    async def fraud_case(
+        self, info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="Global id of the case.")]
+    ) -> FraudCase | None:
         info.context.signed_in()
         return await load_case(info, local_id("FraudCase", id, "id"))
 
@@ -189,9 +191,7 @@ class ReviewReferralRewardSuccess:
     held: HeldReward = strawberry.field(description="The reward with its decision.")
 
 
-ReviewReferralRewardResult = Annotated[
-    ReviewReferralRewardSuccess | Refusal, strawberry.union("ReviewReferralRewardResult")
-]
+ReviewReferralRewardResult = Annotated[ReviewReferralRewardSuccess | Refusal, result_union(ReviewReferralRewardSuccess)]
 
 
 @strawberry.input(description="A decision about all that a case holds.")
@@ -206,7 +206,7 @@ class DecideFraudCaseSuccess:
     case: FraudCase = strawberry.field(description="The case.")
 
 
-DecideFraudCaseResult = Annotated[DecideFraudCaseSuccess | Refusal, strawberry.union("DecideFraudCaseResult")]
+DecideFraudCaseResult = Annotated[DecideFraudCaseSuccess | Refusal, result_union(DecideFraudCaseSuccess)]
 
 
 async def reviewer_of(info: Info) -> Principal:

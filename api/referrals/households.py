@@ -7,7 +7,7 @@ import strawberry
 
 from api.context import Info
 from api.customers.profiles import Customer, customer_of
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import Node, global_id, local_id
 from core.db import rows_by_id
 from core.errors import NotFound
@@ -54,7 +54,7 @@ class DeclareHouseholdSuccess:
     household: Household = strawberry.field(description="The household.")
 
 
-DeclareHouseholdResult = Annotated[DeclareHouseholdSuccess | Refusal, strawberry.union("DeclareHouseholdResult")]
+DeclareHouseholdResult = Annotated[DeclareHouseholdSuccess | Refusal, result_union(DeclareHouseholdSuccess)]
 
 
 @strawberry.input(description="A household to be ended.")
@@ -68,7 +68,7 @@ class EndHouseholdSuccess:
     household: Household = strawberry.field(description="The household.")
 
 
-EndHouseholdResult = Annotated[EndHouseholdSuccess | Refusal, strawberry.union("EndHouseholdResult")]
+EndHouseholdResult = Annotated[EndHouseholdSuccess | Refusal, result_union(EndHouseholdSuccess)]
 
 
 @strawberry.type

@@ -7,7 +7,7 @@ from typing import Annotated
 import strawberry
 
 from api.context import Info
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import After, Connection, First, connection, local_id
 from referrals.leaderboard import Ranked, join_leaderboard, leaderboard, leave_leaderboard
 from referrals.standings import EVER, month_of
@@ -40,7 +40,7 @@ class ReferralLeaderboardQueries:
     async def referral_leaderboard(
         self,
         info: Info,
-        program_id: strawberry.ID,
+        program_id: Annotated[strawberry.ID, strawberry.argument(description="Global id of the programme.")],
         period: PeriodOf = ReferralPeriod.EVER,
         at: At = None,
         first: First = None,
@@ -79,7 +79,7 @@ class JoinReferralLeaderboardSuccess:
 
 
 JoinReferralLeaderboardResult = Annotated[
-    JoinReferralLeaderboardSuccess | Refusal, strawberry.union("JoinReferralLeaderboardResult")
+    JoinReferralLeaderboardSuccess | Refusal, result_union(JoinReferralLeaderboardSuccess)
 ]
 
 
@@ -94,7 +94,7 @@ class LeaveReferralLeaderboardSuccess:
 
 
 LeaveReferralLeaderboardResult = Annotated[
-    LeaveReferralLeaderboardSuccess | Refusal, strawberry.union("LeaveReferralLeaderboardResult")
+    LeaveReferralLeaderboardSuccess | Refusal, result_union(LeaveReferralLeaderboardSuccess)
 ]
 
 

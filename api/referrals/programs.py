@@ -7,7 +7,7 @@ import strawberry
 from strawberry.scalars import JSON
 
 from api.context import Info
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import After, Connection, First, Node, connection, global_id, local_id
 from api.scalars import SafeInt
 from core.audit import record_change
@@ -192,18 +192,16 @@ class EndReferralProgramSuccess:
 
 
 CreateReferralProgramResult = Annotated[
-    CreateReferralProgramSuccess | Refusal, strawberry.union("CreateReferralProgramResult")
+    CreateReferralProgramSuccess | Refusal, result_union(CreateReferralProgramSuccess)
 ]
 UpdateReferralProgramResult = Annotated[
-    UpdateReferralProgramSuccess | Refusal, strawberry.union("UpdateReferralProgramResult")
+    UpdateReferralProgramSuccess | Refusal, result_union(UpdateReferralProgramSuccess)
 ]
 ActivateReferralProgramResult = Annotated[
-    ActivateReferralProgramSuccess | Refusal, strawberry.union("ActivateReferralProgramResult")
+    ActivateReferralProgramSuccess | Refusal, result_union(ActivateReferralProgramSuccess)
 ]
-PauseReferralProgramResult = Annotated[
-    PauseReferralProgramSuccess | Refusal, strawberry.union("PauseReferralProgramResult")
-]
-EndReferralProgramResult = Annotated[EndReferralProgramSuccess | Refusal, strawberry.union("EndReferralProgramResult")]
+PauseReferralProgramResult = Annotated[PauseReferralProgramSuccess | Refusal, result_union(PauseReferralProgramSuccess)]
+EndReferralProgramResult = Annotated[EndReferralProgramSuccess | Refusal, result_union(EndReferralProgramSuccess)]
 
 
 def money_of(given: ReferralMoneyBudgetInput | None) -> MoneyBudget | None:

@@ -19,7 +19,7 @@ strawberry.enum(Side, name="ReferralSide", description="Whose reward it is.")
 class ReferralReward(Node):
     step: str = strawberry.field(description="Name of the step.")
     side: Side = strawberry.field(description="Whose it is.")
-    points: int = strawberry.field(description="Points.")
+    points: int = strawberry.field(description="How many points it is worth.")
     reason: str | None = strawberry.field(description="Why it was cancelled or taken back.")
     program_version: int = strawberry.field(description="The version of the programme that made it.")
     stored: strawberry.Private[RewardStatus]

@@ -8,7 +8,7 @@ import strawberry
 from strawberry.scalars import JSON
 
 from api.context import Info
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import local_id
 from api.scalars import SafeInt
 from core.errors import NotFound
@@ -55,7 +55,7 @@ class SimulateReferralProgramSuccess:
 
 
 SimulateReferralProgramResult = Annotated[
-    SimulateReferralProgramSuccess | Refusal, strawberry.union("SimulateReferralProgramResult")
+    SimulateReferralProgramSuccess | Refusal, result_union(SimulateReferralProgramSuccess)
 ]
 
 

@@ -129,7 +129,12 @@ class ReferralTreeQueries:
     async def referral_tree(
         self,
         info: Info,
-        customer_id: strawberry.ID,
+        customer_id: Annotated[
+            strawberry.ID,
+            strawberry.argument(
+                description="Global id of the customer at the root: yourself, or one whom you may see."
+            ),
+        ],
         as_of: AsOf = None,
         max_depth: MaxDepth = None,
         program_id: OneProgram = None,

@@ -10,7 +10,7 @@ from api.context import Info
 from api.customers.insight import customers_in_care
 from api.customers.looked_after import in_care, present_in_care, staff
 from api.customers.profiles import Customer, load_customer
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import After, Connection, First, Node, connection, global_id, local_id
 from api.ringing import ring_told
 from core.errors import NotFound
@@ -243,13 +243,13 @@ class CancelActionPlanSuccess:
 
 
 CreateActionPlanTemplateResult = Annotated[
-    CreateActionPlanTemplateSuccess | Refusal, strawberry.union("CreateActionPlanTemplateResult")
+    CreateActionPlanTemplateSuccess | Refusal, result_union(CreateActionPlanTemplateSuccess)
 ]
 RetireActionPlanTemplateResult = Annotated[
-    RetireActionPlanTemplateSuccess | Refusal, strawberry.union("RetireActionPlanTemplateResult")
+    RetireActionPlanTemplateSuccess | Refusal, result_union(RetireActionPlanTemplateSuccess)
 ]
-StartActionPlanResult = Annotated[StartActionPlanSuccess | Refusal, strawberry.union("StartActionPlanResult")]
-CancelActionPlanResult = Annotated[CancelActionPlanSuccess | Refusal, strawberry.union("CancelActionPlanResult")]
+StartActionPlanResult = Annotated[StartActionPlanSuccess | Refusal, result_union(StartActionPlanSuccess)]
+CancelActionPlanResult = Annotated[CancelActionPlanSuccess | Refusal, result_union(CancelActionPlanSuccess)]
 
 
 @strawberry.type

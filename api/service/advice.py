@@ -7,7 +7,7 @@ import strawberry
 
 from api.context import Info
 from api.customers.profiles import Customer, load_customer
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import After, Connection, First, Node, connection, global_id, local_id
 from api.service.of_customer import OfCustomer, those_of
 from api.service.products import Product, product_by_code
@@ -97,7 +97,7 @@ class AskAdvisorSuccess:
     thread: AdviceThread = strawberry.field(description="The thread.")
 
 
-AskAdvisorResult = Annotated[AskAdvisorSuccess | Refusal, strawberry.union("AskAdvisorResult")]
+AskAdvisorResult = Annotated[AskAdvisorSuccess | Refusal, result_union(AskAdvisorSuccess)]
 
 
 @strawberry.type

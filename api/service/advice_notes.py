@@ -9,7 +9,7 @@ import strawberry
 from api.context import Info
 from api.customers.looked_after import is_staff, present_in_care, staff
 from api.customers.profiles import Customer, load_customer
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import After, Connection, First, Node, connection, global_id, local_id
 from api.service.of_customer import OfCustomer, those_of
 from api.service.products import Product, product_by_code
@@ -142,8 +142,8 @@ class PublishAdviceNoteSuccess:
     note: AdviceNote = strawberry.field(description="The note.")
 
 
-DraftAdviceNoteResult = Annotated[DraftAdviceNoteSuccess | Refusal, strawberry.union("DraftAdviceNoteResult")]
-PublishAdviceNoteResult = Annotated[PublishAdviceNoteSuccess | Refusal, strawberry.union("PublishAdviceNoteResult")]
+DraftAdviceNoteResult = Annotated[DraftAdviceNoteSuccess | Refusal, result_union(DraftAdviceNoteSuccess)]
+PublishAdviceNoteResult = Annotated[PublishAdviceNoteSuccess | Refusal, result_union(PublishAdviceNoteSuccess)]
 
 
 async def advising(info: Info, session: Session, customer_id: str, path: str) -> str:

@@ -8,7 +8,7 @@ from strawberry.scalars import JSON
 
 from api.context import Info
 from api.customers.looked_after import is_staff
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import After, Connection, First, Node, connection, global_id, local_id
 from service.break_looks import preview_break_rule
 from service.break_rules import (
@@ -149,22 +149,22 @@ class PreviewServiceBreakRuleSuccess:
 
 
 CreateServiceBreakRuleResult = Annotated[
-    CreateServiceBreakRuleSuccess | Refusal, strawberry.union("CreateServiceBreakRuleResult")
+    CreateServiceBreakRuleSuccess | Refusal, result_union(CreateServiceBreakRuleSuccess)
 ]
 UpdateServiceBreakRuleResult = Annotated[
-    UpdateServiceBreakRuleSuccess | Refusal, strawberry.union("UpdateServiceBreakRuleResult")
+    UpdateServiceBreakRuleSuccess | Refusal, result_union(UpdateServiceBreakRuleSuccess)
 ]
 ActivateServiceBreakRuleResult = Annotated[
-    ActivateServiceBreakRuleSuccess | Refusal, strawberry.union("ActivateServiceBreakRuleResult")
+    ActivateServiceBreakRuleSuccess | Refusal, result_union(ActivateServiceBreakRuleSuccess)
 ]
 PauseServiceBreakRuleResult = Annotated[
-    PauseServiceBreakRuleSuccess | Refusal, strawberry.union("PauseServiceBreakRuleResult")
+    PauseServiceBreakRuleSuccess | Refusal, result_union(PauseServiceBreakRuleSuccess)
 ]
 RetireServiceBreakRuleResult = Annotated[
-    RetireServiceBreakRuleSuccess | Refusal, strawberry.union("RetireServiceBreakRuleResult")
+    RetireServiceBreakRuleSuccess | Refusal, result_union(RetireServiceBreakRuleSuccess)
 ]
 PreviewServiceBreakRuleResult = Annotated[
-    PreviewServiceBreakRuleSuccess | Refusal, strawberry.union("PreviewServiceBreakRuleResult")
+    PreviewServiceBreakRuleSuccess | Refusal, result_union(PreviewServiceBreakRuleSuccess)
 ]
 
 

@@ -10,7 +10,7 @@ from api.customers.insight import customers_in_care
 from api.customers.looked_after import in_care, is_staff, staff
 from api.customers.profiles import Customer, load_customer
 from api.loyalty.provenance import Fact, fact_of
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import After, Connection, First, Node, connection, global_id, local_id
 from api.service.break_rules import ServiceBreakRule, load_break_rule
 from core.db import Session
@@ -147,7 +147,7 @@ class RecordRecoverySuccess:
     service_break: ServiceBreak = strawberry.field(description="The break.")
 
 
-RecordRecoveryResult = Annotated[RecordRecoverySuccess | Refusal, strawberry.union("RecordRecoveryResult")]
+RecordRecoveryResult = Annotated[RecordRecoverySuccess | Refusal, result_union(RecordRecoverySuccess)]
 
 
 @strawberry.type

@@ -7,7 +7,7 @@ import strawberry
 from strawberry.scalars import JSON
 
 from api.context import Info
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import After, Connection, First, Node, connection, global_id, local_id
 from api.service.complaints import staff_of_complaints
 from core.business_calendar import is_provisional, is_working_day, provisional_from
@@ -78,7 +78,7 @@ class BusinessCalendarSuccess:
     calendar: BusinessCalendar = strawberry.field(description="The calendar.")
 
 
-BusinessCalendarResult = Annotated[BusinessCalendarSuccess | Refusal, strawberry.union("BusinessCalendarResult")]
+BusinessCalendarResult = Annotated[BusinessCalendarSuccess | Refusal, result_union(BusinessCalendarSuccess)]
 
 
 @strawberry.type

@@ -9,7 +9,7 @@ import strawberry
 from api.context import Info
 from api.customers.looked_after import in_care, is_staff, present_in_care
 from api.customers.profiles import Customer, load_customer
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import After, Connection, First, Node, connection, global_id, local_id
 from core.days import day_of
 from core.db import Session
@@ -236,8 +236,8 @@ class RemoveCareDateSuccess:
     id: strawberry.ID = strawberry.field(description="Global id of what there was.")
 
 
-AddCareDateResult = Annotated[AddCareDateSuccess | Refusal, strawberry.union("AddCareDateResult")]
-RemoveCareDateResult = Annotated[RemoveCareDateSuccess | Refusal, strawberry.union("RemoveCareDateResult")]
+AddCareDateResult = Annotated[AddCareDateSuccess | Refusal, result_union(AddCareDateSuccess)]
+RemoveCareDateResult = Annotated[RemoveCareDateSuccess | Refusal, result_union(RemoveCareDateSuccess)]
 
 
 @strawberry.type

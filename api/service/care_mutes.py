@@ -6,7 +6,7 @@ from typing import Annotated
 import strawberry
 
 from api.context import Info
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import global_id
 from api.service.care import OfCustomer, read_of, today, written_of
 from service.care_mutes import CareMute as CareMuteRow
@@ -64,8 +64,8 @@ class UnmuteCareSuccess:
     ended: int = strawberry.field(description="How many mutes were ended.")
 
 
-MuteCareResult = Annotated[MuteCareSuccess | Refusal, strawberry.union("MuteCareResult")]
-UnmuteCareResult = Annotated[UnmuteCareSuccess | Refusal, strawberry.union("UnmuteCareResult")]
+MuteCareResult = Annotated[MuteCareSuccess | Refusal, result_union(MuteCareSuccess)]
+UnmuteCareResult = Annotated[UnmuteCareSuccess | Refusal, result_union(UnmuteCareSuccess)]
 
 
 @strawberry.type

@@ -7,7 +7,7 @@ import strawberry
 from strawberry.scalars import JSON
 
 from api.context import Info
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import After, Connection, First, Node, connection, global_id, local_id
 from service.care_policies import CarePolicy as CarePolicyRow
 from service.care_policies import activate_care_policy, create_care_policy, list_care_policies
@@ -61,8 +61,8 @@ class ActivateCarePolicySuccess:
     policy: CarePolicy = strawberry.field(description="The policy.")
 
 
-CreateCarePolicyResult = Annotated[CreateCarePolicySuccess | Refusal, strawberry.union("CreateCarePolicyResult")]
-ActivateCarePolicyResult = Annotated[ActivateCarePolicySuccess | Refusal, strawberry.union("ActivateCarePolicyResult")]
+CreateCarePolicyResult = Annotated[CreateCarePolicySuccess | Refusal, result_union(CreateCarePolicySuccess)]
+ActivateCarePolicyResult = Annotated[ActivateCarePolicySuccess | Refusal, result_union(ActivateCarePolicySuccess)]
 
 
 @strawberry.type

@@ -9,7 +9,7 @@ import strawberry
 
 from api.context import Info
 from api.customers.looked_after import present_in_care
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import local_id
 from api.service.complaints import (
     Complaint,
@@ -137,7 +137,7 @@ class ComplaintSuccess:
     )
 
 
-ComplaintResult = Annotated[ComplaintSuccess | Refusal, strawberry.union("ComplaintResult")]
+ComplaintResult = Annotated[ComplaintSuccess | Refusal, result_union(ComplaintSuccess)]
 Act = Callable[[Session, ComplaintRow, Hand], Awaitable[ComplaintRow]]
 
 

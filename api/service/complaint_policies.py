@@ -7,7 +7,7 @@ import strawberry
 from strawberry.scalars import JSON
 
 from api.context import Info
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import After, Connection, First, Node, connection, global_id, local_id
 from api.service.complaints import staff_of_complaints
 from service.complaint_policies import ComplaintPolicy as PolicyRow
@@ -67,7 +67,7 @@ class ComplaintPolicySuccess:
     policy: ComplaintPolicy = strawberry.field(description="The policy.")
 
 
-ComplaintPolicyResult = Annotated[ComplaintPolicySuccess | Refusal, strawberry.union("ComplaintPolicyResult")]
+ComplaintPolicyResult = Annotated[ComplaintPolicySuccess | Refusal, result_union(ComplaintPolicySuccess)]
 
 
 @strawberry.type

@@ -386,6 +386,8 @@ class ComplaintQueries:
         )
 
     @strawberry.field(description="A complaint, as far as you may see it; null where you may not see it at all.")
-    async def complaint(self, info: Info, id: strawberry.ID) -> Complaint | None:
+    async def complaint(
+        self, info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="Global id of the complaint.")]
+    ) -> Complaint | None:
         info.context.signed_in()
         return await load_complaint(info, local_id("Complaint", id, "id"))

@@ -8,7 +8,7 @@ import strawberry
 from api.context import Info
 from api.customers.looked_after import is_staff, staff
 from api.customers.profiles import Tag
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import After, Connection, First, Node, connection, global_id, local_id
 from core.paging import Page
 from graph.eligibility import Tier
@@ -206,11 +206,11 @@ class RetireContentSuccess:
     content: ContentArticle = strawberry.field(description="The article.")
 
 
-CreateContentResult = Annotated[CreateContentSuccess | Refusal, strawberry.union("CreateContentResult")]
-UpdateContentResult = Annotated[UpdateContentSuccess | Refusal, strawberry.union("UpdateContentResult")]
-ReviewContentResult = Annotated[ReviewContentSuccess | Refusal, strawberry.union("ReviewContentResult")]
-PublishContentResult = Annotated[PublishContentSuccess | Refusal, strawberry.union("PublishContentResult")]
-RetireContentResult = Annotated[RetireContentSuccess | Refusal, strawberry.union("RetireContentResult")]
+CreateContentResult = Annotated[CreateContentSuccess | Refusal, result_union(CreateContentSuccess)]
+UpdateContentResult = Annotated[UpdateContentSuccess | Refusal, result_union(UpdateContentSuccess)]
+ReviewContentResult = Annotated[ReviewContentSuccess | Refusal, result_union(ReviewContentSuccess)]
+PublishContentResult = Annotated[PublishContentSuccess | Refusal, result_union(PublishContentSuccess)]
+RetireContentResult = Annotated[RetireContentSuccess | Refusal, result_union(RetireContentSuccess)]
 
 
 def new_content(input: ContentInput) -> NewContent:

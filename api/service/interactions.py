@@ -8,7 +8,7 @@ import strawberry
 
 from api.context import Info
 from api.customers.looked_after import is_staff, present_in_care, staff
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import After, Connection, First, connection, global_id, local_id
 from api.ringing import ring_told
 from api.service.follow_ups import FollowUp, follow_up_of
@@ -144,7 +144,7 @@ class LogInteractionSuccess:
     follow_up: list[FollowUp] = strawberry.field(description="When the customer is to be seen next.")
 
 
-LogInteractionResult = Annotated[LogInteractionSuccess | Refusal, strawberry.union("LogInteractionResult")]
+LogInteractionResult = Annotated[LogInteractionSuccess | Refusal, result_union(LogInteractionSuccess)]
 
 
 @strawberry.type

@@ -85,8 +85,8 @@ class ProgramKpis:
         description="Repaired against unrepaired; groups of fewer than five, and what would betray them, are left out."
     )
     surveys: SurveyResponse = strawberry.field(description="Who answered.")
-    complaints: ComplaintKpi = strawberry.field(description="Complaints.")
-    follow_ups: FollowUpKpi = strawberry.field(description="Follow-ups.")
+    complaints: ComplaintKpi = strawberry.field(description="How complaints were kept within their promises.")
+    follow_ups: FollowUpKpi = strawberry.field(description="How many contacts that customers were owed came about.")
 
 
 def percent(part: int, whole: int) -> float | None:

@@ -7,7 +7,7 @@ import strawberry
 from strawberry.scalars import JSON
 
 from api.context import Info
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import After, Connection, First, Node, connection, global_id, local_id
 from service.message_policies import MessagePolicy as MessagePolicyRow
 from service.message_policies import (
@@ -72,11 +72,9 @@ class ActivateMessagePolicySuccess:
     policy: MessagePolicy = strawberry.field(description="The version that is active now.")
 
 
-CreateMessagePolicyResult = Annotated[
-    CreateMessagePolicySuccess | Refusal, strawberry.union("CreateMessagePolicyResult")
-]
+CreateMessagePolicyResult = Annotated[CreateMessagePolicySuccess | Refusal, result_union(CreateMessagePolicySuccess)]
 ActivateMessagePolicyResult = Annotated[
-    ActivateMessagePolicySuccess | Refusal, strawberry.union("ActivateMessagePolicyResult")
+    ActivateMessagePolicySuccess | Refusal, result_union(ActivateMessagePolicySuccess)
 ]
 
 

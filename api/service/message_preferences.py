@@ -5,7 +5,7 @@ from typing import Annotated
 import strawberry
 
 from api.context import Info
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from core.db import Session, zone_of
 from core.errors import BadUserInput
 from core.messages import MessageCategory
@@ -109,7 +109,7 @@ class SetMessagePreferencesSuccess:
 
 
 SetMessagePreferencesResult = Annotated[
-    SetMessagePreferencesSuccess | Refusal, strawberry.union("SetMessagePreferencesResult")
+    SetMessagePreferencesSuccess | Refusal, result_union(SetMessagePreferencesSuccess)
 ]
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import strawberry
 
 from api.context import Info
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import After, Connection, First, Node, connection, global_id, local_id
 from core.messages import MessageCategory
 from core.paging import Page
@@ -157,7 +157,7 @@ class ReplayDeadLetterSuccess:
     delivery: MessageDelivery = strawberry.field(description="The delivery.")
 
 
-ReplayDeadLetterResult = Annotated[ReplayDeadLetterSuccess | Refusal, strawberry.union("ReplayDeadLetterResult")]
+ReplayDeadLetterResult = Annotated[ReplayDeadLetterSuccess | Refusal, result_union(ReplayDeadLetterSuccess)]
 
 
 @strawberry.type

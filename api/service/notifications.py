@@ -9,12 +9,12 @@ import strawberry
 
 from api.context import Info
 from api.nodes import LOADERS, load_node
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import Connection, Node, connection, global_id, local_id
 from api.service.messages import words_of
 from core.clock import parse_instant
 from core.notices import ALWAYS_TOLD, NoticeKind, notice_kind
-from core.paging import Page
+from core.paging import Page, Place
 from graph.client import Row
 from service.notice_words import WORDS, written
 from service.notifications import Notification as NotificationRow
@@ -127,9 +127,7 @@ async def load_notification(info: Info, local: str) -> Notification | None:
     return notification_of(row) if row else None
 
 
-async def notification_page(
-    info: Info, unread_only: bool, first: int | None, after: str | None
-) -> Connection[Notification]:
+async def notification_page(info: Info, unread_only: bool, first: int | None, after: Place) -> Connection[Notification]:
     """The viewer's notices, the latest first; none for somebody without a profile."""
     customer_id = await info.context.viewer_id()
     if customer_id is None:
@@ -202,10 +200,10 @@ class SetNotificationPreferenceSuccess:
 
 
 MarkNotificationsReadResult = Annotated[
-    MarkNotificationsReadSuccess | Refusal, strawberry.union("MarkNotificationsReadResult")
+    MarkNotificationsReadSuccess | Refusal, result_union(MarkNotificationsReadSuccess)
 ]
 SetNotificationPreferenceResult = Annotated[
-    SetNotificationPreferenceSuccess | Refusal, strawberry.union("SetNotificationPreferenceResult")
+    SetNotificationPreferenceSuccess | Refusal, result_union(SetNotificationPreferenceSuccess)
 ]
 
 

@@ -7,7 +7,7 @@ import strawberry
 
 from api.context import Info
 from api.customers.looked_after import is_staff
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import After, Connection, First, Node, connection, global_id, local_id
 from core.audit import checked_reason
 from core.db import rows_by_id
@@ -111,7 +111,7 @@ async def product_by_code(info: Info, code: str) -> Product | None:
 
 @strawberry.input(description="A new product.")
 class CreateProductInput:
-    code: str = strawberry.field(description="How the bank's systems name it: letters, digits and _ . : -")
+    code: str = strawberry.field(description="How the bank's systems name it: letters, digits and _ . : - alone.")
     name_zh: str = strawberry.field(description="Name in Chinese, 1 to 200 characters.")
     name_en: str = strawberry.field(description="Name in English, 1 to 200 characters.")
     risk: ProductRisk | None = strawberry.field(description="How risky it is; null: unknown.", default=None)
@@ -148,8 +148,8 @@ class UpdateProductSuccess:
     product: Product = strawberry.field(description="The product.")
 
 
-CreateProductResult = Annotated[CreateProductSuccess | Refusal, strawberry.union("CreateProductResult")]
-UpdateProductResult = Annotated[UpdateProductSuccess | Refusal, strawberry.union("UpdateProductResult")]
+CreateProductResult = Annotated[CreateProductSuccess | Refusal, result_union(CreateProductSuccess)]
+UpdateProductResult = Annotated[UpdateProductSuccess | Refusal, result_union(UpdateProductSuccess)]
 
 
 @strawberry.type

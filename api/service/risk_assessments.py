@@ -9,7 +9,7 @@ from strawberry.scalars import JSON
 from api.context import Info
 from api.customers.looked_after import is_staff
 from api.customers.profiles import Customer, load_customer
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import After, Connection, First, Node, connection, global_id, local_id
 from api.service.of_customer import OfCustomer, speaking_for, whose
 from api.service.suitability import Suitability, suitability_of
@@ -193,12 +193,12 @@ class ActivateRiskQuestionnaireSuccess:
     questionnaire: RiskQuestionnaire = strawberry.field(description="The questionnaire.")
 
 
-AssessSuitabilityResult = Annotated[AssessSuitabilitySuccess | Refusal, strawberry.union("AssessSuitabilityResult")]
+AssessSuitabilityResult = Annotated[AssessSuitabilitySuccess | Refusal, result_union(AssessSuitabilitySuccess)]
 CreateRiskQuestionnaireResult = Annotated[
-    CreateRiskQuestionnaireSuccess | Refusal, strawberry.union("CreateRiskQuestionnaireResult")
+    CreateRiskQuestionnaireSuccess | Refusal, result_union(CreateRiskQuestionnaireSuccess)
 ]
 ActivateRiskQuestionnaireResult = Annotated[
-    ActivateRiskQuestionnaireSuccess | Refusal, strawberry.union("ActivateRiskQuestionnaireResult")
+    ActivateRiskQuestionnaireSuccess | Refusal, result_union(ActivateRiskQuestionnaireSuccess)
 ]
 
 

@@ -7,7 +7,7 @@ import strawberry
 from strawberry.scalars import JSON
 
 from api.context import Info
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import After, Connection, First, Node, connection, global_id, local_id
 from service.entitlements import parse_entitlements
 from service.follow_up_definition import parse_follow_ups
@@ -92,17 +92,15 @@ class ActivateEntitlementPolicySuccess:
     policy: EntitlementPolicy = strawberry.field(description="The policy.")
 
 
-CreateFollowUpPolicyResult = Annotated[
-    CreateFollowUpPolicySuccess | Refusal, strawberry.union("CreateFollowUpPolicyResult")
-]
+CreateFollowUpPolicyResult = Annotated[CreateFollowUpPolicySuccess | Refusal, result_union(CreateFollowUpPolicySuccess)]
 ActivateFollowUpPolicyResult = Annotated[
-    ActivateFollowUpPolicySuccess | Refusal, strawberry.union("ActivateFollowUpPolicyResult")
+    ActivateFollowUpPolicySuccess | Refusal, result_union(ActivateFollowUpPolicySuccess)
 ]
 CreateEntitlementPolicyResult = Annotated[
-    CreateEntitlementPolicySuccess | Refusal, strawberry.union("CreateEntitlementPolicyResult")
+    CreateEntitlementPolicySuccess | Refusal, result_union(CreateEntitlementPolicySuccess)
 ]
 ActivateEntitlementPolicyResult = Annotated[
-    ActivateEntitlementPolicySuccess | Refusal, strawberry.union("ActivateEntitlementPolicyResult")
+    ActivateEntitlementPolicySuccess | Refusal, result_union(ActivateEntitlementPolicySuccess)
 ]
 
 

@@ -7,7 +7,7 @@ import strawberry
 from strawberry.scalars import JSON
 
 from api.context import Info
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import After, Connection, First, Node, connection, global_id, local_id
 from service.survey_policies import SurveyPolicy as PolicyRow
 from service.survey_policies import (
@@ -73,10 +73,8 @@ class ActivateSurveyPolicySuccess:
     policy: SurveyPolicy = strawberry.field(description="The policy.")
 
 
-CreateSurveyPolicyResult = Annotated[CreateSurveyPolicySuccess | Refusal, strawberry.union("CreateSurveyPolicyResult")]
-ActivateSurveyPolicyResult = Annotated[
-    ActivateSurveyPolicySuccess | Refusal, strawberry.union("ActivateSurveyPolicyResult")
-]
+CreateSurveyPolicyResult = Annotated[CreateSurveyPolicySuccess | Refusal, result_union(CreateSurveyPolicySuccess)]
+ActivateSurveyPolicyResult = Annotated[ActivateSurveyPolicySuccess | Refusal, result_union(ActivateSurveyPolicySuccess)]
 
 
 @strawberry.type

@@ -6,7 +6,7 @@ from typing import Annotated
 import strawberry
 
 from api.context import Info
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import After, Connection, First, Node, connection, global_id, local_id
 from core.paging import Page
 from customers.personal import made_data_keys
@@ -70,7 +70,7 @@ class SubmitSurveySuccess:
     survey: Survey = strawberry.field(description="The survey with your answer.")
 
 
-SubmitSurveyResult = Annotated[SubmitSurveySuccess | Refusal, strawberry.union("SubmitSurveyResult")]
+SubmitSurveyResult = Annotated[SubmitSurveySuccess | Refusal, result_union(SubmitSurveySuccess)]
 
 
 @strawberry.type

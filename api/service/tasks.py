@@ -11,7 +11,7 @@ from api.customers.alerts import Alert, alert_of
 from api.customers.insight import is_in_care
 from api.customers.looked_after import bank_staff, in_care, staff
 from api.customers.profiles import Customer, load_customer
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import After, Connection, First, Node, connection, global_id, local_id
 from api.ringing import ring_told
 from api.service.action_plans import ActionPlanStep, step_of
@@ -171,8 +171,8 @@ class CancelTaskSuccess:
     task: Task = strawberry.field(description="The task.")
 
 
-CompleteTaskResult = Annotated[CompleteTaskSuccess | Refusal, strawberry.union("CompleteTaskResult")]
-CancelTaskResult = Annotated[CancelTaskSuccess | Refusal, strawberry.union("CancelTaskResult")]
+CompleteTaskResult = Annotated[CompleteTaskSuccess | Refusal, result_union(CompleteTaskSuccess)]
+CancelTaskResult = Annotated[CancelTaskSuccess | Refusal, result_union(CancelTaskSuccess)]
 
 
 async def chosen(

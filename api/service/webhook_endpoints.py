@@ -6,7 +6,7 @@ from typing import Annotated
 import strawberry
 
 from api.context import Info
-from api.refusals import Refusal, refusals
+from api.refusals import Refusal, refusals, result_union
 from api.relay import After, Connection, First, Node, connection, global_id, local_id
 from service.message_outlets import Outlets
 from service.message_policy import MessageChannel
@@ -74,13 +74,11 @@ class DisableWebhookEndpointSuccess:
 
 
 CreateWebhookEndpointResult = Annotated[
-    CreateWebhookEndpointSuccess | Refusal, strawberry.union("CreateWebhookEndpointResult")
+    CreateWebhookEndpointSuccess | Refusal, result_union(CreateWebhookEndpointSuccess)
 ]
-RotateWebhookSecretResult = Annotated[
-    RotateWebhookSecretSuccess | Refusal, strawberry.union("RotateWebhookSecretResult")
-]
+RotateWebhookSecretResult = Annotated[RotateWebhookSecretSuccess | Refusal, result_union(RotateWebhookSecretSuccess)]
 DisableWebhookEndpointResult = Annotated[
-    DisableWebhookEndpointSuccess | Refusal, strawberry.union("DisableWebhookEndpointResult")
+    DisableWebhookEndpointSuccess | Refusal, result_union(DisableWebhookEndpointSuccess)
 ]
 
 

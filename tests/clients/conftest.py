@@ -17,6 +17,8 @@ from tests.ops.started import Started, started
 HERE = Path(__file__).parent
 INSTALLED = REPOSITORY / ".cache" / "clients"
 RUN_SECONDS = 200.0
+# A bank with enough customers for the whole tour takes its time where other tests run beside it.
+START_SECONDS = 300.0
 # Whichever test comes first waits for the packages and for the bank, which is then there for all of them.
 PATIENCE_SECONDS = 600
 SWEEP_SECONDS = 1
@@ -44,7 +46,7 @@ def bank(clients: Path, tmp_path_factory: pytest.TempPathFactory) -> Generator[S
     """A demonstration bank as `make run` starts it, with a worker that looks often."""
     variables = {"SWEEP_INTERVAL_SECONDS": str(SWEEP_SECONDS), "OPERATION_TIMEOUT_SECONDS": "30"}
     with started(tmp_path_factory.mktemp("clients") / "data", variables, customers=120) as found:
-        found.wait_for_welcome()
+        found.wait_for_welcome(START_SECONDS)
         yield found
 
 

@@ -42,11 +42,11 @@ class Started:
                 stderr=complained,
             )
 
-    def wait_for_welcome(self) -> float:
+    def wait_for_welcome(self, patience: float = PATIENCE_SECONDS) -> float:
         """Wait until everything has started; returns the seconds to the first answered query."""
         while not self.answers():
             assert self.process.poll() is None, self.complained.read_text()
-            assert time.monotonic() < self.began + PATIENCE_SECONDS, (self.data / "logs" / "api.log").read_text()
+            assert time.monotonic() < self.began + patience, (self.data / "logs" / "api.log").read_text()
             time.sleep(0.05)
         seconds = time.monotonic() - self.began
         while LAST_LINE not in self.said.read_text():

@@ -21,18 +21,18 @@ input I { x: Int, y: Int! }
 type Mutation { m(i: I, e: E): E }
 """
 CHANGES = {
-    "REQUIRED_ARG_ADDED: A required arg y on Query.a was added.",
-    "FIELD_REMOVED: Query.b was removed.",
-    "VALUE_REMOVED_FROM_ENUM: TWO was removed from enum type E.",
-    "REQUIRED_INPUT_FIELD_ADDED: A required field y on input type I was added.",
+    "REQUIRED_ARG_ADDED: A required argument Query.a(y:) was added.",
+    "FIELD_REMOVED: Field Query.b was removed.",
+    "VALUE_REMOVED_FROM_ENUM: Enum value E.TWO was removed.",
+    "REQUIRED_INPUT_FIELD_ADDED: A required field I.y was added.",
 }
 
 
 def test_what_breaks_clients_is_found_and_accepted_by_its_text_alone() -> None:
     old, new = build_schema(OLD), build_schema(NEW)
     assert {text_of(change) for change in breaks(old, new, set())} == CHANGES
-    page = "# Page\n\nWords with `code`.\n\n- `FIELD_REMOVED: Query.b was removed.`\n  Nobody asked for it.\n"
-    left = CHANGES - {"FIELD_REMOVED: Query.b was removed."}
+    page = "# Page\n\nWords with `code`.\n\n- `FIELD_REMOVED: Field Query.b was removed.`\n  Nobody asked for it.\n"
+    left = CHANGES - {"FIELD_REMOVED: Field Query.b was removed."}
     assert {text_of(change) for change in breaks(old, new, accepted_changes(page))} == left
     assert list(breaks(new, new, set())) == []
 

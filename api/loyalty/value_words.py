@@ -1,0 +1,108 @@
+"""What each value of the enumerations of points and rewards means, as the schema says it."""
+
+WORDS: dict[str, dict[str, str]] = {
+    "AccountKind": {
+        "AVAILABLE": "Points that the customer can spend.",
+        "PENDING": "Points that the customer has earned and can spend later.",
+        "DEBT": "Points that the customer owes, because what was to be taken back is spent.",
+        "ISSUANCE": "The house's side of what was earned.",
+        "REDEMPTION": "The house's side of what was redeemed.",
+        "EXPIRY": "The house's side of what has expired.",
+        "ADJUSTMENT": "The house's side of what staff gave or took.",
+        "RECEIVABLE": "Minus what all customers owe together.",
+        "WRITE_OFF": "Minus what could not be taken back and is owed by nobody.",
+    },
+    "AdjustmentStatus": {
+        "PENDING": "A second administrator has to decide.",
+        "BOOKED": "It stands in the ledger.",
+        "REJECTED": "The second administrator refused it, and no point has moved.",
+    },
+    "ClosePhase": {
+        "ACTIVATE": "Points whose time has come become available.",
+        "EXPIRE": "Points that are too old are taken out.",
+        "RECONCILE": "The books are proven to add up.",
+        "CLOSED": "The day is closed.",
+    },
+    "CouponCodeOutcome": {
+        "ADDED": "It is in the pool.",
+        "DUPLICATE": "It stands earlier in the batch, or is in use already.",
+        "INVALID": "It is no code of 4 to 100 printable signs without spaces.",
+    },
+    "EarningCapPolicy": {
+        "PARTIAL": "The customer earns what still fits.",
+        "REJECT": "The customer earns all of it or nothing.",
+    },
+    "EarningLessReason": {
+        "CAP_POINTS": "The most points of the span are reached.",
+        "CAP_TIMES": "The rule has earned as often as it may in the span.",
+        "REVERSED": "The bank's system took the fact back.",
+    },
+    "EarningPeriod": {
+        "DAY": "A day from midnight on.",
+        "WEEK": "A week from Monday on.",
+        "MONTH": "A month of the calendar.",
+        "YEAR": "A year of the calendar.",
+        "EVER": "All time.",
+    },
+    "EarningRuleStatus": {
+        "DRAFT": "It earns nothing yet and can be simulated.",
+        "ACTIVE": "It earns by the version of the instant at which a fact happened.",
+        "PAUSED": "It earns nothing for now and can come back.",
+        "RETIRED": "It never earns again.",
+    },
+    "ExpiredPolicy": {
+        "FORFEIT": "They are gone.",
+        "REINSTATE": "They come back with a new date of expiry.",
+    },
+    "PostingKind": {
+        "EARN": "Points were earned.",
+        "RELEASE": "Pending points became available.",
+        "REDEEM": "Points were spent on a reward.",
+        "REFUND": "Points of a redemption came back.",
+        "CLAWBACK": "Points were taken back, because their reason has gone.",
+        "REPAYMENT": "Earned points went to what the customer owed.",
+        "EXPIRE": "Points were too old.",
+        "TRANSFER": "Points went from one customer to another.",
+        "ADJUST": "Staff gave or took points by hand.",
+        "WRITE_OFF": "What a customer owed was given up.",
+    },
+    "RedemptionStatus": {
+        "RESERVED": "The points are set aside, and a partner is to fulfil it.",
+        "FULFILLED": "The customer has the reward.",
+        "FAILED": "The partner could not fulfil it; the points went back.",
+        "CANCELLED": "It was given up; the points went back.",
+        "EXPIRED": "The partner did not answer in time; the points went back.",
+    },
+    "RewardKind": {
+        "VOUCHER": "A code is made at once.",
+        "COUPON": "A code out of a pool is assigned at once.",
+        "PARTNER": "A partner fulfils it within a time limit.",
+    },
+    "RewardObstacleCode": {
+        "NOT_YET": "It is on offer later.",
+        "ENDED": "Its offer is over.",
+        "RETIRED": "It was taken out of the catalogue.",
+        "TIER_TOO_LOW": "It is for customers of a higher tier.",
+        "TAG_MISSING": "It is for customers with a tag that you do not carry.",
+        "NOT_IN_SEGMENT": "It is for customers of a segment to which you do not belong.",
+        "LIMIT_REACHED": "You have redeemed it as often as one customer may.",
+        "PERIOD_LIMIT_REACHED": "You have redeemed it as often as one may in this span.",
+        "OUT_OF_STOCK": "None is left.",
+        "POINTS_MISSING": "You have too few points.",
+    },
+    "RewardStatus": {
+        "PLANNED": "It will be on offer.",
+        "ON_OFFER": "It can be redeemed.",
+        "ENDED": "Its offer is over.",
+        "RETIRED": "It was taken out of the catalogue.",
+    },
+    "StatementFormat": {
+        "CSV": "For a spreadsheet: values with commas between them.",
+        "HTML": "To read and to print.",
+    },
+    "VoucherStatus": {
+        "VALID": "It can be shown at a counter.",
+        "USED": "It was shown and is worth nothing any more.",
+        "EXPIRED": "It was not shown in time.",
+    },
+}
