@@ -22,6 +22,8 @@ log = structlog.get_logger(__name__)
 
 LONGEST_TOKEN = 8_192
 LONGEST_SUBJECT = 255
+# The end of the year 9999 in seconds since 1970.
+LATEST = 253_402_300_799
 # How long keys are used before they are fetched again, so that a key the issuer has withdrawn stops working.
 KEYS_LIVE_SECONDS = 600.0
 # After this long without an answer of the issuer even known keys are no longer trusted.
@@ -62,7 +64,8 @@ class TokenVerifier:
         key = await self._key(str(header.get("kid", "")), str(header["alg"]))
         try:
             token = jwt.decode(raw, key, algorithms=list(self._settings.oidc_algorithms))
-        except (JoseError, ValueError) as error:
+        except (JoseError, ValueError, RecursionError) as error:
+            # The library reads JSON by recursion, also that of a header whose signature nobody has looked at yet.
             raise Unauthenticated(detail="the token's signature is not good") from error
         return self._principal(token.claims, int(utc_now().timestamp() if now is None else now))
 
@@ -175,7 +178,7 @@ def check_claims(claims: Mapping[str, Any], settings: Settings, now: int) -> Non
 def time_problem(claims: Mapping[str, Any], now: int, leeway: int) -> str | None:
     """Why the token is not good at `now`, with a leeway for clocks that differ; both in seconds."""
     expires, begins, issued = claims.get("exp"), claims.get("nbf", 0), claims.get("iat", 0)
-    if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in (expires, begins, issued)):
+    if not all(is_time(value) for value in (expires, begins, issued)):
         return "the token's times are not numbers"
     if cast(float, expires) <= now - leeway:
         return "the token has expired"
@@ -184,13 +187,18 @@ def time_problem(claims: Mapping[str, Any], now: int, leeway: int) -> str | None
     return None
 
 
+def is_time(value: object) -> bool:
+    """Whether a claim is an instant up to the year 9999; infinity and NaN, which Python reads in JSON, are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LATEST
+
+
 def roles_of(claims: Mapping[str, Any], path: str) -> frozenset[Role]:
     """Our roles among those at the dotted path (`realm_access.roles`); others mean nothing to us."""
     value: Any = claims
     for part in path.split("."):
         value = value.get(part) if isinstance(value, Mapping) else None
     names: Sequence[Any] = [value] if isinstance(value, str) else value if isinstance(value, list) else ()
-    return frozenset(Role(name) for name in names if name in set(Role))
+    return frozenset(Role(name) for name in names if isinstance(name, str) and name in set(Role))
 
 
 def scopes_of(claims: Mapping[str, Any]) -> frozenset[str]:
