@@ -35,7 +35,13 @@ OTHERS = {
     *("business_calendar.updated_by", "complaint.filed_by", "complaint.owner", "complaint.extension_asked_by"),
     *("complaint_policy.activated_by", "complaint_policy.created_by"),
     # Things.
-    *("complaint.calendar_id", "complaint.community_id", "complaint.policy_id", "complaint_accused.complaint_id"),
+    *(
+        "action_plan.calendar_id",
+        "complaint.calendar_id",
+        "complaint.community_id",
+        "complaint.policy_id",
+        "complaint_accused.complaint_id",
+    ),
     *("complaint_entry.complaint_id", "complaint_key.complaint_id", "complaint_key.key_id"),
     "complaint_mark.complaint_id",
     *("care_greeting.occasion_id", "care_occasion.care_date_id"),
