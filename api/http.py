@@ -125,7 +125,6 @@ def client_of(request: Request) -> str:
 
 
 def cost_of(context: Context, admission: Admission) -> dict[str, int]:
-    """What the operation was reckoned to cost, and what is left of the minute's budget."""
-    left = context.left
-    found = {"requested": context.cost, "limit": admission.budget.most}
-    return found | ({"remaining": left.units, "resetsInSeconds": left.seconds} if left else {})
+    """What the operation was reckoned to cost, of what there is each minute; what is left of it is in the headers, so
+    that the same question has the same answer."""
+    return {"requested": context.cost, "limit": admission.budget.most}

@@ -209,6 +209,10 @@ async def promises(world: World) -> None:
     system, database, lin, me = world.system, world.database, world.local("lin"), world.ids["Customer"]
     # Nobody is greeted whose complaint is open.
     world.ids["MessageDelivery"] = await dead_letter(system, lin)
+    # More complaints of Lin's are made than a customer may have open.
+    roomy = {**await world.active("complaintPolicies"), "most_open": 1_000}
+    policy = await world.made("administrator", "createComplaintPolicy", definition=roomy)
+    await world.made("administrator", "activateComplaintPolicy", policyId=policy)
     world.ids["Complaint"] = await complain(world)
     world.ids["Alert"] = await raised(system, lin)
     world.ids["Need"] = await suspected(system, lin)

@@ -32,11 +32,11 @@ async def test_every_answer_tells_its_cost_and_what_is_left(poor: System, unique
     caller = poor.caller(unique, "customer")
     for number in (1, 2):
         answer = await caller.post(ASK)
-        cost = answer.json()["extensions"]["cost"]
-        assert (cost["requested"], cost["limit"], cost["remaining"]) == (2, 100, 100 - 2 * number)
-        assert 0 < cost["resetsInSeconds"] <= 60
+        assert answer.json()["extensions"] == {"cost": {"requested": 2, "limit": 100}}
         assert answer.headers["ratelimit-policy"] == '"cost";q=100;w=60'
-        assert answer.headers["ratelimit"] == f'"cost";r={100 - 2 * number};t={cost["resetsInSeconds"]}'
+        left, _, seconds = answer.headers["ratelimit"].rpartition(";t=")
+        assert left == f'"cost";r={100 - 2 * number}'
+        assert 0 < int(seconds) <= 60
 
 
 async def test_who_has_spent_the_budget_waits_and_nobody_else(poor: System, unique: str) -> None:
