@@ -1,5 +1,53 @@
-"""The running application, as the tests of the API have it."""
+"""The world of the access matrix, with a secret in all that is Lin's and Chen's that only they and theirs may read."""
 
-from tests.api.conftest import system
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+
+import pytest
+
+from tests.access.world import World, founded
+from tests.api.conftest import Caller, system
+from tests.community.writings import write_comment, write_post
+from tests.conftest import Addresses
 
 __all__ = ["system"]
+
+
+@dataclass
+class Prey:
+    """The world, what is secret in it, and who must never read that."""
+
+    world: World
+    secret: str
+    ids: list[str]
+
+    def caller(self, role: str) -> Caller:
+        return self.world.callers[role]
+
+    def hidden_from(self, role: str) -> str | None:
+        return self.secret if role in STRANGERS else None
+
+
+STRANGERS = {"nobody", "no profile", "customer, another's", "manager of another", "another's RM", "service client"}
+SECRETS = {
+    "fileComplaint": "topic: FEES, text: $text",
+    "askAdvisor": "text: $text",
+}
+
+
+@pytest.fixture(scope="module")
+async def prey(
+    stores: Addresses, redis_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncGenerator[Prey, None]:
+    async with founded(stores, redis_url, tmp_path_factory.mktemp("hostile")) as world:
+        secret = f"SECRET{world.unique.replace('-', '')}"
+        lin, graph = world.local("lin"), world.system.edge.graph
+        for act, given in SECRETS.items():
+            document = (
+                f"mutation($text: String!) {{ {act}(input: {{{given}}}) {{ __typename ... on Refusal {{ code }} }} }}"
+            )
+            done = await world.callers["customer, own"].ask(document, text=secret)
+            assert done[act]["__typename"] != "Refusal", done
+        post = await write_post(graph, world.words["community"], lin, text=secret)
+        await write_comment(graph, post, lin, text=secret)
+        yield Prey(world, secret, [*world.ids.values()])
