@@ -1,7 +1,9 @@
 """The world of the access matrix, with a secret in all that is Lin's and Chen's that only they and theirs may read."""
 
-from collections.abc import AsyncGenerator
+import asyncio
+from collections.abc import Coroutine, Generator
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import pytest
 
@@ -12,6 +14,8 @@ from tests.conftest import Addresses
 
 __all__ = ["system"]
 
+T = TypeVar("T")
+
 
 @dataclass
 class Prey:
@@ -20,6 +24,10 @@ class Prey:
     world: World
     secret: str
     ids: list[str]
+    runner: asyncio.Runner
+
+    def run(self, asking: Coroutine[Any, Any, T]) -> T:
+        return self.runner.run(asking)
 
     def caller(self, role: str) -> Caller:
         return self.world.callers[role]
@@ -36,18 +44,27 @@ SECRETS = {
 
 
 @pytest.fixture(scope="module")
-async def prey(
-    stores: Addresses, redis_url: str, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncGenerator[Prey, None]:
-    async with founded(stores, redis_url, tmp_path_factory.mktemp("hostile")) as world:
-        secret = f"SECRET{world.unique.replace('-', '')}"
-        lin, graph = world.local("lin"), world.system.edge.graph
-        for act, given in SECRETS.items():
-            document = (
-                f"mutation($text: String!) {{ {act}(input: {{{given}}}) {{ __typename ... on Refusal {{ code }} }} }}"
-            )
-            done = await world.callers["customer, own"].ask(document, text=secret)
-            assert done[act]["__typename"] != "Refusal", done
-        post = await write_post(graph, world.words["community"], lin, text=secret)
-        await write_comment(graph, post, lin, text=secret)
-        yield Prey(world, secret, [*world.ids.values()])
+def prey(stores: Addresses, redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Generator[Prey, None, None]:
+    """The world with its secrets, in an event loop of its own: what hypothesis raises while it draws would end one
+    that runs whole tests."""
+    with asyncio.Runner() as runner:
+        founding = founded(stores, redis_url, tmp_path_factory.mktemp("hostile"))
+        world = runner.run(founding.__aenter__())
+        try:
+            secret = f"SECRET{world.unique.replace('-', '')}"
+            runner.run(hide(world, secret))
+            yield Prey(world, secret, [*world.ids.values()], runner)
+        finally:
+            runner.run(founding.__aexit__(None, None, None))
+
+
+async def hide(world: World, secret: str) -> None:
+    lin, graph = world.local("lin"), world.system.edge.graph
+    for act, given in SECRETS.items():
+        document = (
+            f"mutation($text: String!) {{ {act}(input: {{{given}}}) {{ __typename ... on Refusal {{ code }} }} }}"
+        )
+        done = await world.callers["customer, own"].ask(document, text=secret)
+        assert done[act]["__typename"] != "Refusal", done
+    post = await write_post(graph, world.words["community"], lin, text=secret)
+    await write_comment(graph, post, lin, text=secret)

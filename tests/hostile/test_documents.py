@@ -17,7 +17,7 @@ from tests.hostile.conftest import Prey
 from tests.hostile.judge import fuzzed, judge
 from tests.hostile.values import TEXTS, bent, selection_of, spoiled
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(7200)]
+pytestmark = pytest.mark.timeout(7200)
 
 # What would take the prey away from those who come after.
 FATAL = {"eraseCustomer", "mergeCustomers"}
@@ -46,25 +46,25 @@ def shown(operation: str) -> str | None:
 
 @fuzzed(150)
 @given(data=st.data())
-async def test_hostile_variables(prey: Prey, data: st.DataObject) -> None:
+def test_hostile_variables(prey: Prey, data: st.DataObject) -> None:
     """Given any operation, role and variables with something wrong in them; then the answer is decent."""
     operation = data.draw(st.sampled_from(ASKED), label="operation")
     role = data.draw(st.sampled_from(ROLES), label="role")
     ids = prey.world.ids
     document, variables = document_of(operation, ids, given_of(prey.world, operation, role), shown(operation))
     variables = data.draw(spoiled(variables, prey.ids), label="variables")
-    await send(prey, role, document, variables)
+    prey.run(send(prey, role, document, variables))
 
 
 @fuzzed(40)
 @given(data=st.data())
-async def test_documents_of_the_schema(prey: Prey, data: st.DataObject) -> None:
+def test_documents_of_the_schema(prey: Prey, data: st.DataObject) -> None:
     """Given documents that fit the schema, and such with one thing wrong in them; then the answer is decent."""
     role = data.draw(st.sampled_from(ROLES), label="role")
     mode = data.draw(st.sampled_from(Mode), label="mode")
     fields = [data.draw(st.sampled_from(ASKED), label="field")]
     strategy = from_schema(TEXT, custom_scalars=SCALARS, mode=mode, fields=fields, allow_x00=False)
-    await send(prey, role, data.draw(strategy, label="document"), {})
+    prey.run(send(prey, role, data.draw(strategy, label="document"), {}))
 
 
 TEXT = print_schema(SCHEMA)
@@ -113,7 +113,7 @@ MARKS = (
 
 @fuzzed(80)
 @given(data=st.data())
-async def test_documents_that_are_bent(prey: Prey, data: st.DataObject) -> None:
+def test_documents_that_are_bent(prey: Prey, data: st.DataObject) -> None:
     """Given documents with letters lost, doubled and added, or put together; then the answer is decent."""
     role = data.draw(st.sampled_from(ROLES), label="role")
     text = data.draw(st.sampled_from(PARTS), label="document")
@@ -121,7 +121,7 @@ async def test_documents_that_are_bent(prey: Prey, data: st.DataObject) -> None:
         place = data.draw(st.integers(0, len(text)))
         mark = data.draw(st.sampled_from(MARKS) | st.sampled_from(PARTS) | st.sampled_from(TEXTS))
         text = text[:place] + mark + text[place + data.draw(st.integers(0, 3)) :]
-    await send(prey, role, text.replace("\0", ""), {})
+    prey.run(send(prey, role, text.replace("\0", ""), {}))
 
 
 CURSORS = {
@@ -136,10 +136,10 @@ PAGED = sorted(name for name, field in ROOTS["query"].items() if "after" in fiel
 
 @fuzzed(80)
 @given(data=st.data())
-async def test_cursors_of_others_and_bent_ones(prey: Prey, data: st.DataObject) -> None:
+def test_cursors_of_others_and_bent_ones(prey: Prey, data: st.DataObject) -> None:
     """Given cursors of Lin's lists, also bent, then any list of anybody answers decently and shows nothing of hers."""
     lin = prey.caller("customer, own")
-    real = [(await lin.ask(document))[name]["pageInfo"]["endCursor"] for name, document in CURSORS.items()]
+    real = [prey.run(lin.ask(document))[name]["pageInfo"]["endCursor"] for name, document in CURSORS.items()]
     cursors = [one for one in real if one]
     operation = data.draw(st.sampled_from(PAGED), label="operation")
     role = data.draw(st.sampled_from(ROLES), label="role")
@@ -148,4 +148,4 @@ async def test_cursors_of_others_and_bent_ones(prey: Prey, data: st.DataObject) 
     given = {**given_of(prey.world, operation, role), "after": after, "first": first}
     given = {name: one for name, one in given.items() if one is not None}
     document, variables = document_of(operation, prey.world.ids, given, shown(operation))
-    await send(prey, role, document, variables)
+    prey.run(send(prey, role, document, variables))
