@@ -12,7 +12,6 @@ import structlog
 from arq import create_pool
 from arq.connections import ArqRedis, RedisSettings
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -41,6 +40,7 @@ from core.db import Database
 from core.ids import derived_id, new_id
 from core.live import Bell
 from core.log import configure_logging
+from core.outage import Outage
 from core.outbox import hints_for
 from core.rate import Guesses
 from core.settings import Settings, SettingsError, load_settings
@@ -170,6 +170,7 @@ class Queue:
 
     def __init__(self, url: str) -> None:
         self._url = url
+        self._outage = Outage("queue")
         self._pool: ArqRedis | None = None
         self._opening = asyncio.Lock()
 
@@ -180,12 +181,12 @@ class Queue:
 
     async def enqueue(self, job: str, *arguments: str) -> None:
         """Ask for a job about these things; asked twice while it waits, it runs once."""
-        try:
-            async with asyncio.timeout(1):
-                pool = await self._open()
-                await pool.enqueue_job(job, *arguments, _job_id=derived_id(job, *arguments), _queue_name=QUEUE)
-        except (OSError, RedisError, TimeoutError) as error:
-            log.warning("queue_unavailable", job=job, error=type(error).__name__)
+
+        async def ask() -> None:
+            pool = await self._open()
+            await pool.enqueue_job(job, *arguments, _job_id=derived_id(job, *arguments), _queue_name=QUEUE)
+
+        await self._outage.asked(ask)
 
     async def _open(self) -> ArqRedis:
         async with self._opening:

@@ -4,26 +4,21 @@ An id is that of a trusted document (`core.trusted_documents`) or, where automat
 text that somebody sent with it before (Apollo's automatic persisted queries), kept for a day in Redis.
 """
 
-import asyncio
 import hashlib
 import time
 from collections import OrderedDict
 
-import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from core.db import Database
 from core.errors import KinshipError
+from core.outage import Outage
 from core.principal import Principal, Role
 from core.settings import Settings, TrustedDocumentsMode
 from core.trusted_documents import trusted_text
 
-log = structlog.get_logger(__name__)
-
 PREFIX = "kinship:documents:"
 DAY_SECONDS = 86_400
-PATIENCE_SECONDS = 1.0
 # A document that is withdrawn stops running after so long in each process.
 REMEMBERED_SECONDS = 60.0
 MOST_REMEMBERED = 2_000
@@ -57,6 +52,7 @@ class TrustedDocuments:
         self._settings = settings
         self._database = database
         self._redis = redis
+        self._outage = Outage("automatic_documents")
         self._known: OrderedDict[str, tuple[str, float]] = OrderedDict()
 
     async def text(self, query: str | None, document_id: str | None, bearer: Principal | None) -> str:
@@ -103,12 +99,7 @@ class TrustedDocuments:
         """What was sent with this id by anybody who may; only who may send a text may have such a one run."""
         if not self._settings.automatic_documents or not self.may_send(bearer):
             raise DocumentNotFound
-        try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                found = await self._redis.get(PREFIX + document_id)
-        except (OSError, RedisError, TimeoutError) as error:
-            log.warning("automatic_document_unavailable", error=type(error).__name__)
-            found = None
+        found: bytes | None = await self._outage.asked(lambda: self._redis.get(PREFIX + document_id))
         if found is None:
             raise DocumentNotFound
         return found.decode()
@@ -117,8 +108,4 @@ class TrustedDocuments:
         """Keep a text for a day; where Redis does not answer it is sent again next time."""
         if not self._settings.automatic_documents:
             return
-        try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                await self._redis.set(PREFIX + document_id, text, ex=DAY_SECONDS)
-        except (OSError, RedisError, TimeoutError) as error:
-            log.warning("automatic_document_unavailable", error=type(error).__name__)
+        await self._outage.asked(lambda: self._redis.set(PREFIX + document_id, text, ex=DAY_SECONDS))

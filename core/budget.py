@@ -15,21 +15,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
-import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from core.errors import KinshipError
+from core.outage import Outage
 from core.rate import MOST_AT_ONCE
-
-log = structlog.get_logger(__name__)
 
 PREFIX = "kinship:budget:"
 WINDOW_SECONDS = 60.0
 # A process borrows this share of the budget at a time.
 PORTION = 0.05
 PATIENCE_SECONDS = 3.0
-PAUSE_SECONDS = 1.0
 # Beyond so many principals, those whose minute is over are forgotten.
 MOST_KNOWN = 10_000
 
@@ -87,7 +83,7 @@ class Budget:
         self._loans: dict[str, Loan] = {}
         self._borrowing: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
         self._turns = asyncio.Semaphore(MOST_AT_ONCE)
-        self._away_until = 0.0
+        self._outage = Outage("budget", patience=PATIENCE_SECONDS)
 
     async def spend(self, who: str, units: int) -> Left:
         """Take so many units from a principal's budget; raises RateLimited, and then nothing is taken."""
@@ -120,17 +116,11 @@ class Budget:
             return loan
         needed = units - (loan.mine if loan is not None else 0)
         async with self._turns:
-            if self._now() < self._away_until:
-                return None
-            try:
-                async with asyncio.timeout(PATIENCE_SECONDS):
-                    portion = math.ceil(self.most * PORTION)
-                    arguments = [self.most, needed, portion, int(WINDOW_SECONDS * 1000)]
-                    answer: Any = await self._borrow(keys=[PREFIX + who], args=arguments)
-            except (OSError, RedisError, TimeoutError) as error:
-                self._away_until = self._now() + PAUSE_SECONDS
-                log.warning("budget_not_counted", error=type(error).__name__)
-                return None
+            portion = math.ceil(self.most * PORTION)
+            arguments = [self.most, needed, portion, int(WINDOW_SECONDS * 1000)]
+            answer: Any = await self._outage.asked(lambda: self._borrow(keys=[PREFIX + who], args=arguments))
+        if answer is None:
+            return None
         taken, left, milliseconds = cast(tuple[int, int, int], answer)
         # A key without an end is there only if nothing was taken yet, and then the whole minute is left.
         until = self._now() + (milliseconds / 1000 if milliseconds > 0 else WINDOW_SECONDS)

@@ -17,6 +17,7 @@ from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
 from core.db import Session
+from core.outage import Outage
 
 log = structlog.get_logger(__name__)
 
@@ -98,16 +99,15 @@ class Bell:
 
     def __init__(self, redis: Redis) -> None:
         self.redis = redis
+        # Whoever listens is told that something was missed when its connection is back, and not before.
+        self._outage = Outage("live", pause=0.5)
         self._channels: dict[str, Channel] = {}
         self._wanted = asyncio.Event()
         self._hearing: asyncio.Task[None] | None = None
 
     async def ring(self, channel: str, message: Hint) -> None:
         """Tell the listeners; without Redis nobody is told, and nothing else fails."""
-        try:
-            await self.redis.publish(PREFIX + channel, orjson.dumps(message))
-        except (RedisError, OSError) as error:
-            log.warning("live_unavailable", channel=channel.split(":")[0], error=type(error).__name__)
+        await self._outage.asked(lambda: self.redis.publish(PREFIX + channel, orjson.dumps(message)))
 
     @asynccontextmanager
     async def listen(self, name: str) -> AsyncGenerator[Listener, None]:

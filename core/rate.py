@@ -5,27 +5,22 @@ Redis may be lost, and then nothing is counted: everybody may guess, and the log
 
 import asyncio
 import math
-import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import structlog
 from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
-from redis.exceptions import RedisError
 
 from core.errors import Refusal
-
-log = structlog.get_logger(__name__)
+from core.outage import Outage
 
 PREFIX = "kinship:guesses:"
 # Whoever guesses much at once must not make Redis look as if it were away: they take turns, and patience begins
 # with the turn. After a failure nobody waits again for a moment.
 MOST_AT_ONCE = 16
 PATIENCE_SECONDS = 3.0
-PAUSE_SECONDS = 1.0
 
 
 class TooManyGuesses(Refusal):
@@ -55,7 +50,7 @@ class Guesses:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._turns = asyncio.Semaphore(MOST_AT_ONCE)
-        self._away_until = 0.0
+        self._outage = Outage("guesses", patience=PATIENCE_SECONDS)
 
     @asynccontextmanager
     async def allowed(
@@ -96,17 +91,14 @@ class Guesses:
 
     async def _ask(self, commands: Callable[[Pipeline], None]) -> list[Any] | None:
         """What Redis answers to these commands, which it does as one; None where it does not answer."""
+
+        async def ask() -> list[Any]:
+            async with self._redis.pipeline(transaction=True) as pipeline:
+                commands(pipeline)
+                return await pipeline.execute()
+
         async with self._turns:
-            if time.monotonic() < self._away_until:
-                return None
-            try:
-                async with asyncio.timeout(PATIENCE_SECONDS), self._redis.pipeline(transaction=True) as pipeline:
-                    commands(pipeline)
-                    return await pipeline.execute()
-            except (OSError, RedisError, TimeoutError) as error:
-                self._away_until = time.monotonic() + PAUSE_SECONDS
-                log.warning("guesses_not_counted", error=type(error).__name__)
-                return None
+            return await self._outage.asked(ask)
 
 
 def seconds_of(milliseconds: int) -> int:
