@@ -23,7 +23,9 @@ from core.rate import MOST_AT_ONCE
 
 PREFIX = "kinship:budget:"
 WINDOW_SECONDS = 60.0
-# A process borrows this share of the budget at a time.
+# A process borrows this share of the budget at first, and twice as much each time until it is the larger share: what
+# somebody who asks little leaves unspent in many processes must not come to much of their budget.
+FIRST_PORTION = 0.001
 PORTION = 0.05
 PATIENCE_SECONDS = 3.0
 # Beyond so many principals, those whose minute is over are forgotten.
@@ -58,11 +60,13 @@ class RateLimited(KinshipError):
 
 @dataclass(slots=True)
 class Loan:
-    """What this process may spend for a principal until an instant (monotonic seconds), and what was left in Redis."""
+    """What this process may spend for a principal until an instant (monotonic seconds), what was left in Redis, and
+    how much is borrowed next."""
 
     mine: int
     elsewhere: int
     until: float
+    portion: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +120,7 @@ class Budget:
             return loan
         needed = units - (loan.mine if loan is not None else 0)
         async with self._turns:
-            portion = math.ceil(self.most * PORTION)
+            portion = loan.portion if loan is not None else math.ceil(self.most * FIRST_PORTION)
             arguments = [self.most, needed, portion, int(WINDOW_SECONDS * 1000)]
             answer: Any = await self._outage.asked(lambda: self._borrow(keys=[PREFIX + who], args=arguments))
         if answer is None:
@@ -126,9 +130,10 @@ class Budget:
         until = self._now() + (milliseconds / 1000 if milliseconds > 0 else WINDOW_SECONDS)
         if loan is None:
             self._forget_old()
-            loan = self._loans[who] = Loan(0, left, until)
+            loan = self._loans[who] = Loan(0, left, until, portion)
         loan.mine += taken
         loan.elsewhere, loan.until = left, min(loan.until, until)
+        loan.portion = min(2 * portion, math.ceil(self.most * PORTION))
         return loan
 
     def _forget_old(self) -> None:
