@@ -21,6 +21,7 @@ CODES = {
     "GRAPHQL_PARSE_FAILED": "The document is no GraphQL.",
     "GRAPHQL_VALIDATION_FAILED": "The document, or what its variables hold, does not fit the schema.",
     "DOCUMENT_TOO_LARGE": "The document is deeper or larger than the limits.",
+    "OPERATION_TOO_COSTLY": "The operation may cost more than any one may: ask for smaller pages.",
     "BAD_REQUEST": "The request is none of GraphQL over HTTP: body, media type or method.",
     "TOO_MANY_SUBSCRIPTIONS": "As many operations run on this connection as one may hold.",
     "INTERNAL_SERVER_ERROR": "Something nobody expected; our logs know what, by the `requestId`.",
