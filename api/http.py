@@ -16,7 +16,7 @@ from api.context import Context
 from api.errors import request_error
 from api.get import cacheable, operation_in_address, refuse_in_address
 from api.language import language_of
-from api.live.sse import EventStream, wants_stream
+from api.live.sse import EventStream, gone, wants_stream
 from api.server import (
     Operation,
     RequestInvalid,
@@ -97,7 +97,7 @@ async def run_for(request: Request, operation: Operation, context: Context) -> t
     if context.document.kind(operation.name) is OperationType.MUTATION:
         return await execute(state.schema, operation, context)
     running = asyncio.create_task(execute(state.schema, operation, context))
-    leaving = asyncio.create_task(gone(request))
+    leaving = asyncio.create_task(gone(request.receive))
     try:
         await asyncio.wait([running, leaving], return_when=asyncio.FIRST_COMPLETED)
         if not running.done():
@@ -112,12 +112,6 @@ async def run_for(request: Request, operation: Operation, context: Context) -> t
 
 # As nginx has it; nobody reads the answer, but the log tells.
 CLIENT_CLOSED = 499
-
-
-async def gone(request: Request) -> None:
-    """Return once the client has closed the connection."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
 
 
 def client_of(request: Request) -> str:

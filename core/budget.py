@@ -85,6 +85,7 @@ class Budget:
         self._borrow = redis.register_script(BORROW)
         self._now = now
         self._loans: dict[str, Loan] = {}
+        self._forget_at = MOST_KNOWN
         self._borrowing: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
         self._turns = asyncio.Semaphore(MOST_AT_ONCE)
         self._outage = Outage("budget", patience=PATIENCE_SECONDS)
@@ -137,6 +138,8 @@ class Budget:
         return loan
 
     def _forget_old(self) -> None:
-        if len(self._loans) >= MOST_KNOWN:
+        if len(self._loans) >= self._forget_at:
             now = self._now()
             self._loans = {who: loan for who, loan in self._loans.items() if loan.until > now}
+            # Not before there are as many more: with all of them still in their minute, each newcomer would look again.
+            self._forget_at = max(MOST_KNOWN, 2 * len(self._loans))
