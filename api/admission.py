@@ -47,8 +47,12 @@ class Admission:
         """What is left, as the draft "RateLimit header fields for HTTP" (version 10) has it."""
         found = {"RateLimit-Policy": f'"cost";q={self.budget.most};w={int(WINDOW_SECONDS)}'}
         if left is not None:
-            found["RateLimit"] = f'"cost";r={left.units};t={left.seconds}'
+            found["RateLimit"] = rate_limit(left)
         return found
+
+
+def rate_limit(left: Left) -> str:
+    return f'"cost";r={left.units};t={left.seconds}'
 
 
 def status_for(error: KinshipError) -> int:
@@ -59,7 +63,7 @@ def status_for(error: KinshipError) -> int:
 def headers_for(error: KinshipError) -> dict[str, str]:
     """When to come again, for who is told to come later."""
     if isinstance(error, RateLimited):
-        return {"Retry-After": str(error.seconds), "RateLimit": f'"cost";r=0;t={error.seconds}'}
+        return {"Retry-After": str(error.seconds), "RateLimit": rate_limit(Left(0, error.seconds))}
     if isinstance(error, Overloaded):
         return {"Retry-After": str(COME_AGAIN_SECONDS)}
     if isinstance(error, Unauthenticated):

@@ -16,7 +16,6 @@ from typing import Any
 from graphql import (
     DocumentNode,
     FieldNode,
-    FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLField,
     GraphQLInterfaceType,
@@ -36,7 +35,7 @@ from graphql import (
     value_from_ast_untyped,
 )
 
-from api.limits import fragments_of
+from api.limits import Fragments, fragments_of
 from core.paging import DEFAULT_PAGE, LARGEST_PAGE
 
 # What nobody may ask for at once, whatever budget they have left: pages of pages of the largest size.
@@ -115,13 +114,12 @@ def size_of(size: int | Variable, variables: Mapping[str, Any]) -> int:
     return min(given, LARGEST_PAGE) if isinstance(given, int) and given >= 0 else LARGEST_PAGE
 
 
-def costs_of(schema: GraphQLSchema, document: DocumentNode) -> dict[str, Cost]:
-    """The cost of each operation of a valid document by its name, which is empty for the one without."""
-    return {
-        node.name.value if node.name else "": Reckoner(schema, document, node).cost()
-        for node in document.definitions
-        if isinstance(node, OperationDefinitionNode)
-    }
+def costs_of(
+    schema: GraphQLSchema, document: DocumentNode, operations: Mapping[str, OperationDefinitionNode]
+) -> dict[str, Cost]:
+    """The cost of each of a valid document's operations, by the names that they are given by."""
+    fragments = fragments_of(document)
+    return {name: Reckoner(schema, fragments, node).cost() for name, node in operations.items()}
 
 
 class Reckoner:
@@ -130,10 +128,10 @@ class Reckoner:
     A selection is told as two costs: what counts once, and what counts for each item where it is that of a page.
     """
 
-    def __init__(self, schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode) -> None:
+    def __init__(self, schema: GraphQLSchema, fragments: Fragments, operation: OperationDefinitionNode) -> None:
         self._schema = schema
         self._operation = operation
-        self._fragments = fragments_of(document)
+        self._fragments = fragments
         self._known: dict[str, tuple[Cost, Cost]] = {}
         self._defaults = defaults_of(operation)
 
@@ -160,12 +158,11 @@ class Reckoner:
         if not isinstance(node, FieldNode):
             return NOTHING, NOTHING
         cost = self._field(node, of)
-        is_item = of is not None and of.name.endswith("Connection") and node.name.value in ITEMS
-        return (NOTHING, cost) if is_item else (cost, NOTHING)
+        return (NOTHING, cost) if is_item(node, of) else (cost, NOTHING)
 
     def _fragment(self, name: str) -> tuple[Cost, Cost]:
         if name not in self._known:
-            fragment: FragmentDefinitionNode = self._fragments[name]
+            fragment = self._fragments[name]
             found = self._selections(fragment.selection_set, self._schema.get_type(fragment.type_condition.name.value))
             self._known[name] = found
         return self._known[name]
@@ -181,13 +178,13 @@ class Reckoner:
             return own
         named = get_named_type(field.type)
         once, each = self._selections(node.selection_set, named)
-        if named.name.endswith("Connection"):
+        if is_page(named):
             return own + Cost(1) + once + each.times(self._page(node, field))
-        is_paged_already = of.name.endswith("Connection") and node.name.value in ITEMS
-        if is_list(field) and not is_paged_already:
-            return own + (Cost(1) + once).times(LIST_SIZE)
-        # An edge stands beside its node and is no object of its own.
-        return own + once if is_paged_already else own + Cost(1) + once
+        if is_item(node, of):
+            # An edge stands beside its node and is no object of its own; how many there are is said by the page.
+            return own + once
+        each_object = Cost(1) + once
+        return own + (each_object.times(LIST_SIZE) if is_list(field) else each_object)
 
     def _definition(self, node: FieldNode, of: GraphQLNamedType | None) -> GraphQLField | None:
         """The field; None for what every type has, and for introspection, which is bounded by its depth."""
@@ -206,6 +203,15 @@ class Reckoner:
             if isinstance(value, VariableNode):
                 return Variable(value.name.value, self._defaults.get(value.name.value, DEFAULT_PAGE))
         return DEFAULT_PAGE if any(name in field.args for name in PAGE_ARGUMENTS) else LIST_SIZE
+
+
+def is_page(of: GraphQLNamedType) -> bool:
+    return of.name.endswith("Connection")
+
+
+def is_item(node: FieldNode, of: GraphQLNamedType | None) -> bool:
+    """Whether a field of this type is what a page holds."""
+    return of is not None and is_page(of) and node.name.value in ITEMS
 
 
 def is_list(field: GraphQLField) -> bool:

@@ -125,7 +125,7 @@ class Documents:
         if errors:
             return Document(text, node, tuple(errors))
         operations = {name_of(one): one for one in node.definitions if isinstance(one, OperationDefinitionNode)}
-        return Document(text, node, (), operations, costs_of(self._schema, node))
+        return Document(text, node, (), operations, costs_of(self._schema, node, operations))
 
 
 def name_of(operation: OperationDefinitionNode) -> str:

@@ -5,7 +5,7 @@ name under one parent are compared pair by pair, and two hundred fragments that 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from graphql import (
@@ -19,6 +19,8 @@ from graphql import (
     SelectionNode,
     SelectionSetNode,
 )
+
+Fragments = Mapping[str, FragmentDefinitionNode]
 
 # Sizes double with each level of fragments; beyond this nobody needs to know how large they are.
 ENDLESS = 1_000_000_000
@@ -70,14 +72,14 @@ def too_large(document: DocumentNode) -> GraphQLError | None:
         problem = measure.definition(node).over()
         if measure.is_circular:
             return GraphQLError("A fragment is spread within itself.", extensions={"code": "GRAPHQL_VALIDATION_FAILED"})
-        if problem is None and pairs(document, node) > MOST_PAIRS:
+        if problem is None and pairs(measure.fragments, node) > MOST_PAIRS:
             problem = f"The document repeats its fields too often: the limit is {MOST_PAIRS} pairs of one name."
         if problem is not None:
             return GraphQLError(problem, node, extensions={"code": "DOCUMENT_TOO_LARGE"})
     return None
 
 
-def fragments_of(document: DocumentNode) -> dict[str, FragmentDefinitionNode]:
+def fragments_of(document: DocumentNode) -> Fragments:
     return {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
 
 
@@ -87,7 +89,7 @@ class Measure:
     def __init__(self, document: DocumentNode) -> None:
         self.visited = 0
         self.is_circular = False
-        self._fragments = fragments_of(document)
+        self.fragments = fragments_of(document)
         self._measured: dict[str, Size] = {}
         self._open: set[str] = set()
 
@@ -125,7 +127,7 @@ class Measure:
     def _fragment(self, name: str) -> Size:
         if name in self._measured:
             return self._measured[name]
-        definition = self._fragments.get(name)
+        definition = self.fragments.get(name)
         if definition is None or name in self._open:
             self.is_circular |= name in self._open
             # What is not there is refused later, and must not be spread without end until then.
@@ -158,14 +160,13 @@ def with_directives(size: Size, own: int) -> Size:
     )
 
 
-def pairs(document: DocumentNode, node: OperationDefinitionNode | FragmentDefinitionNode) -> int:
+def pairs(fragments: Fragments, node: OperationDefinitionNode | FragmentDefinitionNode) -> int:
     """How many pairs of fields have one name under one parent, all fragments spread out.
 
-    To be asked of what has no more than MOST_FIELDS fields, which bounds the walk.
+    To be asked of what has no more than MOST_FIELDS fields and no fragment within itself, which bounds the walk.
     """
-    fragments = fragments_of(document)
     found = 0
-    levels = [list(spread(node.selection_set, fragments, frozenset()))]
+    levels = [list(spread(node.selection_set, fragments))]
     while levels:
         fields = levels.pop()
         names = Counter(response_name(field) for field in fields)
@@ -173,7 +174,7 @@ def pairs(document: DocumentNode, node: OperationDefinitionNode | FragmentDefini
         below: dict[str, list[FieldNode]] = {}
         for field in fields:
             if field.selection_set is not None:
-                below.setdefault(response_name(field), []).extend(spread(field.selection_set, fragments, frozenset()))
+                below.setdefault(response_name(field), []).extend(spread(field.selection_set, fragments))
         levels.extend(below.values())
     return found
 
@@ -182,16 +183,12 @@ def response_name(field: FieldNode) -> str:
     return (field.alias or field.name).value
 
 
-def spread(
-    selections: SelectionSetNode, fragments: dict[str, FragmentDefinitionNode], inside: frozenset[str]
-) -> Iterator[FieldNode]:
+def spread(selections: SelectionSetNode, fragments: Fragments) -> Iterator[FieldNode]:
     """The fields of a selection and of the fragments in it, but for what is below them."""
     for node in selections.selections:
         if isinstance(node, FieldNode):
             yield node
         elif isinstance(node, InlineFragmentNode):
-            yield from spread(node.selection_set, fragments, inside)
-        elif isinstance(node, FragmentSpreadNode):
-            name = node.name.value
-            if name in fragments and name not in inside:
-                yield from spread(fragments[name].selection_set, fragments, inside | {name})
+            yield from spread(node.selection_set, fragments)
+        elif isinstance(node, FragmentSpreadNode) and node.name.value in fragments:
+            yield from spread(fragments[node.name.value].selection_set, fragments)

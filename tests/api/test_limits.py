@@ -4,7 +4,7 @@ import pytest
 from graphql import parse
 
 from api.documents import Documents
-from api.limits import MOST_PAIRS, MOST_TOKENS, Measure, pairs, too_large
+from api.limits import MOST_PAIRS, MOST_TOKENS, Measure, fragments_of, pairs, too_large
 from api.schema import build_schema
 
 SCHEMA = build_schema().core
@@ -87,7 +87,7 @@ def test_each_node_is_measured_once(make: object) -> None:
 def test_pairs_are_those_that_validation_compares() -> None:
     document = parse("{ a { b b } ...F a { b c } ... on Query { a: d } } fragment F on Query { a { b } }")
     # Four of the name a, and below them four of the name b.
-    assert pairs(document, document.definitions[0]) == 6 + 6  # pyright: ignore[reportArgumentType]
+    assert pairs(fragments_of(document), document.definitions[0]) == 6 + 6  # pyright: ignore[reportArgumentType]
 
 
 def test_what_people_write_is_not_refused() -> None:
