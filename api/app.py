@@ -4,6 +4,8 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
+from functools import cache
+from ssl import SSLContext
 from typing import Any
 
 import httpx
@@ -90,6 +92,12 @@ def routes(settings: Settings, redis: Redis) -> list[BaseRoute]:
     return found
 
 
+@cache
+def authorities() -> SSLContext:
+    """Whose certificates are believed; to read them all takes longer than everything else that a start does."""
+    return httpx.create_ssl_context()
+
+
 @asynccontextmanager
 async def lifespan(app: Starlette) -> AsyncGenerator[None, None]:
     """Open the stores, refuse to start on an old schema, and close everything in the end."""
@@ -104,7 +112,7 @@ async def lifespan(app: Starlette) -> AsyncGenerator[None, None]:
         zone=settings.loyalty_time_zone,
     )
     graph = GraphClient.of(settings)
-    http = httpx.AsyncClient(timeout=5.0)
+    http = httpx.AsyncClient(timeout=5.0, verify=authorities())
     bell = Bell(app.state.redis)
     try:
         if not await is_sql_current(database) or await pending_migrations(graph):

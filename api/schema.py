@@ -2,6 +2,7 @@
 
 import sys
 from datetime import date, datetime
+from functools import cache
 
 import strawberry
 from graphql import GraphQLError, GraphQLSchema
@@ -303,8 +304,12 @@ class Schema(strawberry.Schema):
         """Nothing: `api.errors.present` logs what nobody expected, and refusals are no errors of ours."""
 
 
+@cache
 def build_schema() -> Schema:
-    """The executable schema; documents are made ready for it by `api.documents`, and so are their limits."""
+    """The executable schema, built once for a process since it holds nothing of an application.
+
+    Documents are made ready for it by `api.documents`, and so are their limits.
+    """
     schema = Schema(
         query=Query,
         mutation=Mutation,

@@ -2,9 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from functools import cache
 from typing import Annotated, Any, ClassVar, Literal
-from zoneinfo import available_timezones
 
 from pydantic import AwareDatetime, field_validator, model_validator
 from pydantic import Field as Setting
@@ -29,16 +27,11 @@ from community.prices import EVENT_CANCELLED
 from community.recommendation_due import community_imported
 from community.search_documents import index_effect
 from core.clock import iso, utc_now
+from core.days import time_zones
 from core.importing import Batch, ImportKind, ImportRow, Rejection
 from core.notices import NoticeKind
 from graph.client import GraphClient, Row, Transaction
 from graph.owed import Effect, owe_effects
-
-
-@cache
-def time_zones() -> set[str]:
-    """The names of all zones; looking them up reads the machine's whole folder of them."""
-    return available_timezones()
 
 
 class CommunityRow(ImportRow):

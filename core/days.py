@@ -2,12 +2,19 @@
 
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
-from zoneinfo import ZoneInfo
+from functools import cache
+from zoneinfo import ZoneInfo, available_timezones
 
 # The bank's time zone, where nobody has set another one.
 DEFAULT_ZONE = "Asia/Shanghai"
 BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 END = datetime.max.replace(tzinfo=UTC)
+
+
+@cache
+def time_zones() -> frozenset[str]:
+    """The names of all zones that this machine knows; looking them up reads its whole folder of them."""
+    return frozenset(available_timezones())
 
 
 class Period(StrEnum):

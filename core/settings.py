@@ -4,12 +4,11 @@ from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
-from zoneinfo import available_timezones
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from core.days import DEFAULT_ZONE
+from core.days import DEFAULT_ZONE, time_zones
 from core.sealing import KeyRing
 
 # What stands in for secrets while nobody has set them; production refuses it, and anything that can be guessed.
@@ -86,7 +85,7 @@ class Settings(BaseSettings):
     @classmethod
     def known_zone(cls, zone: str) -> str:
         """Refuse a time zone that this machine does not know, before a day is closed by it."""
-        if zone not in available_timezones():
+        if zone not in time_zones():
             raise ValueError("not a time zone of the IANA database")
         return zone
 

@@ -2,11 +2,11 @@
 
 from decimal import Decimal
 from typing import Annotated, Any
-from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, field_validator
 from pydantic import Field as Setting
 
+from core.days import time_zones
 from core.definitions import read_definition
 from core.errors import BadUserInput
 from segments.conditions import Condition, Vocabulary, parse_condition
@@ -110,7 +110,7 @@ class ConditionRule(Rule):
 
 
 def known_zone(zone: str) -> str:
-    if zone not in available_timezones():
+    if zone not in time_zones():
         raise ValueError("not a time zone of the IANA database")
     return zone
 

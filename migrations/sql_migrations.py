@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -66,12 +67,17 @@ async def upgrade_sql(database: Database) -> None:
         await connection.run_sync(run)
 
 
+@cache
+def newest_revisions() -> frozenset[str]:
+    """What this code brings a database to; to find it, every migration is compiled."""
+    return frozenset(ScriptDirectory.from_config(alembic_config()).get_heads())
+
+
 async def is_sql_current(database: Database) -> bool:
     """Whether the database stands at the newest revision that this code knows."""
-    heads = set(ScriptDirectory.from_config(alembic_config()).get_heads())
 
     def current(connection: Connection) -> Any:
         return set(MigrationContext.configure(connection).get_current_heads())
 
     async with database.engine.connect() as connection:
-        return await connection.run_sync(current) == heads
+        return await connection.run_sync(current) == newest_revisions()

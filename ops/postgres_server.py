@@ -98,11 +98,11 @@ def can_run(binaries: Path, user: str) -> bool:
         return False
 
 
-async def create_database(url: str, name: str) -> str:
-    """Make an empty database on the server at `url`; returns its address."""
+async def create_database(url: str, name: str, *, template: str = "template1") -> str:
+    """Make a database on the server at `url`, a copy of one that nobody has open; returns its address."""
     connection = await asyncpg.connect(url.replace("postgresql+asyncpg", "postgresql"))
     try:
-        await connection.execute(f'CREATE DATABASE "{name}"')
+        await connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
     finally:
         await connection.close()
     return url.rsplit("/", 1)[0] + f"/{name}"

@@ -7,7 +7,6 @@ of the days around now differs from the stored one, and an effect is owed by whi
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from typing import Annotated, Any, Self
-from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
 from pydantic import Field as Setting
@@ -16,7 +15,7 @@ from sqlmodel import Field, col, select
 
 from core.audit import record_change
 from core.business_calendar import Calendar, Span, Spans, digest_of
-from core.days import DEFAULT_ZONE
+from core.days import DEFAULT_ZONE, time_zones
 from core.db import Record, Session, changed_rows, instant, json_column, rows_by_id
 from core.definitions import read_definition
 from core.errors import BadUserInput, NotFound
@@ -56,7 +55,7 @@ class BusinessCalendar(Record, table=True):
 
 
 def known_zone(zone: str) -> str:
-    if zone not in available_timezones():
+    if zone not in time_zones():
         raise ValueError("not a time zone of the IANA database")
     return zone
 

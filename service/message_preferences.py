@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from zoneinfo import available_timezones
 
 from sqlmodel import Field, col, select
 
+from core.days import time_zones
 from core.db import Record, Session, insert_into, instant
 from core.errors import BadUserInput
 from core.messages import MessageCategory
@@ -110,7 +110,7 @@ async def set_wishes(session: Session, customer_id: str, new: NewWishes, *, now:
     """Set what is given; raises PreferenceFixed for what is always told in the app, MessagePreferenceInvalid."""
     if new.enabled.get(ALWAYS_ON) is False:
         raise PreferenceFixed(path=("channels",))
-    if new.time_zone is not None and new.time_zone not in available_timezones():
+    if new.time_zone is not None and new.time_zone not in time_zones():
         raise MessagePreferenceInvalid(path=("timeZone",), detail="a name such as Asia/Shanghai")
     if new.language is not None and new.language not in LANGUAGES:
         raise MessagePreferenceInvalid(path=("language",), detail="zh or en")

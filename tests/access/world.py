@@ -19,7 +19,6 @@ from core.clock import utc_now
 from core.db import Database
 from core.ids import new_id
 from core.principal import Scope
-from migrations.sql_migrations import upgrade_sql
 from service.care_kinds import CareKind
 from tests.access.documents import ROOTS, made_of
 from tests.api.conftest import Caller, System, running, settings_for
@@ -36,9 +35,9 @@ from tests.community.places import add_member, make_community, make_customers, m
 from tests.community.writings import write_comment, write_post
 from tests.conftest import Addresses
 from tests.customers.people import import_person, import_rows, row_of
+from tests.databases import migrated_database
 from tests.loyalty.accounts import give
 from tests.loyalty.redeeming import reserve_one
-from tests.migrations.test_sql_migrations import empty_database
 from tests.referrals.programs import claim, code_of, make_program
 from tests.service.caring import allow, put_dates, solar
 from tests.service.complaining import filed
@@ -110,13 +109,9 @@ class World:
 @asynccontextmanager
 async def founded(stores: Addresses, redis_url: str, folder: Path) -> AsyncGenerator[World, None]:
     """The world, on a database of its own: what administrators may do changes the rules for everybody."""
-    url = await empty_database(stores, folder)
-    database = Database(url, timeout=60)
-    await upgrade_sql(database)
-    await database.close()
+    url = await migrated_database(stores, folder)
     settings = settings_for(replace(stores, database_url=url), redis_url, folder)
-    # So much is asked by so few that a minute's budget would be spent.
-    async with running(settings.model_copy(update={"cost_per_minute": 1_000_000_000})) as system:
+    async with running(settings) as system:
         unique = new_id()
         world = World(system, unique, {}, {}, {})
         await people(world)

@@ -17,7 +17,7 @@ from tests.api.test_alerts import SERVE, TASKS, manager_of, nodes
 from tests.api.test_service_policies import ACTIVATE_ENTITLEMENTS, CREATE_ENTITLEMENTS, TABLE
 from tests.api.test_way_through import local_of
 from tests.conftest import Addresses
-from tests.loyalty.closing import own_database
+from tests.databases import own_database
 from tests.service.serving import set_tier
 from tests.service.suiting import assess_one, rate
 

@@ -31,7 +31,7 @@ from tests.api.test_service_breaks import BREAKS, RECOVER
 from tests.api.test_surveys_api import SUBMIT, SURVEYS
 from tests.api.test_way_through import local_of
 from tests.conftest import Addresses
-from tests.loyalty.closing import own_database
+from tests.databases import own_database
 from tests.service.serving import set_tier
 from worker.complaints import sweep_complaints
 from worker.work import Stores

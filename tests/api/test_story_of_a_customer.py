@@ -14,7 +14,7 @@ from core.days import months_before
 from tests.api.conftest import Caller, System, running, settings_for
 from tests.conftest import Addresses
 from tests.customers.monthly import LAST, decide_months
-from tests.loyalty.closing import own_database
+from tests.databases import own_database
 from worker.alerts import sweep_alerts
 from worker.needs import sweep_needs
 from worker.work import Stores

@@ -22,7 +22,7 @@ from tests.api.conftest import Caller, System, running, settings_for
 from tests.api.test_round_trips import cost
 from tests.conftest import Addresses
 from tests.customers.monthly import LAST, YUAN, decide_months, make_clients, put_balances, put_trait
-from tests.loyalty.closing import own_database
+from tests.databases import own_database
 from worker.work import Stores
 
 pytestmark = pytest.mark.anyio

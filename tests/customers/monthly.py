@@ -21,7 +21,8 @@ from graph.client import GraphClient
 from segments.tiering import CustomerTier
 from segments.traits import CustomerTrait
 from tests.conftest import Addresses
-from tests.loyalty.closing import ZONE, own_database
+from tests.databases import own_database
+from tests.loyalty.closing import ZONE
 from worker.tiers import run_due_months
 from worker.work import Stores
 

@@ -22,7 +22,7 @@ from tests.customers.insight import (
     put_traits,
     raise_one,
 )
-from tests.loyalty.closing import own_database
+from tests.databases import own_database
 from worker.alerts import sweep_alerts
 from worker.needs import sweep_needs
 

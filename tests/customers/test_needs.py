@@ -40,7 +40,7 @@ from segments.tagging import Tag, TagFamily
 from tests.conftest import Addresses
 from tests.customers.insight import DAY, NOON, TODAY, leave, make_people, put_traits, set_policy
 from tests.customers.tagged import make_profiles, make_words, put_tag, rows_of
-from tests.loyalty.closing import own_database
+from tests.databases import own_database
 from tests.worker.test_alerts import run_killed
 from worker.needs import are_needs_due, sweep_needs
 

@@ -14,11 +14,10 @@ from core.settings import DEVELOPMENT_KEY
 from customers.personal import PersonalData, made_data_keys, personal_data_of, put_personal
 from customers.profiles import Customer
 from customers.rotation import left_to_rotate, rotate, rotate_some
-from migrations.sql_migrations import upgrade_sql
 from service.complaint_keys import open_words
 from service.complaint_records import entries_of
 from tests.conftest import Addresses
-from tests.migrations.test_sql_migrations import empty_database
+from tests.databases import migrated_database
 from tests.service.complaining import filed
 
 pytestmark = pytest.mark.anyio
@@ -48,11 +47,10 @@ async def names(database: Database) -> list[str | None]:
 
 async def test_after_a_rotation_the_old_key_is_needed_no_more(stores: Addresses, tmp_path: Path) -> None:
     """Given 25 customers under key 1; when rotated half-way and again; then key 2 alone opens all of them."""
-    url = await empty_database(stores, tmp_path)
+    url = await migrated_database(stores, tmp_path)
     old, both, new = (Database(url, timeout=60, keys=ring) for ring in (OLD_RING, BOTH, NEW_RING))
     expected = [f"name of {id}" for id in IDS]
     try:
-        await upgrade_sql(old)
         await put_people(old)
         assert await names(both) == expected
         with pytest.raises(PersonalDataLocked, match="no key 1"):
@@ -77,10 +75,9 @@ async def test_after_a_rotation_the_old_key_is_needed_no_more(stores: Addresses,
 
 async def test_the_words_of_complaints_open_after_a_rotation(stores: Addresses, tmp_path: Path) -> None:
     """Given three complaints under key 1, when rotated two at a time, then key 2 alone opens what was said in them."""
-    url = await empty_database(stores, tmp_path)
+    url = await migrated_database(stores, tmp_path)
     old, both, new = (Database(url, timeout=60, keys=ring) for ring in (OLD_RING, BOTH, NEW_RING))
     try:
-        await upgrade_sql(old)
         filed_ones = [await filed(old, customer_id=id, words=f"of {id}") for id in IDS[:3]]
         assert await rotate(both, Console(file=io.StringIO()), batch=2) == 0
         async with new.read() as session:

@@ -1,33 +1,17 @@
-"""A database of its own for closing days, which touches everybody's points; and the close as the worker does it."""
+"""The close of a day as the worker does it. It touches everybody's points: do it in a database of your own."""
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 
 from core.days import end_of_day
 from core.db import Database
 from loyalty.day_close import ClosePhase, DayClose, close_some, keep_proof, open_days
 from loyalty.trial_balance import trial_balance
-from migrations.sql_migrations import upgrade_sql
-from tests.conftest import Addresses
-from tests.migrations.test_sql_migrations import empty_database
 
 ZONE = "Asia/Shanghai"
 DAY = timedelta(days=1)
 # Noon of the first of May in the programme's time zone.
 FIRST = date(2030, 5, 1)
 NOON = datetime(2030, 5, 1, 4, tzinfo=UTC)
-
-
-@asynccontextmanager
-async def own_database(stores: Addresses, folder: Path) -> AsyncGenerator[Database, None]:
-    database = Database(await empty_database(stores, folder), timeout=60)
-    try:
-        await upgrade_sql(database)
-        yield database
-    finally:
-        await database.close()
 
 
 async def open_until(database: Database, day: date, *, now: datetime | None = None, zone: str = ZONE) -> DayClose:

@@ -26,6 +26,7 @@ from loyalty.ledger import InsufficientPoints, LedgerPosting, PostingKind
 from loyalty.lots import LedgerLot, debits_of, lot_id, release
 from loyalty.trial_balance import trial_balance
 from tests.conftest import Addresses
+from tests.databases import own_database
 from tests.loyalty.accounts import books_hold, by_hand, demand, give, spend, standing, take_back, unspend
 from tests.loyalty.closing import (
     DAY,
@@ -36,7 +37,6 @@ from tests.loyalty.closing import (
     close_step,
     close_whole,
     open_until,
-    own_database,
 )
 
 pytestmark = pytest.mark.anyio

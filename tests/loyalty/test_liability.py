@@ -20,8 +20,9 @@ from loyalty.liability import (
 )
 from loyalty.shortfall import ShortfallPolicy
 from tests.conftest import Addresses
+from tests.databases import own_database
 from tests.loyalty.accounts import demand, give, spend, take_back
-from tests.loyalty.closing import DAY, FIRST, NOON, ZONE, close_whole, own_database
+from tests.loyalty.closing import DAY, FIRST, NOON, ZONE, close_whole
 
 pytestmark = pytest.mark.anyio
 

@@ -25,8 +25,9 @@ from loyalty.shortfall import ShortfallPolicy
 from loyalty.transfers import Gift, TransferLimits, transfer
 from loyalty.trial_balance import trial_balance
 from tests.conftest import Addresses
+from tests.databases import own_database
 from tests.loyalty.accounts import demand, give, spend, take_back, unspend
-from tests.loyalty.closing import DAY, FIRST, NOON, ZONE, close_whole, own_database
+from tests.loyalty.closing import DAY, FIRST, NOON, ZONE, close_whole
 from tests.loyalty.points_model import Lot, Model
 
 pytestmark = pytest.mark.anyio

@@ -23,9 +23,9 @@ from loyalty.earning_rules import (
 )
 from migrations.sql_migrations import is_sql_current, upgrade_sql
 from tests.conftest import Addresses
+from tests.databases import empty_database
 from tests.loyalty.rules import earn, earnings, fact_of, make_rule, tell
 from tests.migrations.test_referral_channels_backfill import migrated
-from tests.migrations.test_sql_migrations import empty_database
 
 pytestmark = pytest.mark.anyio
 

@@ -12,8 +12,8 @@ from core.db import Database
 from loyalty.trial_balance import trial_balance
 from migrations.sql_migrations import is_sql_current, upgrade_sql
 from tests.conftest import Addresses
+from tests.databases import empty_database
 from tests.migrations.test_referral_channels_backfill import migrated
-from tests.migrations.test_sql_migrations import empty_database
 
 pytestmark = pytest.mark.anyio
 

@@ -13,8 +13,8 @@ from customers.personal import PersonalData, personal_data_of
 from customers.profiles import contact_hash
 from migrations.sql_migrations import is_sql_current, upgrade_sql
 from tests.conftest import RING, Addresses
+from tests.databases import empty_database
 from tests.migrations.test_referral_channels_backfill import migrated
-from tests.migrations.test_sql_migrations import empty_database
 
 pytestmark = pytest.mark.anyio
 

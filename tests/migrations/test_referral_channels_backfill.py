@@ -14,7 +14,7 @@ from migrations.sql_migrations import alembic_config, is_sql_current, schema_cha
 from referrals.channels import Sharing, sharing_of
 from referrals.links import MOST_CHANNELS
 from tests.conftest import Addresses
-from tests.migrations.test_sql_migrations import empty_database
+from tests.databases import empty_database
 
 pytestmark = pytest.mark.anyio
 

@@ -9,11 +9,10 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection
 
 from core.db import Database
-from core.ids import new_id
 from migrations.sql_migrations import is_sql_current, upgrade_sql
-from ops.postgres_server import create_database
 from ops.tables import METADATA
 from tests.conftest import Addresses
+from tests.databases import empty_database
 
 pytestmark = pytest.mark.anyio
 
@@ -42,10 +41,3 @@ async def test_four_instances_start_at_once_on_an_empty_database(stores: Address
     finally:
         for instance in instances:
             await instance.close()
-
-
-async def empty_database(stores: Addresses, folder: Path) -> str:
-    """The address of a database without any table, on the same engine."""
-    if stores.database_url.startswith("sqlite"):
-        return f"sqlite+aiosqlite:///{folder / 'empty.sqlite'}"
-    return await create_database(stores.database_url, f"empty-{new_id()}")

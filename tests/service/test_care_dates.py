@@ -33,7 +33,7 @@ from service.care_occasions import CareGreeting, CareOccasion
 from service.care_policies import CarePolicyNotDraft, activate_care_policy, active_care, create_care_policy
 from tests.conftest import Addresses
 from tests.customers.insight import NOON
-from tests.loyalty.closing import own_database
+from tests.databases import own_database
 from tests.service.caring import ZONE, add, nine, owed, solar
 
 pytestmark = pytest.mark.anyio

@@ -17,7 +17,7 @@ from community.recommendation_runs import RecommendationRange, RecommendationRun
 from graph.client import GraphClient, Row
 from tests.community.places import add_member, make_community, make_customers
 from tests.conftest import Addresses
-from tests.loyalty.closing import own_database
+from tests.databases import own_database
 from worker.work import Stores
 
 

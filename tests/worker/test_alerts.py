@@ -38,7 +38,7 @@ from tests.customers.insight import (
     put_traits,
     set_policy,
 )
-from tests.loyalty.closing import own_database
+from tests.databases import own_database
 from tests.service.complaining import filed
 from worker.alerts import are_alerts_due, sweep_alerts
 from worker.insight import on_alert_looks

@@ -23,9 +23,10 @@ from service.action_plans import cancel_plan, create_template, start_plan, steps
 from service.calendars import CALENDAR_CHANGED, FIRST_CALENDAR_ID, create_business_calendar, update_business_calendar
 from service.task_words import CancelReason
 from tests.conftest import Addresses
+from tests.databases import own_database
 from tests.service.serving import owed, tasks_of
 from tests.service.test_action_plans import definition, step, template_of
-from tests.worker.test_complaints import forget_what_was_known, own_database
+from tests.worker.test_complaints import forget_what_was_known
 from worker.complaining import on_calendars_changed, on_plans_recounted
 from worker.complaints import watch_calendars
 from worker.serving import on_steps_due

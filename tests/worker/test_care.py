@@ -27,7 +27,7 @@ from service.care_policies import CareDefinition, activate_care_policy, create_c
 from service.care_runs import LEASE, CareRun
 from tests.conftest import Addresses
 from tests.customers.insight import leave, make_people, put_tier
-from tests.loyalty.closing import own_database
+from tests.databases import own_database
 from tests.service.caring import (
     DAY,
     LONG_AGO,

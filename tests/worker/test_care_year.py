@@ -29,7 +29,7 @@ from service.care_occasions import CareOccasion
 from service.care_runs import LEASE
 from tests.conftest import Addresses
 from tests.customers.insight import make_people, put_tier
-from tests.loyalty.closing import own_database
+from tests.databases import own_database
 from tests.service.caring import DAY, LONG_AGO, ZONE, add, allow, living_in, owed, put_dates, say
 from tests.service.test_care_calendar import plain_day
 from tests.worker.fragile import Fragile, Killed

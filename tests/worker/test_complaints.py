@@ -5,8 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,6 @@ from core.processes import REPOSITORY
 from core.tasks import TASK_OWED
 from core.traces import all_traces, erase_traces, move_traces
 from graph.client import GraphClient
-from migrations.sql_migrations import upgrade_sql
 from service.calendars import (
     CALENDAR_CHANGED,
     FIRST_CALENDAR_ID,
@@ -41,7 +39,7 @@ from service.complaints import answer_complaint, name_accused, reopen_complaint
 from service.tasks import Task, TaskStatus
 from tests.conftest import RING, Addresses
 from tests.customers.insight import put_tier
-from tests.migrations.test_sql_migrations import empty_database
+from tests.databases import own_database
 from tests.service.complaining import (
     DAY,
     HOUR,
@@ -67,17 +65,6 @@ from worker.work import Stores
 pytestmark = pytest.mark.anyio
 
 SCRIPT = REPOSITORY / "tests" / "worker" / "killed_complaints.py"
-
-
-@asynccontextmanager
-async def own_database(stores: Addresses, folder: Path) -> AsyncGenerator[Database, None]:
-    """A database with nothing in it but the test's complaints."""
-    database = Database(await empty_database(stores, folder), timeout=60, keys=RING)
-    try:
-        await upgrade_sql(database)
-        yield database
-    finally:
-        await database.close()
 
 
 def told(found: Sequence[ComplaintMark]) -> list[tuple[str, str, bool]]:

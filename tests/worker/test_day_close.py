@@ -18,8 +18,9 @@ from core.processes import REPOSITORY
 from loyalty.day_close import LONGEST_BATCH, LONGEST_PROOF, ClosePhase, DayClose, begin_proof
 from loyalty.ledger import LedgerPosting
 from tests.conftest import Addresses
+from tests.databases import own_database
 from tests.loyalty.accounts import books_hold, give, standing
-from tests.loyalty.closing import DAY, ZONE, close_of, close_step, open_until, own_database
+from tests.loyalty.closing import DAY, ZONE, close_of, close_step, open_until
 from worker.day_close import close_due_days, close_one, is_day_due
 
 pytestmark = pytest.mark.anyio

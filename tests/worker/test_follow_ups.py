@@ -24,7 +24,7 @@ from service.follow_up_runs import FollowUpRange, FollowUpRun, is_due
 from service.follow_ups import FOLLOW_UP_MISSED, FollowUp
 from tests.conftest import Addresses
 from tests.customers.insight import leave, make_people, put, told
-from tests.loyalty.closing import own_database
+from tests.databases import own_database
 from tests.service.serving import DAY, NOON, TODAY, set_tier
 from worker.follow_ups import are_follow_ups_due, sweep_follow_ups
 

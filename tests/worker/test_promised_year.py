@@ -29,7 +29,6 @@ from core.messages import MESSAGE_OWED
 from core.outbox import Outbox
 from core.tasks import TASK_OWED, TaskKind
 from graph.client import GraphClient
-from migrations.sql_migrations import upgrade_sql
 from service.complaint_clocks import Stage
 from service.complaint_marks import read_clocks
 from service.complaint_records import Complaint, ComplaintMark, ComplaintStatus
@@ -39,7 +38,7 @@ from service.follow_up_words import FOLLOW_UP
 from service.tasks import Task
 from tests.conftest import RING, Addresses
 from tests.customers.insight import make_people, put_tier
-from tests.migrations.test_sql_migrations import empty_database
+from tests.databases import own_database
 from tests.service.complaining import OWNER, act, answered, closed, filed, paused
 from tests.service.serving import logged
 from tests.worker.fragile import Fragile, Killed
@@ -192,9 +191,7 @@ class Year:
 
 @asynccontextmanager
 async def lived_year(stores: Addresses, folder: Path, patch: pytest.MonkeyPatch) -> AsyncGenerator[Year, None]:
-    database = Database(await empty_database(stores, folder), timeout=60, keys=RING)
-    async with stores.graph() as graph:
-        await upgrade_sql(database)
+    async with own_database(stores, folder) as database, stores.graph() as graph:
         year = Year(database, graph, random.Random(7))
         patch.setattr(clock, "CLOCKS", [lambda: year.now])
         try:
@@ -203,7 +200,6 @@ async def lived_year(stores: Addresses, folder: Path, patch: pytest.MonkeyPatch)
             yield year
         finally:
             await year.fragile.close()
-            await database.close()
 
 
 async def test_what_is_promised_happens_once_and_on_its_day(

@@ -36,7 +36,7 @@ from service.happenings import SERVICE_LOOK
 from service.survey_rows import Survey
 from tests.conftest import Addresses
 from tests.customers.insight import make_people
-from tests.loyalty.closing import own_database
+from tests.databases import own_database
 from tests.loyalty.redeeming import fail, fulfil, reserve_one
 from tests.service.promised import (
     DAY,

@@ -29,7 +29,7 @@ from service.tasks import Task, TaskStatus
 from tests.conftest import Addresses
 from tests.customers.insight import put, raise_one
 from tests.customers.people import import_person
-from tests.loyalty.closing import own_database
+from tests.databases import own_database
 from tests.service.serving import DAY, follow_ups, look_on, set_tier, tasks_of
 from tests.worker.test_erasing import ask_erasure, ask_merge, kill_effect, settle_all
 from worker.handlers import settle

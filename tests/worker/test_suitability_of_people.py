@@ -14,7 +14,6 @@ from core.sealing import KeyRing, PersonalDataLocked
 from core.settings import DEVELOPMENT_KEY
 from customers.rotation import left_to_rotate, rotate_some
 from graph.client import GraphClient
-from migrations.sql_migrations import upgrade_sql
 from service.advice import AdviceThread, all_asked, ask_advisor
 from service.advice_notes import AdviceNote, NoteWords, draft_advice_note, export_advice, publish_advice_note
 from service.assessments import RiskAssessment, current_assessment
@@ -23,7 +22,7 @@ from service.suitability_findings import SuitabilityFinding
 from service.tasks import Task, TaskStatus
 from tests.conftest import Addresses
 from tests.customers.people import Person, import_person, import_rows
-from tests.migrations.test_sql_migrations import empty_database
+from tests.databases import migrated_database
 from tests.service.suiting import assess_one, rate
 from tests.worker.test_erasing import ask_erasure, ask_merge, settle_all, whole_of
 
@@ -146,11 +145,10 @@ async def test_an_import_that_ends_a_holding_ends_its_review(
 async def test_threads_open_by_the_new_key_alone_after_a_rotation(stores: Addresses, tmp_path: Path) -> None:
     new_key = base64.b64encode(b"n" * 32).decode()
     rings = [f"1:{DEVELOPMENT_KEY}", f"2:{new_key},1:{DEVELOPMENT_KEY}", f"2:{new_key}"]
-    url = await empty_database(stores, tmp_path)
+    url = await migrated_database(stores, tmp_path)
     old, both, new = (Database(url, timeout=60, keys=KeyRing.parse(ring)) for ring in rings)
     customer, now = new_id(), utc_now()
     try:
-        await upgrade_sql(old)
         async with old.write() as session:
             for number in range(5):
                 await ask_advisor(session, customer, f"{WORD}{number}", now=now + timedelta(seconds=number))
