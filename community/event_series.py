@@ -1,7 +1,7 @@
 """Series: a rule and a template, and each occurrence an event of its own with its own registrations."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, cast
 
@@ -27,35 +27,47 @@ FARTHEST_YEARS = 5
 EXTEND_EVERY = timedelta(days=1)
 # A series is laid out in one transaction, of up to 200 events with their tags and hosts.
 TIMEOUT_SECONDS = 30.0
+# What happens so long before each start: the field of the event, and how inputs and the stored series begin to name it.
+LEADS = {"registration_opens_at": "opens", "registration_closes_at": "closes", "priority_until": "priority"}
+# Where an input says what is wrong with an occurrence.
+PATHS = {
+    "registrationOpensAt": "registrationOpensMinutesBefore",
+    "registrationClosesAt": "registrationClosesMinutesBefore",
+    "priorityUntil": "priorityMinutesBefore",
+    "startsAt": "startsAtLocal",
+    "endsAt": "durationMinutes",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesDetails:
-    """A series as described: `template` has the fields of EventDetails that are no times."""
+    """A series as described: `template` has the fields of EventDetails that are no times, `leads` some of LEADS."""
 
     recurrence: Recurrence
     duration: timedelta
     template: Mapping[str, Any]
-    opens_before: timedelta | None = None
-    closes_before: timedelta | None = None
+    leads: Mapping[str, timedelta] = field(default_factory=dict[str, timedelta])
 
     def occurrence(self, wall: datetime) -> EventDetails:
         """The event that starts at this wall time; it lasts as long as every other, whatever the clocks do."""
         starts = instant_of(wall, self.recurrence.zone)
+        times: dict[str, Any] = {name: starts - lead for name, lead in self.leads.items()}
         return EventDetails(
             **self.template,
             time_zone=self.recurrence.zone,
             starts_at=starts,
             ends_at=starts + self.duration,
-            registration_opens_at=starts - self.opens_before if self.opens_before is not None else None,
-            registration_closes_at=starts - self.closes_before if self.closes_before is not None else None,
+            **times,
         )
 
 
 def check_series(series: SeriesDetails, now: datetime) -> EventDetails:
     """Raise EventInvalid for what cannot be; returns the first occurrence."""
     first = series.occurrence(series.recurrence.start)
-    check_details(first)
+    try:
+        check_details(first)
+    except EventInvalid as wrong:
+        raise EventInvalid(path=tuple(PATHS.get(str(step), step) for step in wrong.path), detail=wrong.detail) from None
     if first.starts_at < now:
         raise EventInvalid(path=("startsAtLocal",), detail="not in the past")
     return first
@@ -68,8 +80,9 @@ def describe_series(
     time_zone: str,
     exdates: Sequence[str],
     duration_minutes: int,
-    opens_minutes_before: int | None,
-    closes_minutes_before: int | None,
+    opens_minutes_before: int | None = None,
+    closes_minutes_before: int | None = None,
+    priority_minutes_before: int | None = None,
     template: Mapping[str, Any],
     now: datetime,
 ) -> SeriesDetails:
@@ -83,21 +96,18 @@ def describe_series(
         ("durationMinutes", duration_minutes),
         ("registrationOpensMinutesBefore", opens_minutes_before),
         ("registrationClosesMinutesBefore", closes_minutes_before),
+        ("priorityMinutesBefore", priority_minutes_before),
     ):
         least = 1 if name == "durationMinutes" else 0
         if minutes is not None and not least <= minutes <= most:
             raise EventInvalid(path=(name,), detail=f"{least} to {most}")
+    given = zip(LEADS, (opens_minutes_before, closes_minutes_before, priority_minutes_before), strict=True)
     return SeriesDetails(
         recurrence=read_recurrence(rule, starts_at_local, time_zone, exdates),
         duration=timedelta(minutes=duration_minutes),
-        opens_before=span(opens_minutes_before),
-        closes_before=span(closes_minutes_before),
+        leads={name: timedelta(minutes=minutes) for name, minutes in given if minutes is not None},
         template=template,
     )
-
-
-def span(minutes: int | None) -> timedelta | None:
-    return None if minutes is None else timedelta(minutes=minutes)
 
 
 async def create_event_series(
@@ -200,8 +210,7 @@ def series_properties(series: SeriesDetails) -> dict[str, Any]:
         "time_zone": series.recurrence.zone,
         "exdates": sorted(series.recurrence.exdates),
         "duration_seconds": int(series.duration.total_seconds()),
-        "opens_before_seconds": seconds(series.opens_before),
-        "closes_before_seconds": seconds(series.closes_before),
+        **{f"{stem}_before_seconds": seconds(series.leads.get(name)) for name, stem in LEADS.items()},
         "template": orjson.dumps(dict(series.template)).decode(),
     }
 
@@ -213,12 +222,11 @@ def seconds(span: timedelta | None) -> int | None:
 def series_of(row: Row) -> SeriesDetails:
     """What a stored series says."""
     start = datetime.fromisoformat(row["starts_at_local"])
-    opens, closes = row.get("opens_before_seconds"), row.get("closes_before_seconds")
+    kept = {name: row.get(f"{stem}_before_seconds") for name, stem in LEADS.items()}
     return SeriesDetails(
         recurrence=read_recurrence(row["rule"], start, row["time_zone"], row.get("exdates") or (), stored=True),
         duration=timedelta(seconds=row["duration_seconds"]),
-        opens_before=None if opens is None else timedelta(seconds=opens),
-        closes_before=None if closes is None else timedelta(seconds=closes),
+        leads={name: timedelta(seconds=lead) for name, lead in kept.items() if lead is not None},
         template=cast(dict[str, Any], orjson.loads(row["template"])),
     )
 
@@ -290,13 +298,7 @@ async def with_hosts_left(tx: Transaction, head: Row, series: SeriesDetails) -> 
     if not hosts:
         return series
     rows = await tx.run(STILL_HOSTS, ids=list(hosts), community_id=head["community_id"])
-    return SeriesDetails(
-        recurrence=series.recurrence,
-        duration=series.duration,
-        template={**series.template, "host_ids": [row["id"] for row in rows]},
-        opens_before=series.opens_before,
-        closes_before=series.closes_before,
-    )
+    return replace(series, template={**series.template, "host_ids": [row["id"] for row in rows]})
 
 
 READ_SERIES = (

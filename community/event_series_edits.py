@@ -29,6 +29,7 @@ from community.event_changes import (
 )
 from community.event_details import WALKED, check_details, details_of
 from community.event_series import (
+    LEADS,
     TIMEOUT_SECONDS,
     SeriesDetails,
     check_series,
@@ -200,13 +201,12 @@ def changed_series(
 ) -> SeriesDetails:
     """What the series is from `start` on: its own rule for what is left of it, unless the change brings another."""
     rule, exdates = rest_of(old.recurrence, start, shift)
-    before = {"opens_minutes_before": old.opens_before, "closes_minutes_before": old.closes_before}
     schedule: dict[str, Any] = {
         "rule": rule,
         "exdates": exdates,
         "time_zone": old.recurrence.zone,
         "duration_minutes": int(old.duration.total_seconds()) // 60,
-        **{name: None if span is None else int(span.total_seconds()) // 60 for name, span in before.items()},
+        **{f"{LEADS[name]}_minutes_before": int(lead.total_seconds()) // 60 for name, lead in old.leads.items()},
         **change.schedule,
         "starts_at_local": start + shift,
     }

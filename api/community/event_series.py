@@ -53,6 +53,12 @@ async def load_series(info: Info, series_id: str) -> EventSeries | None:
     )
 
 
+PRIORITY_OF_EACH = (
+    "Until how long before each start early invitations come first, as priorityUntil of an event says; "
+    "null: everybody at once."
+)
+
+
 @strawberry.input(description="What a series needs.")
 class CreateEventSeriesInput(EventFields):
     community_id: strawberry.ID = strawberry.field(description="The community that hosts it.")
@@ -72,6 +78,7 @@ class CreateEventSeriesInput(EventFields):
     registration_closes_minutes_before: int | None = strawberry.field(
         description="Until how long before each start; null: until the start.", default=None
     )
+    priority_minutes_before: int | None = strawberry.field(description=PRIORITY_OF_EACH, default=None)
     publish: bool = strawberry.field(description="Whether the events are public at once.", default=True)
 
 
@@ -98,6 +105,7 @@ class UpdateThisAndFollowingEventsInput(EventFields):
     registration_closes_minutes_before: int | None = strawberry.field(
         description="Until how long before each start.", default=UNSET
     )
+    priority_minutes_before: int | None = strawberry.field(description=PRIORITY_OF_EACH, default=UNSET)
     publish: bool = strawberry.field(description="Whether drafts among them become public.", default=False)
 
 
@@ -127,6 +135,7 @@ def schedule_from(input: CreateEventSeriesInput | UpdateThisAndFollowingEventsIn
         raise EventInvalid(path=(names.get(missing[0], missing[0]),), detail="it cannot be null")
     given["opens_minutes_before"] = input.registration_opens_minutes_before
     given["closes_minutes_before"] = input.registration_closes_minutes_before
+    given["priority_minutes_before"] = input.priority_minutes_before
     found = {name: value for name, value in given.items() if value is not UNSET}
     if "starts_at_local" in found:
         found["starts_at_local"] = wall_from(found["starts_at_local"])

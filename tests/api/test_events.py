@@ -335,6 +335,7 @@ async def test_bad_input_names_its_field_and_changes_nothing(
         ({"durationMinutes": 0}, "durationMinutes"),
         ({"exdates": ["tomorrow"]}, "exdates"),
         ({"registrationClosesMinutesBefore": -5}, "registrationClosesMinutesBefore"),
+        ({"priorityMinutesBefore": 5, "registrationClosesMinutesBefore": 5}, "priorityMinutesBefore"),
     ],
 )
 async def test_a_bad_series_names_its_field(system: System, scene: SetScene, more: dict[str, Any], path: str) -> None:

@@ -34,13 +34,7 @@ def describe(**more: Any) -> EventDetails:
 
 def recur(rule: str, start: datetime, *, now: datetime, zone: str = "Europe/Berlin", **more: Any) -> SeriesDetails:
     """A series of events of an hour; `template` and the schedule's fields may be given."""
-    schedule: dict[str, Any] = {
-        "exdates": (),
-        "duration_minutes": 60,
-        "opens_minutes_before": None,
-        "closes_minutes_before": None,
-        **more,
-    }
+    schedule: dict[str, Any] = {"exdates": (), "duration_minutes": 60, **more}
     template = {**TITLES, **schedule.pop("template", {})}
     return describe_series(rule=rule, starts_at_local=start, time_zone=zone, template=template, now=now, **schedule)
 

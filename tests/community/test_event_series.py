@@ -81,6 +81,7 @@ async def test_a_series_is_laid_out_through_the_change_of_the_clocks(graph: Grap
         template={"capacity": 5, "host_ids": [member]},
         opens_minutes_before=7 * 24 * 60,
         closes_minutes_before=60,
+        priority_minutes_before=24 * 60,
     )
     events = await events_in(graph, series)
     assert len(events) == 52
@@ -90,6 +91,7 @@ async def test_a_series_is_laid_out_through_the_change_of_the_clocks(graph: Grap
     assert events[0]["ends_at"] == iso(first + timedelta(hours=1))
     assert events[0]["registration_opens_at"] == iso(first - timedelta(days=7))
     assert events[0]["registration_closes_at"] == iso(first - timedelta(hours=1))
+    assert events[0]["priority_until"] == iso(first - timedelta(days=1))
     assert {(event["status"], event["capacity"], event["registered"]) for event in events} == {("PUBLISHED", 5, 0)}
     assert all(event["order"] == f"{community}:{event['starts_at']}:{event['id']}" for event in events)
     hosts = await graph.read(
@@ -159,6 +161,9 @@ async def test_only_managers_make_series_and_bad_ones_leave_nothing(graph: Graph
         ("FREQ=WEEKLY", monday(0), {"zone": "Mars/Olympus"}, "timeZone"),
         ("FREQ=WEEKLY", monday(0), {"duration_minutes": 0}, "durationMinutes"),
         ("FREQ=WEEKLY", monday(0), {"opens_minutes_before": -1}, "registrationOpensMinutesBefore"),
+        ("FREQ=WEEKLY", monday(0), {"priority_minutes_before": -1}, "priorityMinutesBefore"),
+        ("FREQ=WEEKLY", monday(0), {"priority_minutes_before": 5, "closes_minutes_before": 5}, "priorityMinutesBefore"),
+        ("FREQ=WEEKLY", monday(0), {"priority_minutes_before": 9, "opens_minutes_before": 9}, "priorityMinutesBefore"),
         ("FREQ=WEEKLY", monday(0), {"template": {"title_zh": ""}}, "titleZh"),
         ("FREQ=WEEKLY", monday(0), {"template": {"tags": ["no-such-tag"]}}, "tags"),
     ]
@@ -391,3 +396,23 @@ async def test_two_managers_edit_a_series_at_once(stores: Addresses) -> None:
         assert len({event["series_id"] for event in rest}) == 1
         assert len({event["venue"] for event in rest}) == 1
         assert {event["series_id"] for event in everything[:6]} == {series}
+
+
+async def test_the_priority_of_each_start_moves_with_it_and_can_be_taken_away(graph: GraphClient) -> None:
+    """Given a series with a priority until a day before, then one put off keeps that day, and from the third on nobody
+    comes first any more while registration closes as before."""
+    community, manager, _ = await make_managed(graph)
+    leads: Row = {"priority_minutes_before": 24 * 60, "closes_minutes_before": 30}
+    series = await make(graph, community, manager, "FREQ=WEEKLY;COUNT=4", monday(1), **leads)
+    events = await events_in(graph, series)
+    start = datetime.fromisoformat(events[1]["recurrence_id"]).replace(hour=20)
+    moved = await following(graph, events[1], manager, starts_at_local=start)
+    for event in await events_in(graph, moved):
+        starts = parse_instant(event["starts_at"])
+        assert event["priority_until"] == iso(starts - timedelta(days=1))
+    third = (await events_in(graph, moved))[1]
+    rest = await events_in(graph, await following(graph, third, manager, priority_minutes_before=None))
+    assert len(rest) == 2
+    for event in rest:
+        assert event.get("priority_until") is None
+        assert event["registration_closes_at"] == iso(parse_instant(event["starts_at"]) - timedelta(minutes=30))
