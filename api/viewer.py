@@ -139,9 +139,17 @@ class Viewer:
 
     @strawberry.field(description="The codes that you have had in a programme, the latest first.")
     async def referral_codes(
-        self, info: Info, program_id: Program, first: First = None, after: After = None
+        self,
+        info: Info,
+        program_id: Program,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> Connection[ReferralCode]:
-        return await viewer_codes(info, local_id("ReferralProgram", program_id, "programId"), first, after)
+        return await viewer_codes(
+            info, local_id("ReferralProgram", program_id, "programId"), *window(first, after, last, before)
+        )
 
     @strawberry.field(description="Whether you are to be asked to refer others in a programme.")
     async def referral_prompt(self, info: Info, program_id: Program) -> ReferralPrompt:
@@ -172,8 +180,10 @@ class Viewer:
         return await ledger_page(info, first, after, wanted)
 
     @strawberry.field(description="What you earned by rules and why it is less where it is, the latest facts first.")
-    async def earnings(self, info: Info, first: First = None, after: After = None) -> Connection[Earning]:
-        return await earning_page(info, await info.context.viewer_id(), first, after)
+    async def earnings(
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+    ) -> Connection[Earning]:
+        return await earning_page(info, await info.context.viewer_id(), *window(first, after, last, before))
 
     @strawberry.field(description="Your redemptions, the latest first.")
     async def redemptions(
@@ -184,8 +194,10 @@ class Viewer:
         ] = None,
         first: First = None,
         after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> Connection[Redemption]:
-        return await redemption_page(info, statuses, first, after)
+        return await redemption_page(info, statuses, *window(first, after, last, before))
 
     @strawberry.field(description="Your vouchers, the latest first: by default what can be shown at a counter now.")
     async def vouchers(
@@ -217,9 +229,15 @@ class Viewer:
 
     @strawberry.field(description="What you have told us that you need, or confirmed, the latest first.")
     async def needs(
-        self, info: Info, status: NeedsOfStatus = None, first: First = None, after: After = None
+        self,
+        info: Info,
+        status: NeedsOfStatus = None,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> Connection[Need]:
-        return await viewer_needs(info, status, first, after)
+        return await viewer_needs(info, status, *window(first, after, last, before))
 
     @strawberry.field(description="Your private calendar address; null when you have none.")
     async def calendar_feed(self, info: Info) -> CalendarFeed | None:

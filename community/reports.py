@@ -27,7 +27,7 @@ from core.errors import NotFound, Refusal
 from core.ids import derived_id
 from core.notices import NOTICE_OWED, NoticeKind
 from core.outbox import owe
-from core.paging import Page, cut, oldest_first, page_size
+from core.paging import Page, Place, cut, oldest_first, page_size
 from graph.client import GraphClient, Row
 
 LONGEST_REPORT = 1_000
@@ -242,14 +242,14 @@ async def tell_reporters(session: Session, payload: dict[str, Any], *, now: date
 
 
 async def moderation_queue(
-    session: Session, community_id: str, *, first: int | None, after: str | None
+    session: Session, community_id: str, *, first: int | None, after: Place
 ) -> Page[ModerationCase]:
     """The open cases of a community, the longest waiting first; who may see them is decided before."""
     size = page_size(first)
     statement = select(ModerationCase).where(ModerationCase.community_id == community_id, col(ModerationCase.is_open))
     page = oldest_first(statement, col(ModerationCase.opened_at), col(ModerationCase.id), size=size, after=after)
     rows = (await session.exec(page)).all()
-    return cut(rows, size, lambda row: (iso(row.opened_at), row.id))
+    return cut(rows, size, lambda row: (iso(row.opened_at), row.id), after)
 
 
 async def open_reports(session: Session, target_ids: Sequence[str]) -> dict[str, list[Report]]:

@@ -15,7 +15,7 @@ from sqlmodel import Field, col, select
 from core.db import Record, Session, insert_once, instant, json_column, rows_by_id, table_of
 from core.errors import BadUserInput
 from core.ids import derived_id, new_id
-from core.paging import Page, cut, cut_each, newest_first, page_size
+from core.paging import Page, Place, cut, cut_each, newest_first, page_size
 
 ACT_AUDITED = "act.audited"
 LONGEST_REASON = 500
@@ -121,13 +121,13 @@ async def acts_by_key(session: Session, keys: Sequence[str]) -> dict[str, AuditE
     return {ids[id]: row for id, row in (await rows_by_id(session, AuditEntry, ids)).items()}
 
 
-async def audit_trail(session: Session, area: str, *, first: int | None, after: str | None) -> Page[AuditEntry]:
+async def audit_trail(session: Session, area: str, *, first: int | None, after: Place) -> Page[AuditEntry]:
     """The acts in an area, the latest first."""
     size = page_size(first)
     statement = select(AuditEntry).where(AuditEntry.area == area)
     page = newest_first(statement, col(AuditEntry.at), col(AuditEntry.id), size=size, after=after)
     rows = (await session.exec(page)).all()
-    return cut(rows, size, lambda row: (row.at.isoformat(), row.id))
+    return cut(rows, size, lambda row: (row.at.isoformat(), row.id), after)
 
 
 async def audit_trails(

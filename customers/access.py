@@ -17,7 +17,7 @@ from core.audit import checked_reason, record_change
 from core.db import Record, Session, afterwards, instant
 from core.errors import BadUserInput, Forbidden, NotFound
 from core.ids import new_id
-from core.paging import Page, cut, newest_first, page_size
+from core.paging import Page, Place, cut, newest_first, page_size
 from core.principal import Principal, Role
 from customers.care import customers_of, served_by
 from customers.profiles import known_as
@@ -168,7 +168,7 @@ async def break_glass(
 
 
 async def list_broken_glasses(
-    graph: GraphClient, session: Session, principal: Principal, *, first: int | None, after: str | None
+    graph: GraphClient, session: Session, principal: Principal, *, first: int | None, after: Place
 ) -> Page[BreakGlass]:
     """What the bank's people are told of: all for administrators; of their own customers for managers."""
     size = page_size(first)
@@ -180,4 +180,4 @@ async def list_broken_glasses(
         statement = statement.where(col(BreakGlass.customer_id).in_(own))
     page = newest_first(statement, col(BreakGlass.granted_at), col(BreakGlass.id), size=size, after=after)
     rows = (await session.exec(page)).all()
-    return cut(rows, size, lambda row: (row.granted_at.isoformat(), row.id))
+    return cut(rows, size, lambda row: (row.granted_at.isoformat(), row.id), after)

@@ -18,7 +18,7 @@ from core.db import Record, Session, changed_rows, insert_into, insert_rows, ins
 from core.errors import NotFound, Refusal
 from core.ids import new_id
 from core.outbox import owe, owe_all
-from core.paging import Page, cut, newest_first, page_size
+from core.paging import Page, Place, cut, newest_first, page_size
 from core.tasks import TASK_OVER, TASK_OWED, TaskKind, task, task_key
 from customers.alert_rules import EVIDENCE, AlertCause, Evidence, guard_of, subject_of
 
@@ -238,7 +238,7 @@ async def list_alerts(
     status: AlertStatus | None,
     cause: AlertCause | None,
     first: int | None,
-    after: str | None,
+    after: Place,
 ) -> Page[Alert]:
     """Alerts of these customers, or of all where none are named, the latest first."""
     size = page_size(first)
@@ -250,4 +250,4 @@ async def list_alerts(
     if cause is not None:
         statement = statement.where(Alert.cause == cause)
     page = newest_first(statement, col(Alert.raised_at), col(Alert.id), size=size, after=after)
-    return cut((await session.exec(page)).all(), size, lambda row: (row.raised_at.isoformat(), row.id))
+    return cut((await session.exec(page)).all(), size, lambda row: (row.raised_at.isoformat(), row.id), after)

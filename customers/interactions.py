@@ -7,7 +7,7 @@ from typing import Any
 from sqlmodel import col, func, select
 
 from core.db import Session
-from core.paging import Page, cut, newest_first, page_size
+from core.paging import Page, Place, cut, newest_first, page_size
 from customers.records import COMPLAINT, ServiceRecord
 
 
@@ -31,7 +31,7 @@ async def latest_contacts(session: Session, customer_ids: Sequence[str]) -> dict
 
 
 async def interactions_of(
-    session: Session, customer_id: str, *, complaints: bool, first: int | None, after: str | None
+    session: Session, customer_id: str, *, complaints: bool, first: int | None, after: Place
 ) -> Page[ServiceRecord]:
     """Contacts of a customer, or the complaints among them, the latest first."""
     size = page_size(first)
@@ -40,4 +40,4 @@ async def interactions_of(
         statement = statement.where(ServiceRecord.kind == COMPLAINT)
     page = newest_first(statement, col(ServiceRecord.occurred_at), col(ServiceRecord.id), size=size, after=after)
     rows = (await session.exec(page)).all()
-    return cut(rows, size, lambda row: (row.occurred_at.isoformat(), row.id))
+    return cut(rows, size, lambda row: (row.occurred_at.isoformat(), row.id), after)

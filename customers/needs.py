@@ -19,7 +19,7 @@ from core.db import Record, Session, changed_rows, insert_into, insert_once, ins
 from core.errors import BadUserInput, NotFound, Refusal
 from core.ids import new_id
 from core.outbox import owe_all
-from core.paging import Page, cut, newest_first, page_size
+from core.paging import Page, Place, cut, newest_first, page_size
 from customers.need_definition import NEED_KEY, NeedDefinition, NeedPolicyInvalid, NeedRule
 from customers.tag_words import resolved_tags
 from customers.tagging import NewTag, carried, tag_customers, take_off
@@ -345,7 +345,7 @@ class NeedFilter:
 
 
 async def list_needs(
-    session: Session, wanted: NeedFilter, *, now: datetime, first: int | None, after: str | None
+    session: Session, wanted: NeedFilter, *, now: datetime, first: int | None, after: Place
 ) -> Page[Need]:
     """Needs, the latest first."""
     size = page_size(first)
@@ -362,7 +362,7 @@ async def list_needs(
         told = or_(col(Need.origin) == NeedOrigin.EXPLICIT, in_status(NeedStatus.CONFIRMED, now))
         statement = statement.where(told)
     page = newest_first(statement, col(Need.raised_at), col(Need.id), size=size, after=after)
-    return cut((await session.exec(page)).all(), size, lambda row: (row.raised_at.isoformat(), row.id))
+    return cut((await session.exec(page)).all(), size, lambda row: (row.raised_at.isoformat(), row.id), after)
 
 
 async def need_kinds(session: Session) -> Mapping[str, NeedKind]:

@@ -14,7 +14,7 @@ from core.audit import checked_reason, record_change
 from core.db import Record, Session, changed_rows, insert_once, instant, json_column
 from core.errors import BadUserInput, Conflict, NotFound
 from core.ids import derived_id
-from core.paging import Page, cut, newest_first, page_size
+from core.paging import Page, Place, cut, newest_first, page_size
 from core.sealing import blind_hash
 from customers.profiles import customer_id_of
 
@@ -152,7 +152,7 @@ async def decisions_about(session: Session, source: str, keys: Sequence[str]) ->
 
 
 async def list_reviews(
-    session: Session, status: ReviewStatus | None, *, first: int | None, after: str | None
+    session: Session, status: ReviewStatus | None, *, first: int | None, after: Place
 ) -> Page[IdentityReview]:
     """Reviews, the latest first."""
     size = page_size(first)
@@ -161,7 +161,7 @@ async def list_reviews(
         statement = statement.where(IdentityReview.status == status)
     page = newest_first(statement, col(IdentityReview.found_at), col(IdentityReview.id), size=size, after=after)
     rows = (await session.exec(page)).all()
-    return cut(rows, size, lambda row: (row.found_at.isoformat(), row.id))
+    return cut(rows, size, lambda row: (row.found_at.isoformat(), row.id), after)
 
 
 async def check_choice(

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlmodel import col, select
 
 from core.db import Session
-from core.paging import Page, cut, newest_first, page_size
+from core.paging import Page, Place, cut, newest_first, page_size
 from customers.tagging import slot_of
 from segments.tagging import CustomerTag, Tag, holds_at
 
@@ -29,7 +29,7 @@ async def tags_at(session: Session, customer_id: str, at: datetime) -> Sequence[
     return sorted(found.values(), key=lambda said: (-said[0].confidence, said[1].key))
 
 
-async def tag_history(session: Session, customer_id: str, *, first: int | None, after: str | None) -> Page[Said]:
+async def tag_history(session: Session, customer_id: str, *, first: int | None, after: Place) -> Page[Said]:
     """Everything that was said of a customer's tags, the latest beginning first."""
     size = page_size(first)
     statement = (
@@ -39,4 +39,4 @@ async def tag_history(session: Session, customer_id: str, *, first: int | None, 
     )
     page = newest_first(statement, col(CustomerTag.since), col(CustomerTag.id), size=size, after=after)
     rows = (await session.exec(page)).all()
-    return cut(rows, size, lambda said: (said[0].since.isoformat(), said[0].id))
+    return cut(rows, size, lambda said: (said[0].since.isoformat(), said[0].id), after)

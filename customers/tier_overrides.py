@@ -18,7 +18,7 @@ from core.clock import as_utc
 from core.db import Session, changed_rows, insert_once
 from core.errors import BadUserInput, NotFound, Refusal
 from core.ids import new_id
-from core.paging import Page, cut, newest_first, page_size
+from core.paging import Page, Place, cut, newest_first, page_size
 from customers.tier_policies import active_policy
 from customers.tier_records import OverrideStatus, TierCause, TierOverride
 from customers.tier_standing import (
@@ -261,7 +261,7 @@ async def list_overrides(
     status: OverrideStatus | None = None,
     customer_ids: Sequence[str] | None = None,
     first: int | None,
-    after: str | None,
+    after: Place,
 ) -> Page[TierOverride]:
     """Overrides of these customers, or of all, the latest first."""
     size = page_size(first)
@@ -272,4 +272,4 @@ async def list_overrides(
         statement = statement.where(col(TierOverride.customer_id).in_(customer_ids))
     page = newest_first(statement, col(TierOverride.requested_at), col(TierOverride.id), size=size, after=after)
     rows = (await session.exec(page)).all()
-    return cut(rows, size, lambda row: (row.requested_at.isoformat(), row.id))
+    return cut(rows, size, lambda row: (row.requested_at.isoformat(), row.id), after)

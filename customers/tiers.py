@@ -12,7 +12,7 @@ from core.days import months_before
 from core.db import Session
 from core.errors import BadUserInput
 from core.facts import OWN_SOURCE
-from core.paging import Page, cut, newest_first, page_size
+from core.paging import Page, Place, cut, newest_first, page_size
 from customers.record_rows import MONTH
 from customers.records import MonthlyBalance
 from customers.tier_inputs import MONTHS, TRAITS
@@ -213,7 +213,7 @@ async def list_changes(
     customer_ids: Sequence[str] | None = None,
     since: datetime | None = None,
     first: int | None,
-    after: str | None,
+    after: Place,
 ) -> Page[TierChange]:
     """Rises and falls of these customers, or of all, the latest first."""
     size = page_size(first)
@@ -224,4 +224,4 @@ async def list_changes(
         statement = statement.where(col(TierChange.at) >= since)
     page = newest_first(statement, col(TierChange.at), col(TierChange.id), size=size, after=after)
     rows = (await session.exec(page)).all()
-    return cut(rows, size, lambda row: (row.at.isoformat(), row.id))
+    return cut(rows, size, lambda row: (row.at.isoformat(), row.id), after)

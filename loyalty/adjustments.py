@@ -12,7 +12,7 @@ from core.audit import LONGEST_REASON, act, checked_reason, record_act
 from core.db import Record, Session, changed_rows, insert_once, instant
 from core.errors import BadUserInput, NotFound, Refusal
 from core.ids import derived_id
-from core.paging import Page, cut, newest_first, page_size
+from core.paging import Page, Place, cut, newest_first, page_size
 from loyalty.idempotency import check_key, check_same
 from loyalty.ledger import AccountKind, Cause, Leg, PostingKind, hold, post
 from loyalty.lots import LedgerLot, burn, collect_debt, lot_id
@@ -230,7 +230,7 @@ async def book(session: Session, adjustment: Adjustment, *, now: datetime) -> No
 
 
 async def list_adjustments(
-    session: Session, status: AdjustmentStatus | None, *, first: int | None, after: str | None
+    session: Session, status: AdjustmentStatus | None, *, first: int | None, after: Place
 ) -> Page[Adjustment]:
     """Adjustments, the latest first."""
     size = page_size(first)
@@ -239,4 +239,4 @@ async def list_adjustments(
         statement = statement.where(Adjustment.status == status)
     page = newest_first(statement, col(Adjustment.requested_at), col(Adjustment.id), size=size, after=after)
     rows = (await session.exec(page)).all()
-    return cut(rows, size, lambda row: (row.requested_at.isoformat(), row.id))
+    return cut(rows, size, lambda row: (row.requested_at.isoformat(), row.id), after)

@@ -13,7 +13,7 @@ from core.days import Period
 from core.db import Session, insert_once
 from core.facts import Fact
 from core.ids import derived_id
-from core.paging import Page, cut, newest_first, page_size
+from core.paging import Page, Place, cut, newest_first, page_size
 from core.reversals import REVERSES
 from loyalty.clawback import Demand, claw_back
 from loyalty.earning_caps import Earning, RuleAndCustomer, lock_counters
@@ -251,10 +251,10 @@ class EarningLine:
         return Period(self.earning.cap_period) if self.earning.cap_period else None
 
 
-async def earnings_of(session: Session, customer_id: str, *, first: int | None, after: str | None) -> Page[EarningLine]:
+async def earnings_of(session: Session, customer_id: str, *, first: int | None, after: Place) -> Page[EarningLine]:
     """A customer's earnings, the latest facts first."""
     size = page_size(first)
     statement = with_reasons().where(col(Earning.customer_id) == customer_id)
     page = newest_first(statement, col(Earning.occurred_at), col(Earning.id), size=size, after=after)
     lines = [EarningLine(*row) for row in (await session.exec(page)).all()]
-    return cut(lines, size, lambda line: (line.earning.occurred_at.isoformat(), line.earning.id))
+    return cut(lines, size, lambda line: (line.earning.occurred_at.isoformat(), line.earning.id), after)

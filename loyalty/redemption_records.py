@@ -8,7 +8,7 @@ from sqlalchemy import Index, UniqueConstraint
 from sqlmodel import Field, col, select
 
 from core.db import Record, Session, instant
-from core.paging import Page, cut, newest_first, oldest_first, page_size
+from core.paging import Page, Place, cut, newest_first, oldest_first, page_size
 
 REDEMPTION = "REDEMPTION"
 
@@ -68,7 +68,7 @@ async def redemptions_of(
     customer_id: str,
     *,
     first: int | None,
-    after: str | None,
+    after: Place,
     statuses: Collection[RedemptionStatus] | None = None,
 ) -> Page[Redemption]:
     """A customer's redemptions, the latest first; of these statuses, or all of them."""
@@ -78,11 +78,11 @@ async def redemptions_of(
         statement = statement.where(col(Redemption.status).in_(list(statuses)))
     page = newest_first(statement, col(Redemption.redeemed_at), col(Redemption.id), size=size, after=after)
     rows = (await session.exec(page)).all()
-    return cut(rows, size, lambda row: (row.redeemed_at.isoformat(), row.id))
+    return cut(rows, size, lambda row: (row.redeemed_at.isoformat(), row.id), after)
 
 
 async def reserved_redemptions(
-    session: Session, *, reward_id: str | None, first: int | None, after: str | None
+    session: Session, *, reward_id: str | None, first: int | None, after: Place
 ) -> Page[Redemption]:
     """What waits for a partner, those whose time is over first at the top; of one reward, or of all."""
     size = page_size(first)
@@ -91,4 +91,4 @@ async def reserved_redemptions(
         statement = statement.where(Redemption.reward_id == reward_id)
     page = oldest_first(statement, col(Redemption.reserved_until), col(Redemption.id), size=size, after=after)
     rows = (await session.exec(page)).all()
-    return cut(rows, size, lambda row: (row.reserved_until.isoformat() if row.reserved_until else "", row.id))
+    return cut(rows, size, lambda row: (row.reserved_until.isoformat() if row.reserved_until else "", row.id), after)

@@ -12,7 +12,7 @@ from core.codes import new_code, normal_code
 from core.db import Record, Session, insert_once, instant
 from core.errors import BadUserInput, NotFound, Refusal
 from core.ids import new_id
-from core.paging import Page, cut, newest_first, page_size
+from core.paging import Page, Place, cut, newest_first, page_size
 from core.principal import Principal
 from referrals.programs import running_program
 
@@ -208,7 +208,7 @@ async def audit_code(
 
 
 async def codes_of_customer(
-    session: Session, *, program_id: str, customer_id: str, first: int | None, after: str | None
+    session: Session, *, program_id: str, customer_id: str, first: int | None, after: Place
 ) -> Page[ReferralCode]:
     """The customer's codes in a programme, retired and revoked ones too, the latest first."""
     size = page_size(first)
@@ -217,7 +217,7 @@ async def codes_of_customer(
     )
     page = newest_first(statement, col(ReferralCode.created_at), col(ReferralCode.id), size=size, after=after)
     rows = (await session.exec(page)).all()
-    return cut(rows, size, lambda row: (row.created_at.isoformat(), row.id))
+    return cut(rows, size, lambda row: (row.created_at.isoformat(), row.id), after)
 
 
 async def code_by_text(session: Session, typed: str, *, principal: Principal) -> ReferralCode | None:

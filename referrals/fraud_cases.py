@@ -10,7 +10,7 @@ from sqlmodel import Field, col, select
 
 from core.db import Record, Session, changed_rows, insert_once, instant, json_column
 from core.ids import new_id
-from core.paging import Page, cut, oldest_first, page_size
+from core.paging import Page, Place, cut, oldest_first, page_size
 from referrals.fraud_signals import Assessment, Signal
 from referrals.rewards import DENIED, FRAUD, ReferralReward, RewardStatus
 
@@ -224,7 +224,7 @@ async def rewards_of_cases(session: Session, case_ids: Sequence[str]) -> list[Re
 
 
 async def fraud_cases(
-    session: Session, status: CaseStatus | None, *, first: int | None, after: str | None
+    session: Session, status: CaseStatus | None, *, first: int | None, after: Place
 ) -> Page[FraudCase]:
     """Cases, the oldest first."""
     size = page_size(first)
@@ -232,14 +232,14 @@ async def fraud_cases(
     if status is not None:
         statement = statement.where(FraudCase.status == status)
     page = oldest_first(statement, col(FraudCase.opened_at), col(FraudCase.id), size=size, after=after)
-    return cut((await session.exec(page)).all(), size, lambda row: (row.opened_at.isoformat(), row.id))
+    return cut((await session.exec(page)).all(), size, lambda row: (row.opened_at.isoformat(), row.id), after)
 
 
-async def review_queue(session: Session, *, first: int | None, after: str | None) -> Page[ReferralReward]:
+async def review_queue(session: Session, *, first: int | None, after: Place) -> Page[ReferralReward]:
     """The rewards that wait for a reviewer, the oldest first."""
     size = page_size(first)
     statement = select(ReferralReward).where(
         ReferralReward.status == RewardStatus.PENDING, col(ReferralReward.case_id).is_not(None)
     )
     page = oldest_first(statement, col(ReferralReward.created_at), col(ReferralReward.id), size=size, after=after)
-    return cut((await session.exec(page)).all(), size, lambda row: (row.created_at.isoformat(), row.id))
+    return cut((await session.exec(page)).all(), size, lambda row: (row.created_at.isoformat(), row.id), after)

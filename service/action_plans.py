@@ -13,7 +13,7 @@ from core.days import day_of
 from core.db import Session, insert_once, zone_of
 from core.errors import NotFound, Refusal
 from core.ids import derived_id, new_id
-from core.paging import Page, cut, newest_first, page_size
+from core.paging import Page, Place, cut, newest_first, page_size
 from core.tasks import TaskKind, task
 from segments.conditions import load_vocabulary
 from service.action_plan_days import calendars_of, day_of_step, owe_steps
@@ -93,7 +93,7 @@ async def retire_template(session: Session, template_id: str, *, actor: str, now
 
 
 async def list_templates(
-    session: Session, *, retired: bool, first: int | None, after: str | None
+    session: Session, *, retired: bool, first: int | None, after: Place
 ) -> Page[ActionPlanTemplate]:
     """Templates, the newest first; retired ones only where they are asked for."""
     size = page_size(first)
@@ -103,7 +103,7 @@ async def list_templates(
     page = newest_first(
         statement, col(ActionPlanTemplate.created_at), col(ActionPlanTemplate.id), size=size, after=after
     )
-    return cut((await session.exec(page)).all(), size, lambda row: (row.created_at.isoformat(), row.id))
+    return cut((await session.exec(page)).all(), size, lambda row: (row.created_at.isoformat(), row.id), after)
 
 
 async def start_plan(
@@ -265,7 +265,7 @@ async def list_plans(
     customer_ids: Collection[str] | None,
     status: PlanStatus | None,
     first: int | None,
-    after: str | None,
+    after: Place,
 ) -> Page[ActionPlan]:
     """Plans of these customers, or of all, the latest first."""
     size = page_size(first)
@@ -275,7 +275,7 @@ async def list_plans(
     if status is not None:
         statement = statement.where(ActionPlan.status == status)
     page = newest_first(statement, col(ActionPlan.started_at), col(ActionPlan.id), size=size, after=after)
-    return cut((await session.exec(page)).all(), size, lambda row: (row.started_at.isoformat(), row.id))
+    return cut((await session.exec(page)).all(), size, lambda row: (row.started_at.isoformat(), row.id), after)
 
 
 async def steps_by_plan(session: Session, plan_ids: Sequence[str]) -> dict[str, list[ActionPlanStep]]:

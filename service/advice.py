@@ -15,7 +15,7 @@ from core.db import Record, Session, changed_rows, instant, ring_of
 from core.errors import NotFound, Refusal
 from core.ids import new_id
 from core.outbox import owe, owe_all
-from core.paging import Page, cut, newest_first, page_size
+from core.paging import Page, Place, cut, newest_first, page_size
 from core.sealing import new_data_key, seal, unseal
 from core.tasks import TASK_OVER, TASK_OWED, TaskKind, task, task_key
 from service.assessments import hold_guard
@@ -216,7 +216,7 @@ async def answer_questions(session: Session, thread: AdviceThread, *, now: datet
 
 
 async def list_threads(
-    session: Session, customer_ids: Collection[str] | None, *, waiting_only: bool, first: int | None, after: str | None
+    session: Session, customer_ids: Collection[str] | None, *, waiting_only: bool, first: int | None, after: Place
 ) -> Page[AdviceThread]:
     """The threads of these customers, or of all where none are named, the latest first."""
     size = page_size(first)
@@ -226,7 +226,7 @@ async def list_threads(
     if waiting_only:
         statement = statement.where(col(AdviceThread.waiting_since).is_not(None))
     page = newest_first(statement, col(AdviceThread.opened_at), col(AdviceThread.id), size=size, after=after)
-    return cut((await session.exec(page)).all(), size, lambda row: (row.opened_at.isoformat(), row.id))
+    return cut((await session.exec(page)).all(), size, lambda row: (row.opened_at.isoformat(), row.id), after)
 
 
 def asked_of(session: Session, thread: AdviceThread, row: AdviceQuestion) -> Asked:

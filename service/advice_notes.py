@@ -18,7 +18,7 @@ from core.errors import NotFound, Refusal
 from core.ids import new_id
 from core.messages import MESSAGE_OWED, MessageCategory, message
 from core.outbox import owe
-from core.paging import Page, cut, newest_first, page_size
+from core.paging import Page, Place, cut, newest_first, page_size
 from service.advice import AdviceThread, all_asked, answer_questions, hold_thread, opened_in, sealed_in
 from service.advice_words import ADVICE_PUBLISHED
 from service.assessments import current_assessment, hold_guard
@@ -199,7 +199,7 @@ async def list_notes(
     published_only: bool,
     thread_id: str | None = None,
     first: int | None,
-    after: str | None,
+    after: Place,
 ) -> Page[AdviceNote]:
     """The notes of these customers, or of all where none are named, the latest drafted first."""
     size = page_size(first)
@@ -211,7 +211,7 @@ async def list_notes(
     if published_only:
         statement = statement.where(AdviceNote.status == NoteStatus.PUBLISHED)
     page = newest_first(statement, col(AdviceNote.drafted_at), col(AdviceNote.id), size=size, after=after)
-    return cut((await session.exec(page)).all(), size, lambda row: (row.drafted_at.isoformat(), row.id))
+    return cut((await session.exec(page)).all(), size, lambda row: (row.drafted_at.isoformat(), row.id), after)
 
 
 async def export_advice(session: Session, customer_id: str, *, most: int = MOST_NOTES) -> list[dict[str, Any]]:

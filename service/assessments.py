@@ -19,7 +19,7 @@ from core.db import Record, Session, insert_into, insert_rows, instant, json_col
 from core.errors import Refusal
 from core.ids import new_id
 from core.outbox import owe
-from core.paging import Page, cut, newest_first, page_size
+from core.paging import Page, Place, cut, newest_first, page_size
 from service.questionnaire_definition import QuestionnaireDefinition, assess
 from service.risk_questionnaires import QuestionnaireStatus, RiskQuestionnaire, RiskQuestionnaireRetired
 from service.suitability import Assessed, Liquidity, RiskClass
@@ -199,11 +199,11 @@ async def current_assessment(session: Session, customer_id: str, *, now: datetim
 
 
 async def list_assessments(
-    session: Session, customer_id: str, *, first: int | None, after: str | None
+    session: Session, customer_id: str, *, first: int | None, after: Place
 ) -> Page[RiskAssessment]:
     """All assessments of a customer, the latest first."""
     size = page_size(first)
     statement = select(RiskAssessment).where(RiskAssessment.customer_id == customer_id)
     page = newest_first(statement, col(RiskAssessment.taken_at), col(RiskAssessment.id), size=size, after=after)
     rows: Sequence[RiskAssessment] = (await session.exec(page)).all()
-    return cut(rows, size, lambda row: (row.taken_at.isoformat(), row.id))
+    return cut(rows, size, lambda row: (row.taken_at.isoformat(), row.id), after)

@@ -20,7 +20,7 @@ from core.fact_kinds import SERVICE_BREAK_FOUND
 from core.facts import OWN_SOURCE, Fact, NewFact, record_facts
 from core.ids import derived_id
 from core.outbox import owe_all
-from core.paging import Page, cut, newest_first, page_size
+from core.paging import Page, Place, cut, newest_first, page_size
 from core.tasks import TASK_OWED, TaskKind, task, task_key
 from service.break_rules import ActiveRule
 
@@ -235,7 +235,7 @@ async def list_breaks(
     status: BreakStatus | None,
     rule_id: str | None,
     first: int | None,
-    after: str | None,
+    after: Place,
 ) -> Page[ServiceBreak]:
     """Breaks of these customers, or of all where none are named, the latest first."""
     size = page_size(first)
@@ -247,4 +247,4 @@ async def list_breaks(
     if rule_id is not None:
         statement = statement.where(ServiceBreak.rule_id == rule_id)
     page = newest_first(statement, col(ServiceBreak.opened_at), col(ServiceBreak.id), size=size, after=after)
-    return cut((await session.exec(page)).all(), size, lambda row: (row.opened_at.isoformat(), row.id))
+    return cut((await session.exec(page)).all(), size, lambda row: (row.opened_at.isoformat(), row.id), after)

@@ -18,7 +18,7 @@ from core.audit import record_change
 from core.db import Record, Session, changed_rows, insert_once, instant, rows_by_id, table_of
 from core.errors import BadUserInput, NotFound, Refusal
 from core.ids import new_id
-from core.paging import Page, cut, newest_first, page_size
+from core.paging import Page, Place, cut, newest_first, page_size
 from graph.eligibility import Tier
 from segments.tagging import Tag
 
@@ -302,7 +302,7 @@ async def articles_by_id(session: Session, ids: Sequence[str]) -> dict[str, Cont
 
 
 async def list_content(
-    session: Session, status: ContentStatus | None, *, first: int | None, after: str | None
+    session: Session, status: ContentStatus | None, *, first: int | None, after: Place
 ) -> Page[ContentArticle]:
     """Articles as staff see them, the newest first."""
     size = page_size(first)
@@ -310,7 +310,7 @@ async def list_content(
     if status is not None:
         statement = statement.where(ContentArticle.status == status)
     page = newest_first(statement, col(ContentArticle.created_at), col(ContentArticle.id), size=size, after=after)
-    return cut((await session.exec(page)).all(), size, lambda row: (row.created_at.isoformat(), row.id))
+    return cut((await session.exec(page)).all(), size, lambda row: (row.created_at.isoformat(), row.id), after)
 
 
 async def replace_tag_of_content(session: Session, key: str, into: str) -> None:

@@ -19,7 +19,7 @@ from core.audit import record_change
 from core.db import Record, Session, changed_rows, insert_once, instant
 from core.errors import NotFound, Refusal
 from core.ids import derived_id
-from core.paging import Page, cut, newest_first, page_size
+from core.paging import Page, Place, cut, newest_first, page_size
 from service.message_policy import MessageChannel
 
 FIRST_PAUSE = timedelta(seconds=5)
@@ -188,12 +188,12 @@ async def deliveries_of(session: Session, message_ids: Sequence[str]) -> dict[st
     return found
 
 
-async def list_dead_letters(session: Session, *, first: int | None, after: str | None) -> Page[MessageDelivery]:
+async def list_dead_letters(session: Session, *, first: int | None, after: Place) -> Page[MessageDelivery]:
     """The deliveries that were given up, the latest first."""
     size = page_size(first)
     statement = select(MessageDelivery).where(MessageDelivery.status == DeliveryStatus.DEAD)
     page = newest_first(statement, col(MessageDelivery.ended_at), col(MessageDelivery.id), size=size, after=after)
-    return cut((await session.exec(page)).all(), size, cursor_of)
+    return cut((await session.exec(page)).all(), size, cursor_of, after)
 
 
 def cursor_of(row: MessageDelivery) -> tuple[str, str]:

@@ -18,7 +18,7 @@ from core.ids import derived_id
 from core.messages import MessageCategory
 from core.notices import NoticeKind
 from core.outbox import owe
-from core.paging import Page, cut, newest_first, page_size
+from core.paging import Page, Place, cut, newest_first, page_size
 from service.message_decision import Decision, Reason, Verdict
 from service.message_deliveries import put_deliveries
 from service.message_policy import MessageChannel, MessageDefinition
@@ -213,12 +213,12 @@ async def mark_ended(session: Session, message_id: str, status: MessageStatus, r
     await changed_rows(session, ended.values(status=status, reason=reason))
 
 
-async def list_messages(session: Session, customer_id: str, *, first: int | None, after: str | None) -> Page[Message]:
+async def list_messages(session: Session, customer_id: str, *, first: int | None, after: Place) -> Page[Message]:
     """A customer's messages, also those that were not sent, the latest owed first."""
     size = page_size(first)
     statement = select(Message).where(Message.customer_id == customer_id)
     page = newest_first(statement, col(Message.owed_at), col(Message.id), size=size, after=after)
-    return cut((await session.exec(page)).all(), size, lambda row: (row.owed_at.isoformat(), row.id))
+    return cut((await session.exec(page)).all(), size, lambda row: (row.owed_at.isoformat(), row.id), after)
 
 
 async def messages_by_id(session: Session, ids: Sequence[str]) -> dict[str, Message]:

@@ -15,7 +15,7 @@ from sqlmodel import Field, col, select
 from core.db import Record, Session, changed_rows, insert_new, instant, json_column
 from core.ids import new_id
 from core.outbox import owe_all
-from core.paging import Page, cut, newest_first, page_size
+from core.paging import Page, Place, cut, newest_first, page_size
 from core.tasks import TASK_OVER, TASK_OWED, TaskKind, task, task_key
 from service.assessments import current_assessments, hold_guard
 from service.entitlements import entitlements_of
@@ -162,7 +162,7 @@ async def end_doubles(session: Session, merged_id: str, survivor_id: str, *, now
 
 
 async def list_findings(
-    session: Session, customer_ids: Collection[str] | None, *, first: int | None, after: str | None
+    session: Session, customer_ids: Collection[str] | None, *, first: int | None, after: Place
 ) -> Page[SuitabilityFinding]:
     """What does not fit of these customers, or of all where none are named, the latest found first."""
     size = page_size(first)
@@ -170,4 +170,4 @@ async def list_findings(
     if customer_ids is not None:
         statement = statement.where(col(SuitabilityFinding.customer_id).in_(customer_ids))
     page = newest_first(statement, col(SuitabilityFinding.found_at), col(SuitabilityFinding.id), size=size, after=after)
-    return cut((await session.exec(page)).all(), size, lambda row: (row.found_at.isoformat(), row.id))
+    return cut((await session.exec(page)).all(), size, lambda row: (row.found_at.isoformat(), row.id), after)

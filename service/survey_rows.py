@@ -9,7 +9,7 @@ from sqlmodel import Field, col, select
 
 from core.db import Record, Session, instant, rows_by_id
 from core.fact_kinds import COMPLAINT_CLOSED, EVENT_ATTENDED, REDEMPTION_FULFILLED
-from core.paging import Page, cut, oldest_first, page_size
+from core.paging import Page, Place, cut, oldest_first, page_size
 
 
 class SurveyKind(StrEnum):
@@ -66,7 +66,7 @@ class Survey(Record, table=True):
 
 
 async def list_surveys(
-    session: Session, customer_id: str, *, answered: bool, first: int | None, after: str | None, now: datetime
+    session: Session, customer_id: str, *, answered: bool, first: int | None, after: Place, now: datetime
 ) -> Page[Survey]:
     """What a customer can still answer, the longest waiting first; with `answered` also what they have."""
     size = page_size(first)
@@ -74,7 +74,7 @@ async def list_surveys(
     shown = or_(is_open, col(Survey.answered_at).is_not(None)) if answered else is_open
     statement = select(Survey).where(Survey.customer_id == customer_id, shown)
     page = oldest_first(statement, col(Survey.invited_at), col(Survey.id), size=size, after=after)
-    return cut((await session.exec(page)).all(), size, lambda row: (row.invited_at.isoformat(), row.id))
+    return cut((await session.exec(page)).all(), size, lambda row: (row.invited_at.isoformat(), row.id), after)
 
 
 async def surveys_by_id(session: Session, ids: Collection[str]) -> dict[str, Survey]:

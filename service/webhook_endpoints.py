@@ -17,7 +17,7 @@ from core.audit import record_change
 from core.db import Record, Session, changed_rows, instant, ring_of
 from core.errors import BadUserInput, NotFound, Refusal
 from core.ids import new_id
-from core.paging import Page, cut, newest_first, page_size
+from core.paging import Page, Place, cut, newest_first, page_size
 from core.sealing import KeyRing
 from service.message_outlets import Outlets
 from service.message_policy import MessageChannel
@@ -207,10 +207,10 @@ async def rewrap_secrets(session: Session) -> int:
     return len(rows)
 
 
-async def list_webhook_endpoints(session: Session, *, first: int | None, after: str | None) -> Page[WebhookEndpoint]:
+async def list_webhook_endpoints(session: Session, *, first: int | None, after: Place) -> Page[WebhookEndpoint]:
     """All endpoints, also disabled ones, the newest first."""
     size = page_size(first)
     page = newest_first(
         select(WebhookEndpoint), col(WebhookEndpoint.created_at), col(WebhookEndpoint.id), size=size, after=after
     )
-    return cut((await session.exec(page)).all(), size, lambda row: (row.created_at.isoformat(), row.id))
+    return cut((await session.exec(page)).all(), size, lambda row: (row.created_at.isoformat(), row.id), after)

@@ -10,7 +10,7 @@ from api.community.reactions import load_content, target_of
 from api.context import Info
 from api.customers.profiles import Customer, load_customer
 from api.refusals import Refusal, refusals, result_union
-from api.relay import After, Connection, First, connection, global_id, local_id
+from api.relay import After, Before, Connection, First, Last, connection, global_id, local_id
 from community import reports
 from community.reports import (
     ModerationCase,
@@ -23,6 +23,7 @@ from community.reports import (
     resolve_report,
 )
 from core.errors import NotFound
+from core.paging import window
 
 strawberry.enum(ReportReason, name="ReportReason", description="What a reader finds wrong.")
 strawberry.enum(Resolution, name="ReportResolution", description="DISMISS: nothing is wrong. DELETE: it is deleted.")
@@ -115,7 +116,10 @@ class ReportQueries:
         ],
         first: First = None,
         after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> Connection[Case]:
+        size, place = window(first, after, last, before)
         context = info.context
         bearer = context.signed_in()
         local = local_id("Community", community_id, "communityId")
@@ -124,8 +128,8 @@ class ReportQueries:
         ):
             raise NotFound(path=("communityId",))
         async with context.database.read() as session:
-            page = await moderation_queue(session, local, first=first, after=after)
-        return connection(page, after, case_of)
+            page = await moderation_queue(session, local, first=size, after=place)
+        return connection(page, place, case_of)
 
 
 @strawberry.type

@@ -9,9 +9,10 @@ from strawberry.scalars import JSON
 from api.context import Info
 from api.customers.profiles import Customer, load_customer
 from api.refusals import Refusal, refusals, result_union
-from api.relay import After, Connection, First, Node, connection, global_id, local_id
+from api.relay import After, Before, Connection, First, Last, Node, connection, global_id, local_id
 from core.audit import AuditEntry, audit_trail
 from core.errors import BadUserInput, Forbidden
+from core.paging import window
 from customers.access import BreakGlass as BreakGlassRow
 from customers.access import break_glass, list_broken_glasses, may_look_after
 from customers.profiles import survivor_of
@@ -106,7 +107,10 @@ class AccessQueries:
         customer: Annotated[strawberry.ID | None, strawberry.argument(description="Global id of a customer.")] = None,
         first: First = None,
         after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> Connection[TrailEntry]:
+        size, place = window(first, after, last, before)
         context = info.context
         principal = context.signed_in()
         if not principal.is_administrator and customer is None:
@@ -118,19 +122,22 @@ class AccessQueries:
             if customer:
                 local = await survivor_of(session, local)
                 await may_look_after(context.graph, session, principal, local, now=context.now)
-            page = await audit_trail(session, area or f"customer:{local}", first=first, after=after)
-        return connection(page, after, trail_entry_of)
+            page = await audit_trail(session, area or f"customer:{local}", first=size, after=place)
+        return connection(page, place, trail_entry_of)
 
     @strawberry.field(
         description="Who broke the glass, the latest first: all for administrators, of their own customers for "
         "relationship managers."
     )
-    async def broken_glasses(self, info: Info, first: First = None, after: After = None) -> Connection[BrokenGlass]:
+    async def broken_glasses(
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+    ) -> Connection[BrokenGlass]:
+        size, place = window(first, after, last, before)
         context = info.context
         principal = context.signed_in()
         async with context.database.read() as session:
-            page = await list_broken_glasses(context.graph, session, principal, first=first, after=after)
-        return connection(page, after, broken_glass_of)
+            page = await list_broken_glasses(context.graph, session, principal, first=size, after=place)
+        return connection(page, place, broken_glass_of)
 
 
 @strawberry.type

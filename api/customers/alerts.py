@@ -12,9 +12,10 @@ from api.customers.insight import customers_in_care
 from api.customers.looked_after import in_care, is_staff, staff
 from api.customers.profiles import Customer, load_customer
 from api.refusals import Refusal, refusals, result_union
-from api.relay import After, Connection, First, Node, connection, global_id, local_id
+from api.relay import After, Before, Connection, First, Last, Node, connection, global_id, local_id
 from core.db import Session
 from core.errors import NotFound
+from core.paging import window
 from customers.alert_definition import AlertDefinition
 from customers.alert_rules import AlertCause, ConditionMet
 from customers.alert_words import condition_why, why
@@ -92,15 +93,22 @@ class AlertsOfCustomer:
 
     @strawberry.field(description="Alerts, the latest first; null for the customer, about whom they are.")
     async def alerts(
-        self, info: Info, status: OfStatus = None, first: First = None, after: After = None
+        self,
+        info: Info,
+        status: OfStatus = None,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> Connection[Alert] | None:
+        size, place = window(first, after, last, before)
         if not is_staff(info):
             return None
         async with info.context.database.read() as session:
             page = await list_alerts(
-                session, customer_ids=[self.local], status=status, cause=None, first=first, after=after
+                session, customer_ids=[self.local], status=status, cause=None, first=size, after=place
             )
-        return connection(page, after, alert_of)
+        return connection(page, place, alert_of)
 
 
 @strawberry.input(description="Which alert somebody is at.")
@@ -152,13 +160,16 @@ class AlertQueries:
         ] = None,
         first: First = None,
         after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> Connection[Alert]:
+        size, place = window(first, after, last, before)
         staff(info)
         customer = local_id("Customer", customer_id, "customerId") if customer_id else None
         async with info.context.database.read() as session:
             ids = await customers_in_care(info, session, customer)
-            page = await list_alerts(session, customer_ids=ids, status=status, cause=cause, first=first, after=after)
-        return connection(page, after, alert_of)
+            page = await list_alerts(session, customer_ids=ids, status=status, cause=cause, first=size, after=place)
+        return connection(page, place, alert_of)
 
     @strawberry.field(description="An alert about a customer whom you look after; null for any other.")
     async def alert(

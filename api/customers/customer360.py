@@ -12,12 +12,13 @@ from api.customers.money_of_customer import MoneyOfCustomer
 from api.customers.needs import NeedsOfCustomer
 from api.customers.tags import TagsOfCustomer
 from api.referrals.attribution import Referral, referral_of
-from api.relay import After, Connection, First, connection, global_id, local_id
+from api.relay import After, Before, Connection, First, Last, connection, global_id, local_id
 from api.service.complaints import ComplaintsOfCustomer
 from api.service.follow_ups import FollowUpsOfCustomer
 from api.service.interactions import Interaction, complaint_page, interaction_page
 from community.communities import communities_of
 from core.errors import NotFound
+from core.paging import window
 from customers.access import Access, may_read
 from customers.profiles import profile, survivor_of
 from referrals.attribution import referrals_by, referrals_to
@@ -33,10 +34,13 @@ class TiesOfCustomer:
         return await community_page(info, page, after)
 
     @strawberry.field(description="Whom the customer brought, the latest first.")
-    async def referrals(self, info: Info, first: First = None, after: After = None) -> Connection[Referral]:
+    async def referrals(
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+    ) -> Connection[Referral]:
+        size, place = window(first, after, last, before)
         async with info.context.database.read() as session:
-            page = await referrals_by(session, self.local, first=first, after=after)
-        return connection(page, after, referral_of)
+            page = await referrals_by(session, self.local, first=size, after=place)
+        return connection(page, place, referral_of)
 
     @strawberry.field(description="By whom the customer was brought, in each programme.")
     async def brought_by(self, info: Info) -> list[Referral]:
@@ -48,8 +52,10 @@ class TiesOfCustomer:
         return await interaction_page(info, self.local, first, after)
 
     @strawberry.field(description="Complaints, the latest first.")
-    async def complaints(self, info: Info, first: First = None, after: After = None) -> Connection[Interaction]:
-        return await complaint_page(info, self.local, first, after)
+    async def complaints(
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+    ) -> Connection[Interaction]:
+        return await complaint_page(info, self.local, *window(first, after, last, before))
 
 
 @strawberry.type(description="A customer as a whole; what another source says of them has its source and its time.")

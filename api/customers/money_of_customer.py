@@ -10,9 +10,10 @@ import strawberry
 from api.context import Info
 from api.customers.tier_overrides import TierOverride, override_of
 from api.customers.tiers import TierChange, change_of
-from api.relay import After, Connection, First, Node, connection, global_id
+from api.relay import After, Before, Connection, First, Last, Node, connection, global_id
 from api.scalars import SafeInt
 from core.clock import as_utc
+from core.paging import window
 from customers.money_records import (
     accounts_of,
     balances_of_customer,
@@ -191,10 +192,13 @@ class MoneyOfCustomer:
         )
 
     @strawberry.field(description="Rises and falls of the tier, the latest first.")
-    async def tier_changes(self, info: Info, first: First = None, after: After = None) -> Connection[TierChange]:
+    async def tier_changes(
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+    ) -> Connection[TierChange]:
+        size, place = window(first, after, last, before)
         async with info.context.database.read() as session:
-            page = await list_changes(session, customer_ids=[self.local], first=first, after=after)
-        return connection(page, after, lambda row: change_of(row, info))
+            page = await list_changes(session, customer_ids=[self.local], first=size, after=place)
+        return connection(page, place, lambda row: change_of(row, info))
 
     @strawberry.field(description="What is known, by name.")
     async def traits(self, info: Info) -> list[CustomerTrait]:

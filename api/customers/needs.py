@@ -10,9 +10,10 @@ from api.customers.insight import customers_in_care
 from api.customers.looked_after import in_care, is_staff, staff
 from api.customers.profiles import Customer, load_customer
 from api.refusals import Refusal, refusals, result_union
-from api.relay import After, Connection, First, Node, connection, global_id, local_id
+from api.relay import After, Before, Connection, First, Last, Node, connection, global_id, local_id
 from core.db import Session
 from core.errors import NotFound
+from core.paging import Place, window
 from customers.need_looks import need_definition_in_use
 from customers.need_words import need_why, value_words
 from customers.needs import (
@@ -129,13 +130,13 @@ def need_of(row: NeedRow, info: Info) -> Need:
     )
 
 
-async def need_page(info: Info, wanted: NeedFilter, first: int | None, after: str | None) -> Connection[Need]:
+async def need_page(info: Info, wanted: NeedFilter, first: int | None, after: Place) -> Connection[Need]:
     async with info.context.database.read() as session:
         page = await list_needs(session, wanted, now=info.context.now, first=first, after=after)
     return connection(page, after, lambda row: need_of(row, info))
 
 
-async def viewer_needs(info: Info, status: NeedStatus | None, first: int | None, after: str | None) -> Connection[Need]:
+async def viewer_needs(info: Info, status: NeedStatus | None, first: int | None, after: Place) -> Connection[Need]:
     """What the asking customer has told of, or confirmed: what rules think is a guess that they have not seen."""
     own = [customer_id] if (customer_id := await info.context.viewer_id()) else []
     return await need_page(info, NeedFilter(own, status, told=True), first, after)
@@ -149,9 +150,17 @@ class NeedsOfCustomer:
         description="Needs, the latest first; for customers those that they told of or confirmed, without guesses."
     )
     async def needs(
-        self, info: Info, status: OfStatus = None, first: First = None, after: After = None
+        self,
+        info: Info,
+        status: OfStatus = None,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> Connection[Need]:
-        return await need_page(info, NeedFilter([self.local], status, told=not is_staff(info)), first, after)
+        return await need_page(
+            info, NeedFilter([self.local], status, told=not is_staff(info)), *window(first, after, last, before)
+        )
 
 
 @strawberry.input(description="What a customer needs.")
@@ -262,12 +271,14 @@ class NeedQueries:
         origin: Annotated[NeedOrigin | None, strawberry.argument(description="Only these; null: all.")] = None,
         first: First = None,
         after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> Connection[Need]:
         staff(info)
         customer = local_id("Customer", customer_id, "customerId") if customer_id else None
         async with info.context.database.read() as session:
             ids = await customers_in_care(info, session, customer)
-        return await need_page(info, NeedFilter(ids, status, kind, origin), first, after)
+        return await need_page(info, NeedFilter(ids, status, kind, origin), *window(first, after, last, before))
 
 
 @strawberry.type

@@ -8,8 +8,9 @@ import strawberry
 from api.context import Info
 from api.customers.profiles import Customer, load_customer
 from api.refusals import Refusal, refusals, result_union
-from api.relay import After, Connection, First, Node, connection, global_id, local_id
+from api.relay import After, Before, Connection, First, Last, Node, connection, global_id, local_id
 from core.db import Session
+from core.paging import window
 from customers.merging import request_merge
 from customers.reviews import (
     Cause,
@@ -124,11 +125,14 @@ class IdentityReviewQueries:
         ] = None,
         first: First = None,
         after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> Connection[IdentityReview]:
+        size, place = window(first, after, last, before)
         info.context.administrator()
         async with info.context.database.read() as session:
-            page = await list_reviews(session, status, first=first, after=after)
-        return connection(page, after, review_of)
+            page = await list_reviews(session, status, first=size, after=place)
+        return connection(page, place, review_of)
 
 
 @strawberry.type

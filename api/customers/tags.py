@@ -9,10 +9,11 @@ from api.context import Context, Info
 from api.customers.looked_after import present_in_care
 from api.customers.profiles import Customer, CustomerTag, Tag, load_customer
 from api.refusals import Refusal, refusals, result_union
-from api.relay import After, Connection, First, connection, local_id
+from api.relay import After, Before, Connection, First, Last, connection, local_id
 from core.audit import checked_reason, record_change
 from core.db import Session
 from core.errors import NotFound
+from core.paging import window
 from customers.tag_history import Said, tag_history, tags_at
 from customers.tag_merges import merge_tags
 from customers.tag_words import NewWord, Resolved, create_tag, resolved_tags
@@ -54,10 +55,13 @@ class TagsOfCustomer:
         return await carried(info.context, self.local, as_of or info.context.now)
 
     @strawberry.field(description="All that was ever said of the customer's tags, the latest beginning first.")
-    async def tag_history(self, info: Info, first: First = None, after: After = None) -> Connection[TagSpan]:
+    async def tag_history(
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+    ) -> Connection[TagSpan]:
+        size, place = window(first, after, last, before)
         async with info.context.database.read() as session:
-            page = await tag_history(session, self.local, first=first, after=after)
-        return connection(page, after, lambda said: span_of(said, info.context))
+            page = await tag_history(session, self.local, first=size, after=place)
+        return connection(page, place, lambda said: span_of(said, info.context))
 
 
 async def carried(context: Context, customer_id: str, at: datetime) -> list[CustomerTag]:

@@ -9,8 +9,9 @@ from api.context import Info
 from api.customers.looked_after import in_care, own_customers, present_in_care, staff
 from api.customers.profiles import Customer, load_customer
 from api.refusals import Refusal, refusals, result_union
-from api.relay import After, Connection, First, Node, connection, global_id, local_id
+from api.relay import After, Before, Connection, First, Last, Node, connection, global_id, local_id
 from core.errors import Forbidden
+from core.paging import window
 from customers.tier_overrides import (
     NewOverride,
     customer_of_override,
@@ -143,11 +144,14 @@ class TierOverrideQueries:
         ] = None,
         first: First = None,
         after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> Connection[TierOverride]:
+        size, place = window(first, after, last, before)
         customers = await own_customers(info)
         async with info.context.database.read() as session:
-            page = await list_overrides(session, status=status, customer_ids=customers, first=first, after=after)
-        return connection(page, after, override_of)
+            page = await list_overrides(session, status=status, customer_ids=customers, first=size, after=place)
+        return connection(page, place, override_of)
 
 
 @strawberry.type

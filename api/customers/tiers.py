@@ -9,9 +9,10 @@ from api.context import Info
 from api.customers.looked_after import look_after, own_customers, staff
 from api.customers.profiles import Customer, load_customer
 from api.customers.tier_policies import MonthArgument, TierPolicy, policy_of
-from api.relay import After, Connection, First, Node, connection, global_id, local_id
+from api.relay import After, Before, Connection, First, Last, Node, connection, global_id, local_id
 from api.scalars import SafeInt
 from core.days import day_of
+from core.paging import window
 from customers.sources import BALANCE_DAYS, is_stale
 from customers.tier_inputs import stale_after_days
 from customers.tier_records import TierCause
@@ -247,9 +248,12 @@ class TierQueries:
         info: Info,
         first: First = None,
         after: After = None,
+        last: Last = None,
+        before: Before = None,
         since: Annotated[datetime | None, strawberry.argument(description="From here on; null: all of them.")] = None,
     ) -> Connection[TierChange]:
+        size, place = window(first, after, last, before)
         customers = await own_customers(info)
         async with info.context.database.read() as session:
-            page = await list_changes(session, customer_ids=customers, since=since, first=first, after=after)
-        return connection(page, after, lambda row: change_of(row, info))
+            page = await list_changes(session, customer_ids=customers, since=since, first=size, after=place)
+        return connection(page, place, lambda row: change_of(row, info))

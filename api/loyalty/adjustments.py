@@ -8,8 +8,9 @@ import strawberry
 from api.context import Info
 from api.customers.profiles import Customer, load_customer
 from api.refusals import Refusal, refusals, result_union
-from api.relay import After, Connection, First, Node, connection, global_id, local_id
+from api.relay import After, Before, Connection, First, Last, Node, connection, global_id, local_id
 from core.errors import NotFound
+from core.paging import window
 from customers.profiles import profile
 from loyalty.adjustments import (
     LONGEST_LIFE_DAYS,
@@ -117,11 +118,14 @@ class AdjustmentQueries:
         ] = None,
         first: First = None,
         after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> Connection[Adjustment]:
+        size, place = window(first, after, last, before)
         info.context.administrator()
         async with info.context.database.read() as session:
-            page = await list_adjustments(session, status, first=first, after=after)
-        return connection(page, after, adjustment_of)
+            page = await list_adjustments(session, status, first=size, after=place)
+        return connection(page, place, adjustment_of)
 
 
 @strawberry.type

@@ -9,12 +9,12 @@ from strawberry.scalars import JSON
 from api.context import Info
 from api.loyalty.provenance import Fact, fact_of
 from api.refusals import Refusal, refusals, result_union
-from api.relay import After, Connection, First, Node, connection, global_id, local_id
+from api.relay import After, Before, Connection, First, Last, Node, connection, global_id, local_id
 from api.scalars import SafeInt
 from core.audit import record_change
 from core.days import Period
 from core.db import Session
-from core.paging import Page
+from core.paging import Page, Place, window
 from loyalty.earning import EarningLine, earnings_of
 from loyalty.earning_course import LessReason
 from loyalty.earning_definition import CapPolicy
@@ -197,9 +197,7 @@ def earning_of(line: EarningLine, info: Info) -> Earning:
     )
 
 
-async def earning_page(
-    info: Info, customer_id: str | None, first: int | None, after: str | None
-) -> Connection[Earning]:
+async def earning_page(info: Info, customer_id: str | None, first: int | None, after: Place) -> Connection[Earning]:
     """What a customer earned, the latest facts first."""
     if customer_id is None:
         return connection(Page[EarningLine]([], [], has_next=False), after, lambda line: earning_of(line, info))
@@ -312,9 +310,13 @@ class EarningQueries:
         customer_id: Annotated[strawberry.ID, strawberry.argument(description="Global id of the customer.")],
         first: First = None,
         after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> Connection[Earning]:
         info.context.administrator()
-        return await earning_page(info, local_id("Customer", customer_id, "customerId"), first, after)
+        return await earning_page(
+            info, local_id("Customer", customer_id, "customerId"), *window(first, after, last, before)
+        )
 
 
 @strawberry.type

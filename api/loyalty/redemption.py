@@ -11,8 +11,8 @@ from api.customers.profiles import Customer, load_customer
 from api.loyalty.catalogue import Reward, load_reward, meets
 from api.loyalty.ledger import Points, points_of
 from api.refusals import Refusal, refusals, result_union
-from api.relay import After, Connection, First, Node, connection, global_id, local_id
-from core.paging import Page
+from api.relay import After, Before, Connection, First, Last, Node, connection, global_id, local_id
+from core.paging import Page, Place, window
 from loyalty.fulfilment import cancel_redemption, fail_redemption, fulfil_redemption, may_fulfil
 from loyalty.offers import conditions_of
 from loyalty.redemption import redeem
@@ -92,7 +92,7 @@ async def load_redemption(info: Info, local: str) -> Redemption | None:
 
 
 async def redemption_page(
-    info: Info, statuses: Sequence[RedemptionStatus] | None, first: int | None, after: str | None
+    info: Info, statuses: Sequence[RedemptionStatus] | None, first: int | None, after: Place
 ) -> Connection[Redemption]:
     """The viewer's redemptions, the latest first."""
     customer_id = await info.context.viewer_id()
@@ -177,12 +177,15 @@ class RedemptionQueries:
         ] = None,
         first: First = None,
         after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> Connection[Redemption]:
+        size, place = window(first, after, last, before)
         may_fulfil(info.context.signed_in())
         local = local_id("Reward", reward_id, "rewardId") if reward_id is not None else None
         async with info.context.database.read() as session:
-            page = await reserved_redemptions(session, reward_id=local, first=first, after=after)
-        return connection(page, after, redemption_of)
+            page = await reserved_redemptions(session, reward_id=local, first=size, after=place)
+        return connection(page, place, redemption_of)
 
 
 @strawberry.type

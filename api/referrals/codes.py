@@ -11,7 +11,7 @@ from api.referrals.guesses import CLAIM_GUESSES
 from api.referrals.programs import ReferralProgram, load_program
 from api.refusals import Refusal, refusals, result_union
 from api.relay import Connection, Node, connection, global_id, local_id
-from core.paging import Page
+from core.paging import Page, Place
 from referrals.codes import (
     CodeStatus,
     CodeUnknown,
@@ -80,7 +80,7 @@ async def viewer_code(info: Info, program_id: str) -> ReferralCode:
     return code_of(row, info)
 
 
-async def viewer_codes(info: Info, program_id: str, first: int | None, after: str | None) -> Connection[ReferralCode]:
+async def viewer_codes(info: Info, program_id: str, first: int | None, after: Place) -> Connection[ReferralCode]:
     """The viewer's codes in a programme, the latest first."""
     customer_id = await info.context.viewer_id()
     page = Page[ReferralCodeRow]([], [], has_next=False)

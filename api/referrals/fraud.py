@@ -10,8 +10,9 @@ from api.customers.profiles import Customer, customer_of, load_customer
 from api.referrals.attribution import Referral, referral_of
 from api.referrals.rewards import ReferralReward, referral_reward_of
 from api.refusals import Refusal, refusals, result_union
-from api.relay import After, Connection, First, Node, connection, global_id, local_id
+from api.relay import After, Before, Connection, First, Last, Node, connection, global_id, local_id
 from core.identifiers import IdentifierKind
+from core.paging import window
 from core.principal import Principal
 from referrals.fraud_cases import CaseKind, CaseStatus, fraud_cases, review_queue
 from referrals.fraud_cases import FraudCase as FraudCaseRow
@@ -148,11 +149,14 @@ async def load_case(info: Info, local: str) -> FraudCase | None:
 @strawberry.type
 class FraudQueries:
     @strawberry.field(description="The rewards that wait for a reviewer, the oldest first; for administrators.")
-    async def reward_review_queue(self, info: Info, first: First = None, after: After = None) -> Connection[HeldReward]:
+    async def reward_review_queue(
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+    ) -> Connection[HeldReward]:
+        size, place = window(first, after, last, before)
         info.context.administrator()
         async with info.context.database.read() as session:
-            page = await review_queue(session, first=first, after=after)
-        return connection(page, after, held_reward_of)
+            page = await review_queue(session, first=size, after=place)
+        return connection(page, place, held_reward_of)
 
     @strawberry.field(description="Fraud cases, the oldest first; for administrators.")
     async def fraud_cases(
@@ -161,11 +165,14 @@ class FraudQueries:
         status: Annotated[CaseStatus | None, strawberry.argument(description="Only these; null: all.")] = None,
         first: First = None,
         after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> Connection[FraudCase]:
+        size, place = window(first, after, last, before)
         info.context.administrator()
         async with info.context.database.read() as session:
-            page = await fraud_cases(session, status, first=first, after=after)
-        return connection(page, after, case_of)
+            page = await fraud_cases(session, status, first=size, after=place)
+        return connection(page, place, case_of)
 
     @strawberry.field(description="A fraud case; for administrators.")
     async def fraud_case(

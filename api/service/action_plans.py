@@ -11,9 +11,10 @@ from api.customers.insight import customers_in_care
 from api.customers.looked_after import in_care, present_in_care, staff
 from api.customers.profiles import Customer, load_customer
 from api.refusals import Refusal, refusals, result_union
-from api.relay import After, Connection, First, Node, connection, global_id, local_id
+from api.relay import After, Before, Connection, First, Last, Node, connection, global_id, local_id
 from api.ringing import ring_told
 from core.errors import NotFound
+from core.paging import window
 from service.action_plan_definition import DayKind, Doer, Step, TriggerKind
 from service.action_plan_records import ActionPlan as PlanRow
 from service.action_plan_records import ActionPlanStep as StepRow
@@ -261,11 +262,14 @@ class ActionPlanQueries:
         retired: Annotated[bool, strawberry.argument(description="With those that start no plans any more.")] = False,
         first: First = None,
         after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> Connection[ActionPlanTemplate]:
+        size, place = window(first, after, last, before)
         staff(info)
         async with info.context.database.read() as session:
-            page = await list_templates(session, retired=retired, first=first, after=after)
-        return connection(page, after, template_of)
+            page = await list_templates(session, retired=retired, first=size, after=place)
+        return connection(page, place, template_of)
 
     @strawberry.field(
         description="Action plans, the latest first: of their own customers for relationship managers, all for "
@@ -280,13 +284,16 @@ class ActionPlanQueries:
         status: Annotated[PlanStatus | None, strawberry.argument(description="Only these; null: all.")] = None,
         first: First = None,
         after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> Connection[ActionPlan]:
+        size, place = window(first, after, last, before)
         staff(info)
         customer = local_id("Customer", customer_id, "customerId") if customer_id else None
         async with info.context.database.read() as session:
             ids = await customers_in_care(info, session, customer)
-            page = await list_plans(session, customer_ids=ids, status=status, first=first, after=after)
-        return connection(page, after, plan_of)
+            page = await list_plans(session, customer_ids=ids, status=status, first=size, after=place)
+        return connection(page, place, plan_of)
 
 
 @strawberry.type

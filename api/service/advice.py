@@ -8,13 +8,13 @@ import strawberry
 from api.context import Info
 from api.customers.profiles import Customer, load_customer
 from api.refusals import Refusal, refusals, result_union
-from api.relay import After, Connection, First, Node, connection, global_id, local_id
+from api.relay import After, Before, Connection, First, Last, Node, connection, global_id, local_id
 from api.service.of_customer import OfCustomer, those_of
 from api.service.products import Product, product_by_code
 from api.service.suitability import checked_code
 from core.db import Session
 from core.errors import NotFound
-from core.paging import Page
+from core.paging import Page, window
 from customers.profiles import known_as
 from service.advice import AdviceThread as ThreadRow
 from service.advice import Asked, all_asked, ask_advisor, list_threads
@@ -113,15 +113,16 @@ class AdviceQueries:
         waiting_only: Annotated[bool, strawberry.argument(description="Only where an answer is waited for.")] = False,
         first: First = None,
         after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> Connection[AdviceThread]:
+        size, place = window(first, after, last, before)
         info.context.signed_in()
         async with info.context.database.read() as session:
             ids = await those_of(info, session, customer_id)
-            page: Page[ThreadRow] = await list_threads(
-                session, ids, waiting_only=waiting_only, first=first, after=after
-            )
+            page: Page[ThreadRow] = await list_threads(session, ids, waiting_only=waiting_only, first=size, after=place)
             asked = await all_asked(session, page.rows)
-        return connection(page, after, lambda row: thread_of(row, asked[row.id]))
+        return connection(page, place, lambda row: thread_of(row, asked[row.id]))
 
     @strawberry.field(description="A thread of your own, or of a customer whom you look after; null for any other.")
     async def advice_thread(

@@ -10,12 +10,13 @@ from api.context import Info
 from api.customers.looked_after import is_staff, present_in_care, staff
 from api.customers.profiles import Customer, load_customer
 from api.refusals import Refusal, refusals, result_union
-from api.relay import After, Connection, First, Node, connection, global_id, local_id
+from api.relay import After, Before, Connection, First, Last, Node, connection, global_id, local_id
 from api.service.of_customer import OfCustomer, those_of
 from api.service.products import Product, product_by_code
 from api.service.suitability import Suitability, checked_code, suitability_of
 from core.db import Session, rows_by_id
 from core.errors import BadUserInput, Forbidden, NotFound
+from core.paging import window
 from customers.access import Access
 from service.advice import AdviceThread, hold_thread, new_thread
 from service.advice_notes import AdviceNote as NoteRow
@@ -195,16 +196,19 @@ class AdviceNoteQueries:
         ] = None,
         first: First = None,
         after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> Connection[AdviceNote]:
+        size, place = window(first, after, last, before)
         info.context.signed_in()
         thread = local_id("AdviceThread", thread_id, "threadId") if thread_id else None
         async with info.context.database.read() as session:
             ids = await those_of(info, session, customer_id)
             page = await list_notes(
-                session, ids, published_only=not is_staff(info), thread_id=thread, first=first, after=after
+                session, ids, published_only=not is_staff(info), thread_id=thread, first=size, after=place
             )
             shown = await notes_shown(info, session, page.rows)
-        return connection(page, after, lambda row: shown[row.id])
+        return connection(page, place, lambda row: shown[row.id])
 
 
 @strawberry.type

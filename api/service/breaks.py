@@ -11,10 +11,11 @@ from api.customers.looked_after import in_care, is_staff, staff
 from api.customers.profiles import Customer, load_customer
 from api.loyalty.provenance import Fact, fact_of
 from api.refusals import Refusal, refusals, result_union
-from api.relay import After, Connection, First, Node, connection, global_id, local_id
+from api.relay import After, Before, Connection, First, Last, Node, connection, global_id, local_id
 from api.service.break_rules import ServiceBreakRule, load_break_rule
 from core.db import Session
 from core.errors import NotFound
+from core.paging import window
 from customers.personal import made_data_keys
 from service.breaks import BreakStatus, find_break, list_breaks
 from service.breaks import ServiceBreak as BreakRow
@@ -168,14 +169,17 @@ class ServiceBreakQueries:
         ] = None,
         first: First = None,
         after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> Connection[ServiceBreak]:
+        size, place = window(first, after, last, before)
         staff(info)
         customer = local_id("Customer", customer_id, "customerId") if customer_id else None
         rule = local_id("ServiceBreakRule", rule_id, "ruleId") if rule_id else None
         async with info.context.database.read() as session:
             ids = await customers_in_care(info, session, customer)
-            page = await list_breaks(session, customer_ids=ids, status=status, rule_id=rule, first=first, after=after)
-        return connection(page, after, break_of)
+            page = await list_breaks(session, customer_ids=ids, status=status, rule_id=rule, first=size, after=place)
+        return connection(page, place, break_of)
 
 
 @strawberry.type

@@ -9,8 +9,8 @@ from api.context import Info
 from api.customers.looked_after import is_staff, staff
 from api.customers.profiles import Tag
 from api.refusals import Refusal, refusals, result_union
-from api.relay import After, Connection, First, Node, connection, global_id, local_id
-from core.paging import Page
+from api.relay import After, Before, Connection, First, Last, Node, connection, global_id, local_id
+from core.paging import Page, window
 from graph.eligibility import Tier
 from segments.tagging import Tag as TagRow
 from segments.tagging import TagFamily
@@ -243,11 +243,14 @@ class ContentQueries:
         status: Annotated[ContentStatus | None, strawberry.argument(description="Only these; null: all.")] = None,
         first: First = None,
         after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> Connection[ContentArticle]:
+        size, place = window(first, after, last, before)
         staff(info)
         async with info.context.database.read() as session:
-            page = await list_content(session, status, first=first, after=after)
-        return connection(page, after, lambda row: content_of(row, info))
+            page = await list_content(session, status, first=size, after=place)
+        return connection(page, place, lambda row: content_of(row, info))
 
 
 def fed_of(fed: Fed, info: Info) -> FedContent:

@@ -14,7 +14,7 @@ from api.ringing import ring_told
 from api.service.follow_ups import FollowUp, follow_up_of
 from core.db import Session
 from core.facts import OWN_SOURCE
-from core.paging import Page, cut, page_size
+from core.paging import Page, Place, cut, page_size
 from core.sealing import PersonalDataLocked, seal, unseal
 from customers.access import may_look_after
 from customers.interactions import interactions_of, latest_contacts, told_interactions
@@ -117,7 +117,7 @@ async def summaries(session: Session, customer_id: str, rows: Sequence[Interacti
     return found
 
 
-async def complaint_page(info: Info, customer_id: str, first: int | None, after: str | None) -> Connection[Interaction]:
+async def complaint_page(info: Info, customer_id: str, first: int | None, after: Place) -> Connection[Interaction]:
     async with info.context.database.read() as session:
         page = await interactions_of(session, customer_id, complaints=True, first=first, after=after)
     return connection(page, after, told_of)

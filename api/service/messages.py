@@ -7,9 +7,9 @@ import strawberry
 
 from api.context import Info
 from api.refusals import Refusal, refusals, result_union
-from api.relay import After, Connection, First, Node, connection, global_id, local_id
+from api.relay import After, Before, Connection, First, Last, Node, connection, global_id, local_id
 from core.messages import MessageCategory
-from core.paging import Page
+from core.paging import Page, window
 from customers.access import may_read
 from customers.profiles import survivor_of
 from service.message_decision import Reason
@@ -174,7 +174,10 @@ class ServiceMessageQueries:
         ] = None,
         first: First = None,
         after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> Connection[Message]:
+        size, place = window(first, after, last, before)
         context = info.context
         principal = await context.principal()
         local = principal.customer_id if customer_id is None else local_id("Customer", customer_id, "customerId")
@@ -183,15 +186,18 @@ class ServiceMessageQueries:
         async with context.database.read() as session:
             local = await survivor_of(session, local)
             await may_read(context.graph, session, principal, local, now=context.now)
-            page = await list_messages(session, local, first=first, after=after)
-        return connection(page, after, lambda row: message_of(row, info))
+            page = await list_messages(session, local, first=size, after=place)
+        return connection(page, place, lambda row: message_of(row, info))
 
     @strawberry.field(description="Deliveries that were given up, the latest first; for administrators.")
-    async def dead_letters(self, info: Info, first: First = None, after: After = None) -> Connection[MessageDelivery]:
+    async def dead_letters(
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+    ) -> Connection[MessageDelivery]:
+        size, place = window(first, after, last, before)
         info.context.administrator()
         async with info.context.database.read() as session:
-            page = await list_dead_letters(session, first=first, after=after)
-        return connection(page, after, delivery_of)
+            page = await list_dead_letters(session, first=size, after=place)
+        return connection(page, place, delivery_of)
 
 
 @strawberry.type

@@ -10,10 +10,11 @@ from api.context import Info
 from api.customers.looked_after import is_staff
 from api.customers.profiles import Customer, load_customer
 from api.refusals import Refusal, refusals, result_union
-from api.relay import After, Connection, First, Node, connection, global_id, local_id
+from api.relay import After, Before, Connection, First, Last, Node, connection, global_id, local_id
 from api.service.of_customer import OfCustomer, speaking_for, whose
 from api.service.suitability import Suitability, suitability_of
 from core.db import rows_by_id
+from core.paging import window
 from service.advice_notes import check_of
 from service.assessments import Answered, InteractionType, assess_suitability, list_assessments
 from service.assessments import RiskAssessment as AssessmentRow
@@ -236,12 +237,19 @@ class RiskAssessmentQueries:
 
     @strawberry.field(description="Assessments of yourself, or of a customer whom you look after, the latest first.")
     async def risk_assessments(
-        self, info: Info, customer_id: OfCustomer = None, first: First = None, after: After = None
+        self,
+        info: Info,
+        customer_id: OfCustomer = None,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> Connection[RiskAssessment]:
+        size, place = window(first, after, last, before)
         async with info.context.database.read() as session:
             customer = await whose(info, session, customer_id)
-            page = await list_assessments(session, customer, first=first, after=after)
-        return connection(page, after, lambda row: assessment_of(row, info.context.now))
+            page = await list_assessments(session, customer, first=size, after=place)
+        return connection(page, place, lambda row: assessment_of(row, info.context.now))
 
 
 @strawberry.type

@@ -9,10 +9,11 @@ from api.context import Info
 from api.customers.insight import customers_in_care
 from api.customers.looked_after import staff
 from api.customers.profiles import Customer, load_customer
-from api.relay import After, Connection, First, Node, connection, global_id, local_id
+from api.relay import After, Before, Connection, First, Last, Node, connection, global_id, local_id
 from api.service.of_customer import OfCustomer, whose
 from api.service.products import Product, product_by_code
 from core.errors import BadUserInput
+from core.paging import window
 from customers.holders import products_held
 from service.assessments import LONGEST_HORIZON, current_assessment
 from service.products import offers_of
@@ -166,14 +167,17 @@ class SuitabilityQueries:
         ] = None,
         first: First = None,
         after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> Connection[UnsuitableHolding]:
+        size, place = window(first, after, last, before)
         staff(info)
         customer = local_id("Customer", customer_id, "customerId") if customer_id else None
         async with info.context.database.read() as session:
             ids = await customers_in_care(info, session, customer)
-            page = await list_findings(session, ids, first=first, after=after)
+            page = await list_findings(session, ids, first=size, after=place)
             held = set(await products_held(session, [row.customer_id for row in page.rows]))
         # What was sold meanwhile is no holding any more; the worker ends its review.
         return connection(
-            page, after, lambda row: unsuitable_holding_of(row) if (row.customer_id, row.product) in held else None
+            page, place, lambda row: unsuitable_holding_of(row) if (row.customer_id, row.product) in held else None
         )

@@ -7,8 +7,8 @@ import strawberry
 
 from api.context import Info
 from api.refusals import Refusal, refusals, result_union
-from api.relay import After, Connection, First, Node, connection, global_id, local_id
-from core.paging import Page
+from api.relay import After, Before, Connection, First, Last, Node, connection, global_id, local_id
+from core.paging import Page, window
 from customers.personal import made_data_keys
 from service.survey_rows import Survey as SurveyRow
 from service.survey_rows import SurveyKind, SurveyOccasion, list_surveys
@@ -82,15 +82,18 @@ class SurveyQueries:
         answered: Annotated[bool, strawberry.argument(description="Also what you have answered.")] = False,
         first: First = None,
         after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> Connection[Survey]:
+        size, place = window(first, after, last, before)
         viewer_id = await info.context.viewer_id()
         if viewer_id is None:
             return connection(Page[SurveyRow]([], [], has_next=False), after, lambda row: survey_of(row, info))
         async with info.context.database.read() as session:
             page = await list_surveys(
-                session, viewer_id, answered=answered, first=first, after=after, now=info.context.now
+                session, viewer_id, answered=answered, first=size, after=place, now=info.context.now
             )
-        return connection(page, after, lambda row: survey_of(row, info))
+        return connection(page, place, lambda row: survey_of(row, info))
 
 
 @strawberry.type

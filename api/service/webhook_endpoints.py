@@ -7,7 +7,8 @@ import strawberry
 
 from api.context import Info
 from api.refusals import Refusal, refusals, result_union
-from api.relay import After, Connection, First, Node, connection, global_id, local_id
+from api.relay import After, Before, Connection, First, Last, Node, connection, global_id, local_id
+from core.paging import window
 from service.message_outlets import Outlets
 from service.message_policy import MessageChannel
 from service.webhook_endpoints import WebhookEndpoint as EndpointRow
@@ -86,12 +87,13 @@ DisableWebhookEndpointResult = Annotated[
 class WebhookEndpointQueries:
     @strawberry.field(description="All endpoints, also disabled ones, the newest first; for administrators.")
     async def webhook_endpoints(
-        self, info: Info, first: First = None, after: After = None
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
     ) -> Connection[WebhookEndpoint]:
+        size, place = window(first, after, last, before)
         info.context.administrator()
         async with info.context.database.read() as session:
-            page = await list_webhook_endpoints(session, first=first, after=after)
-        return connection(page, after, endpoint_of)
+            page = await list_webhook_endpoints(session, first=size, after=place)
+        return connection(page, place, endpoint_of)
 
 
 @strawberry.type

@@ -1,6 +1,6 @@
 """Every operation as every role, on what is one's own and what is another's, against the policy of docs/access.md."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -11,10 +11,9 @@ from api.live.websocket import UNAUTHORIZED
 from tests.access.documents import OPERATIONS, document_of
 from tests.access.given import FRESH, LAST, given_of
 from tests.access.table import PAGE, policy
-from tests.access.world import ROLES, World, absent_of, founded
+from tests.access.world import ROLES, World, absent_of
 from tests.api.live import Live, close_code, follow, hear, say, serve
 from tests.api.test_denials import state
-from tests.conftest import Addresses
 
 pytestmark = pytest.mark.anyio
 
@@ -78,14 +77,6 @@ CODES = {
     "NOT_FOUND": "absent",
     "COMPLAINT_NOT_YOURS": "not theirs",
 }
-
-
-@pytest.fixture(scope="module")
-async def world(
-    stores: Addresses, redis_url: str, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncGenerator[World, None]:
-    async with founded(stores, redis_url, tmp_path_factory.mktemp("access")) as found:
-        yield found
 
 
 @pytest.fixture(scope="module")
