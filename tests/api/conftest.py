@@ -16,7 +16,7 @@ from api.auth import TokenVerifier
 from api.context import Edge
 from core.clock import utc_now
 from core.settings import Settings
-from tests.conftest import Addresses
+from tests.conftest import COST_PER_MINUTE, Addresses
 from worker.sweeps import sweep_graph, sweep_outbox
 from worker.work import Stores
 
@@ -118,8 +118,7 @@ def settings_for(stores: Addresses, redis_url: str, data_dir: Path) -> Settings:
         oidc_issuer=ISSUER,
         data_dir=data_dir,
         operation_timeout_seconds=30,
-        # All tests ask one Redis, many of them under the same name within a minute; those of the budget set their own.
-        cost_per_minute=1_000_000_000,
+        cost_per_minute=COST_PER_MINUTE,
         # Tests count statements: what is shown is written when they say so.
         recommendation_flush_seconds=0,
     )
