@@ -2,7 +2,6 @@
 
 import re
 from datetime import date, datetime
-from math import isfinite
 from typing import Any, NewType
 
 import strawberry
@@ -10,6 +9,7 @@ from graphql import GraphQLError
 from strawberry.types.scalar import ScalarDefinition
 
 from core.clock import iso, parse_instant
+from core.storable import is_storable
 
 SPECIFIED_BY = "https://scalars.graphql.org/andimarek/date-time.html"
 DAY_SPECIFIED_BY = "https://scalars.graphql.org/andimarek/local-date.html"
@@ -86,6 +86,13 @@ SAFE_INT: ScalarDefinition = strawberry.scalar(
 )
 
 
+UNSTORABLE = {
+    str: "Text in JSON holds a character that cannot be kept: NUL or half of a pair.",
+    int: "A whole number in JSON is beyond 64 bits.",
+    float: "A number in JSON is beyond what a double holds.",
+}
+
+
 def parse_client_json(value: Any) -> Any:
     """JSON as the stores can keep it: a document may write numbers that no column and no message of theirs holds."""
     parts = [value]
@@ -95,18 +102,9 @@ def parse_client_json(value: Any) -> Any:
             parts += [*part.keys(), *part.values()]
         elif isinstance(part, list):
             parts += part
-        elif isinstance(part, str) and not is_keepable(part):
-            raise GraphQLError("Text in JSON holds a character that cannot be kept: NUL or half of a pair.")
-        elif isinstance(part, int) and not -(2**63) <= part < 2**63:
-            raise GraphQLError("A whole number in JSON is beyond 64 bits.")
-        elif isinstance(part, float) and not isfinite(part):
-            raise GraphQLError("A number in JSON is beyond what a double holds.")
+        elif type(part) in UNSTORABLE and not is_storable(part):
+            raise GraphQLError(UNSTORABLE[type(part)])
     return value
-
-
-def is_keepable(text: str) -> bool:
-    """Whether every store takes it: no NUL, and no surrogate that stands alone."""
-    return not any(letter == "\0" or "\ud800" <= letter <= "\udfff" for letter in text)
 
 
 JSON_VALUE: ScalarDefinition = strawberry.scalar(

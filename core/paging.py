@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 import orjson
 
 from core.errors import BadUserInput
+from core.storable import is_storable
 
 DEFAULT_PAGE = 20
 LARGEST_PAGE = 100
@@ -115,11 +116,6 @@ def decode_cursor(cursor: str | None, *types: type, argument: str = "after") -> 
     if not isinstance(key, list) or [type(part) for part in key] != list(types) or not all(map(is_storable, key)):
         raise PageInvalid(path=(argument,), detail="not a cursor of this list")
     return tuple(key)
-
-
-def is_storable(part: str | int | float) -> bool:
-    """Whether the stores take this as a parameter: no text with NUL, no number beyond 64 bits."""
-    return "\0" not in part if isinstance(part, str) else -(2**63) <= part < 2**63
 
 
 def newest_first(statement: StatementT, at: Any, id: Any, *, size: int, after: Place) -> StatementT:

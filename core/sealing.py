@@ -76,6 +76,19 @@ def unseal(data_key: bytes, sealed: str, *, owner: str, column: str) -> str:
     return decrypt(data_key, sealed, f"{owner}:{column}").decode()
 
 
+def unseal_what_opens(data_key: bytes | None, sealed: str | None, *, owner: str, column: str) -> str | None:
+    """Likewise; None for what is not there, without a key, and for what does not open by it.
+
+    What was sealed for a profile that is being merged opens when its rows have moved.
+    """
+    if sealed is None or data_key is None:
+        return None
+    try:
+        return unseal(data_key, sealed, owner=owner, column=column)
+    except PersonalDataLocked:
+        return None
+
+
 def encrypt(key: bytes, plain: bytes, context: str) -> str:
     nonce = os.urandom(NONCE_BYTES)
     return base64.b64encode(nonce + AESGCM(key).encrypt(nonce, plain, context.encode())).decode()

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from core.errors import BadUserInput
 from core.facts import KIND
+from core.storable import is_storable
 from graph.eligibility import TIERS, Tier
 from segments.traits import TraitKind
 from segments.vocabulary import KnownTrait, Vocabulary, load_vocabulary
@@ -171,14 +172,9 @@ def read_fields(value: Any, path: Path, *names: str, required: Path = ()) -> dic
 
 
 def read_word(value: Any, path: Path) -> str:
-    if not isinstance(value, str) or not 1 <= len(value) <= LONGEST_WORD or not is_storable_text(value):
+    if not isinstance(value, str) or not 1 <= len(value) <= LONGEST_WORD or not is_storable(value):
         invalid(path, f"text of 1 to {LONGEST_WORD} characters")
     return value
-
-
-def is_storable_text(text: str) -> bool:
-    """Whether every store takes the text: NUL and halves of a pair are none that UTF-8 of theirs can hold."""
-    return not any(char == "\0" or "\ud800" <= char <= "\udfff" for char in text)
 
 
 def read_whole(value: Any, path: Path, least: int, most: int) -> int:

@@ -14,7 +14,7 @@ from core.errors import BadUserInput, Refusal
 from core.fact_kinds import SERVICE_BREAK_RECOVERED
 from core.facts import record_facts
 from core.outbox import owe
-from core.sealing import PersonalDataLocked, seal, unseal
+from core.sealing import seal, unseal_what_opens
 from core.tasks import TASK_OVER, TaskKind, task, task_key
 from service.breaks import BreakStatus, ServiceBreak, break_fact, find_break
 
@@ -102,12 +102,7 @@ def column_of(break_id: str) -> str:
 
 def note_of(row: ServiceBreak, data_key: bytes, *, owner: str | None = None) -> str | None:
     """The note, opened; None for none, and for one that does not open. `owner` is whose key it is, if not theirs."""
-    if row.note is None:
-        return None
-    try:
-        return unseal(data_key, row.note, owner=owner or row.customer_id, column=column_of(row.id))
-    except PersonalDataLocked:
-        return None
+    return unseal_what_opens(data_key, row.note, owner=owner or row.customer_id, column=column_of(row.id))
 
 
 def is_same(row: ServiceBreak, codes: list[str], text: str | None, data_key: bytes | None) -> bool:

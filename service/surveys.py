@@ -11,7 +11,7 @@ from core.db import Session, changed_rows, zone_of
 from core.errors import BadUserInput, NotFound, Refusal
 from core.fact_kinds import SURVEY_SUBMITTED
 from core.facts import OWN_SOURCE, NewFact, record_facts
-from core.sealing import PersonalDataLocked, seal, unseal
+from core.sealing import seal, unseal_what_opens
 from graph.eligibility import Tier
 from segments.tiering import CustomerTier, tier_at
 from service.service_standings import hold_standings
@@ -106,12 +106,7 @@ def column_of(survey_id: str) -> str:
 
 def comment_of(row: Survey, data_key: bytes | None, *, owner: str | None = None) -> str | None:
     """The comment, opened; None for none, and for one that does not open. `owner` is whose key it is, if not theirs."""
-    if row.comment is None or data_key is None:
-        return None
-    try:
-        return unseal(data_key, row.comment, owner=owner or row.customer_id, column=column_of(row.id))
-    except PersonalDataLocked:
-        return None
+    return unseal_what_opens(data_key, row.comment, owner=owner or row.customer_id, column=column_of(row.id))
 
 
 def first_answer(row: Survey, score: int, text: str | None, data_key: bytes | None) -> Survey:

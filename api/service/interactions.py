@@ -15,7 +15,7 @@ from api.service.follow_ups import FollowUp, follow_up_of
 from core.db import Session
 from core.facts import OWN_SOURCE
 from core.paging import Page, Place, cut, page_size
-from core.sealing import PersonalDataLocked, seal, unseal
+from core.sealing import seal, unseal_what_opens
 from customers.access import may_look_after
 from customers.interactions import interactions_of, latest_contacts, told_interactions
 from customers.personal import data_keys, made_data_keys
@@ -107,14 +107,8 @@ async def summaries(session: Session, customer_id: str, rows: Sequence[Interacti
     key = (await data_keys(session, [customer_id])).get(customer_id) if sealed else None
     if key is None:
         return {}
-    found: dict[str, str] = {}
-    for id, text in sealed.items():
-        try:
-            found[id] = unseal(key, text, owner=customer_id, column=SUMMARY)
-        except PersonalDataLocked:
-            # What was sealed for a profile that is being merged opens when its rows have moved.
-            continue
-    return found
+    opened = {id: unseal_what_opens(key, text, owner=customer_id, column=SUMMARY) for id, text in sealed.items()}
+    return {id: words for id, words in opened.items() if words is not None}
 
 
 async def complaint_page(info: Info, customer_id: str, first: int | None, after: Place) -> Connection[Interaction]:
