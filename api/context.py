@@ -53,7 +53,7 @@ class Edge:
     graph: GraphClient
     enqueue: Callable[[str, str], Awaitable[None]]
     ring: Callable[[str, dict[str, Any]], Awaitable[None]]
-    listen: Callable[[str], AbstractAsyncContextManager[Listener]]
+    listen: Callable[[str, str | None], AbstractAsyncContextManager[Listener]]
     guesses: Guesses
     exposures: Exposures
 
@@ -69,6 +69,10 @@ class Context:
     request_id: str
     operation_name: str | None = None
     streams: bool = False
+    # Of a subscription: after what its client goes on by a header, and what the message that is made now can be gone
+    # on after.
+    resume_after: str | None = None
+    cursor: str | None = None
     # What is run, made ready, and what it costs at most.
     document: Document = NO_DOCUMENT
     cost: int = 0
@@ -94,6 +98,11 @@ class Context:
         if self.bearer is None:
             raise Unauthenticated
         return self.bearer
+
+    def going_on(self, after: str | None) -> str | None:
+        """After which message a subscription goes on: a client that opens the same stream again says it by a header,
+        which is newer than what its document says."""
+        return self.resume_after or after
 
     async def principal(self) -> Principal:
         """Who asks, with the customer id where there is a profile; raises Unauthenticated."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import aclosing
+from typing import Any
 
 import orjson
 import strawberry
@@ -93,7 +94,7 @@ class EventStream(Response):
     async def pump(self, send: Send) -> None:
         async with aclosing(answers(self.schema, self.operation, self.context)) as results:
             async for answer, _ in results:
-                await self.write(send, b"event: next\ndata: " + orjson.dumps(answer) + b"\n\n")
+                await self.write(send, event_of(answer, self.context.cursor))
 
     async def breathe(self, send: Send) -> None:
         while True:
@@ -103,6 +104,12 @@ class EventStream(Response):
     async def write(self, send: Send, text: bytes, *, more: bool = True) -> None:
         async with self._writing:
             await send({"type": "http.response.body", "body": text, "more_body": more})
+
+
+def event_of(answer: dict[str, Any], cursor: str | None) -> bytes:
+    """An answer as an event, whose id is what the browser's EventSource sends back as Last-Event-ID."""
+    id = f"id: {cursor}\n".encode() if cursor else b""
+    return b"event: next\n" + id + b"data: " + orjson.dumps(answer) + b"\n\n"
 
 
 async def gone(receive: Receive) -> None:

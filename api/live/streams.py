@@ -31,4 +31,6 @@ async def answers(schema: strawberry.Schema, operation: Operation, context: Cont
         async for result in results:
             answer, whole = answer_of(result.data, result.errors or [], context)
             ran = ran or whole
+            if context.cursor is not None:
+                answer["extensions"] = {"cursor": context.cursor}
             yield answer, ran
