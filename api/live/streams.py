@@ -20,6 +20,10 @@ async def answers(schema: strawberry.Schema, operation: Operation, context: Cont
     if context.document.kind(operation.name) is not OperationType.SUBSCRIPTION:
         yield await execute(schema, operation, context)
         return
+    problems = context.document.problems(operation.name, context.cost, streams=True)
+    if problems:
+        yield answer_of(None, problems, context)
+        return
     stream = await schema.subscribe(
         context.document.text,
         variable_values=operation.variables,

@@ -209,6 +209,30 @@ async def test_the_protocol_is_kept_and_breaches_have_their_codes(live: Live, mo
         assert await close_code(socket) == 4400
 
 
+DEAR = """
+subscription($id: ID!) { communityActivity(communityId: $id) { community {
+  events(first: 100) { edges { node { registrations(first: 100) { edges { node { id } } } } } } } } }
+"""
+
+
+async def test_a_subscription_costs_no_more_than_an_operation_may(live: Live, unique: str) -> None:
+    """Given pages of pages of the largest size, then nothing is followed by either transport, and both say why."""
+    system, lin = live.system, f"lin-{unique}"
+    await system.customer(lin)
+    community, _ = await make_place(system, lin)
+    async with live.client(token(lin)) as socket:
+        await follow(socket, DEAR, id=global_id("Community", community))
+        refused = await hear(socket)
+        assert (refused["id"], refused["type"]) == ("1", "error")
+        assert refused["payload"][0]["extensions"] == {"code": "OPERATION_TOO_COSTLY"}
+        await follow(socket, DEAR.replace("100", "9"), "2", id=global_id("Community", community))
+        await live.settled(f"community:{community}", 1)
+    streamed = await sse_request(live, lin, DEAR, id=global_id("Community", community))
+    assert '"code":"OPERATION_TOO_COSTLY"' in streamed.text
+    assert streamed.text.endswith("event: complete\ndata:\n\n")
+    await live.settled(f"community:{community}", 0)
+
+
 async def test_queries_mutations_and_mistakes_over_the_socket(live: Live, unique: str) -> None:
     """Given one connection, then a query answers once, and a document that cannot run is an error of its id alone."""
     async with live.client(token(unique)) as socket:
