@@ -25,6 +25,7 @@ CODES = {
     "OPERATION_TOO_COSTLY": "The operation may cost more than any one may: ask for smaller pages.",
     "BAD_REQUEST": "The request is none of GraphQL over HTTP: body, media type or method.",
     "CURSOR_EXPIRED": "What came after a subscription's cursor is not known any more: read anew, follow without it.",
+    "SLOW_CONSUMER": "The last event of a stream whose messages were not read in time: follow again after its cursor.",
     "TOO_MANY_SUBSCRIPTIONS": "As many operations run on this connection as one may hold.",
     "INTERNAL_SERVER_ERROR": "Something nobody expected; our logs know what, by the `requestId`.",
 }

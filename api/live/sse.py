@@ -12,10 +12,13 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from api.context import Context
+from api.errors import request_error
 from api.live.seats import Seats, TooManyStreams
+from api.live.slow import SlowConsumer, in_time, is_told
 from api.live.streams import answers
 from api.server import GRAPHQL_JSON, PLAIN_JSON, Operation, RequestInvalid, bad_request, respond
 from core.clock import utc_now
+from core.errors import KinshipError, Unauthenticated
 
 log = structlog.get_logger(__name__)
 
@@ -80,16 +83,25 @@ class EventStream(Response):
         parts = [self.pump(send), self.breathe(send), gone(receive)]
         tasks = [asyncio.create_task(part) for part in parts]
         try:
-            await asyncio.wait(tasks, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(tasks, timeout=left, return_when=asyncio.FIRST_COMPLETED)
             stays = not tasks[2].done()
         finally:
             for task in tasks:
                 task.cancel()
             ends = await asyncio.gather(*tasks, return_exceptions=True)
-        if isinstance(ends[0], Exception):
+        reason = next((end for end in ends if isinstance(end, SlowConsumer)), None if done else Unauthenticated())
+        if isinstance(ends[0], Exception) and ends[0] is not reason:
             log.error("stream_failed", exc_info=ends[0])
         if stays:
-            await self.write(send, b"event: complete\ndata:\n\n", more=False)
+            await self.part(send, reason)
+
+    async def part(self, send: Send, reason: KinshipError | None) -> None:
+        """The last events: why the stream ends before its operation does, if so, and that it ends."""
+        last = event_of(request_error(reason, self.context), None) if reason else b""
+        body = last + b"event: complete\ndata:\n\n"
+        told = await is_told(send({"type": "http.response.body", "body": body, "more_body": False}))
+        if reason is not None:
+            log.info("stream_ended", code=reason.code, told=told)
 
     async def pump(self, send: Send) -> None:
         async with aclosing(answers(self.schema, self.operation, self.context)) as results:
@@ -101,9 +113,10 @@ class EventStream(Response):
             await asyncio.sleep(BREATH_SECONDS)
             await self.write(send, b":\n\n")
 
-    async def write(self, send: Send, text: bytes, *, more: bool = True) -> None:
+    async def write(self, send: Send, text: bytes) -> None:
+        """Raises SlowConsumer where the client does not read."""
         async with self._writing:
-            await send({"type": "http.response.body", "body": text, "more_body": more})
+            await in_time(send({"type": "http.response.body", "body": text, "more_body": True}))
 
 
 def event_of(answer: dict[str, Any], cursor: str | None) -> bytes:

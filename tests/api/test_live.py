@@ -202,9 +202,15 @@ async def test_the_protocol_is_kept_and_breaches_have_their_codes(live: Live, mo
     async with live.client(good) as socket:
         await say(socket, type="connection_init")
         assert await close_code(socket) == 4429
+    async with live.open(None) as socket:
+        await say(socket, type="ping", payload={"before": "connection_init"})
+        assert await hear(socket) == {"type": "pong"}
+        assert await close_code(socket) == 4408
     async with live.client(good) as socket:
         await say(socket, type="ping")
         assert await hear(socket) == {"type": "pong"}
+        # Heartbeats go one way as well.
+        await say(socket, type="pong")
         await say(socket, type="subscribe", id="1", payload={"query": 1})
         assert await close_code(socket) == 4400
 
@@ -295,6 +301,7 @@ async def test_a_connection_ends_with_its_token(live: Live, unique: str) -> None
         await follow(socket, EVENT, id=global_id("Event", event))
         await live.settled(f"event:{event}", 1)
         assert await close_code(socket) == 4403
+        assert socket.close_reason == "The token has expired"
     await live.settled(f"event:{event}", 0)
 
 
