@@ -26,6 +26,7 @@ from core.budget import Left
 from core.clock import utc_now
 from core.db import Database
 from core.errors import Forbidden, Refusal, Unauthenticated
+from core.history import Heard
 from core.live import Listener
 from core.principal import Principal
 from core.rate import Guesses
@@ -36,6 +37,8 @@ from segments.membership import is_in_segment, segments_with
 from service.entitlements import entitlements_of
 
 Language = Literal["zh", "en"]
+
+MESSAGES_AT_ONCE = 32
 
 
 class NotSignedUp(Refusal):
@@ -56,6 +59,9 @@ class Edge:
     listen: Callable[[str, str | None], AbstractAsyncContextManager[Listener]]
     guesses: Guesses
     exposures: Exposures
+    # Who takes turns at making messages for subscribers: one event may be thousands of messages, and those must neither
+    # wait too long for the stores' connections nor take all of them from the requests.
+    turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MESSAGES_AT_ONCE))
 
 
 @dataclass
@@ -77,6 +83,7 @@ class Context:
     document: Document = NO_DOCUMENT
     cost: int = 0
     left: Left | None = None
+    _has_turn: bool = field(default=False, init=False)
     _identified: Principal | None = field(default=None, init=False)
     _identifying: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
@@ -149,6 +156,28 @@ class Context:
         await self.edge.enqueue("relay", self.request_id)
         for channel in channels:
             await self.edge.ring(channel, message)
+
+    async def begin_message(self) -> None:
+        """Wait for the turn to make a subscription's next message, and begin it; `end_turn` when it is made."""
+        if not self._has_turn:
+            await self.edge.turns.acquire()
+            self._has_turn = True
+        self.renew()
+
+    def end_turn(self) -> None:
+        if self._has_turn:
+            self._has_turn = False
+            self.edge.turns.release()
+
+    async def hear(self, listener: Listener) -> list[Heard]:
+        """What a listener takes; nobody keeps their turn while they wait for it."""
+        self.end_turn()
+        return await listener.take()
+
+    async def rest(self, seconds: float) -> None:
+        """Wait a little between messages, likewise."""
+        self.end_turn()
+        await asyncio.sleep(seconds)
 
     def renew(self) -> None:
         """Begin the next act of a document or message of a subscription: what was read before is stale by now."""

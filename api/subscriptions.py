@@ -1,6 +1,5 @@
 """Live updates. A hint only says where to look: every message is read from the stores, under the viewer's rights."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from enum import StrEnum
@@ -83,16 +82,16 @@ async def event_changes(info: Info, event_id: str, after: str | None) -> AsyncGe
         if seats is None:
             raise NotFound(path=("eventId",))
         while True:
-            heard = await listener.take()
+            heard = await context.hear(listener)
             for one in told_of_event(heard, viewer_id, manages=seats["manages"]):
-                context.renew()
+                await context.begin_message()
                 seats = await seats_of_event(context.graph, event_id, viewer_id=viewer_id)
                 if seats is None:
                     return
                 registration = await changed_registration(context, event_id, one.hint, manages=seats["manages"])
                 context.cursor = listener.cursor(one)
                 yield change_of(event_id, seats, registration)
-            await asyncio.sleep(PAUSE_SECONDS)
+            await context.rest(PAUSE_SECONDS)
 
 
 def told_of_event(heard: Sequence[Heard], viewer_id: str | None, *, manages: bool) -> list[Heard]:
@@ -139,15 +138,15 @@ async def community_activities(
         if not await is_reader(context.graph, community_id, viewer_id=viewer_id):
             raise NotFound(path=("communityId",))
         while True:
-            for heard in latest(await listener.take(), written):
-                context.renew()
+            for heard in latest(await context.hear(listener), written):
+                await context.begin_message()
                 if not await is_reader(context.graph, community_id, viewer_id=viewer_id):
                     return
                 activity = await activity_of(info, community_id, heard.hint)
                 if activity is not None:
                     context.cursor = listener.cursor(heard)
                     yield activity
-            await asyncio.sleep(PAUSE_SECONDS)
+            await context.rest(PAUSE_SECONDS)
 
 
 def written(hint: Hint) -> bytes:
@@ -185,12 +184,12 @@ async def new_notifications(info: Info, after: str | None) -> AsyncGenerator[Not
         while True:
             while rows := await untold(context, told):
                 for row in rows:
-                    context.renew()
+                    await context.begin_message()
                     told.add(row)
                     context.cursor = told.cursor()
                     yield notification_of(row)
-            await asyncio.sleep(PAUSE_SECONDS)
-            await listener.take()
+            await context.rest(PAUSE_SECONDS)
+            await context.hear(listener)
 
 
 async def told_until(context: Context, customer_id: str, after: str | None) -> Told:

@@ -12,13 +12,12 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from api.context import Context
-from api.errors import request_error
 from api.live.seats import Seats, TooManyStreams
-from api.live.slow import SlowConsumer, in_time, is_told
-from api.live.streams import answers
+from api.live.slow import in_time, is_told
+from api.live.streams import answers, failure
 from api.server import GRAPHQL_JSON, PLAIN_JSON, Operation, RequestInvalid, bad_request, respond
 from core.clock import utc_now
-from core.errors import KinshipError, Unauthenticated
+from core.errors import Unauthenticated
 
 log = structlog.get_logger(__name__)
 
@@ -89,19 +88,17 @@ class EventStream(Response):
             for task in tasks:
                 task.cancel()
             ends = await asyncio.gather(*tasks, return_exceptions=True)
-        reason = next((end for end in ends if isinstance(end, SlowConsumer)), None if done else Unauthenticated())
-        if isinstance(ends[0], Exception) and ends[0] is not reason:
-            log.error("stream_failed", exc_info=ends[0])
+        reason = next((end for end in ends if isinstance(end, Exception)), None if done else Unauthenticated())
         if stays:
             await self.part(send, reason)
 
-    async def part(self, send: Send, reason: KinshipError | None) -> None:
+    async def part(self, send: Send, reason: Exception | None) -> None:
         """The last events: why the stream ends before its operation does, if so, and that it ends."""
-        last = event_of(request_error(reason, self.context), None) if reason else b""
+        last = event_of({"errors": failure(reason, self.context)}, None) if reason else b""
         body = last + b"event: complete\ndata:\n\n"
         told = await is_told(send({"type": "http.response.body", "body": body, "more_body": False}))
         if reason is not None:
-            log.info("stream_ended", code=reason.code, told=told)
+            log.info("stream_ended", reason=type(reason).__name__, told=told)
 
     async def pump(self, send: Send) -> None:
         async with aclosing(answers(self.schema, self.operation, self.context)) as results:

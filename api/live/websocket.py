@@ -16,14 +16,14 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDiscon
 
 from api.auth import bearer
 from api.context import Context, Language
-from api.errors import present, request_error
+from api.errors import present
 from api.language import language_of
 from api.live.seats import TooManyStreams
 from api.live.slow import SlowConsumer, in_time, is_told
-from api.live.streams import answers
+from api.live.streams import answers, failure
 from api.server import Operation, RequestInvalid, operation_of, parse_json
 from core.clock import utc_now
-from core.errors import KinshipError, Unauthenticated, Unavailable
+from core.errors import Unauthenticated, Unavailable
 from core.ids import new_id
 from core.principal import Principal
 
@@ -239,12 +239,10 @@ class Connection:
                     if not ran:
                         return {"id": name, "type": "error", "payload": answer["errors"]}
                     await self.send({"id": name, "type": "next", "payload": answer})
-        except KinshipError as error:
-            return {"id": name, "type": "error", "payload": request_error(error, context)["errors"]}
         except (Closed, WebSocketDisconnect):
             raise
-        except Exception:
-            log.exception("stream_failed")
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client is told and the log as well
+            return {"id": name, "type": "error", "payload": failure(error, context)}
         return {"id": name, "type": "complete"}
 
     def cut(self, end: Closed) -> None:

@@ -343,8 +343,8 @@ async def complaint_changes(info: Info, complaint_id: str, after: str | None) ->
         if await load_complaint(info, complaint_id) is None:
             raise NotFound(path=("complaintId",))
         while True:
-            heard = await listener.take()
-            context.renew()
+            heard = await context.hear(listener)
+            await context.begin_message()
             found = await load_complaint(info, complaint_id)
             if found is None:
                 return

@@ -1,6 +1,5 @@
 """Tasks followed live: whoever is at work hears of theirs as they come, go and end."""
 
-import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
@@ -32,13 +31,13 @@ async def task_changes(info: Info, after: str | None) -> AsyncGenerator[TaskChan
     subject = staff(info).subject
     async with context.edge.listen(channel_of(subject), after) as listener:
         while True:
-            for heard in latest(await listener.take(), named):
-                context.renew()
+            for heard in latest(await context.hear(listener), named):
+                await context.begin_message()
                 task_id = named(heard.hint)
                 task = await load_task(info, task_id) if is_id(task_id) else None
                 context.cursor = listener.cursor(heard)
                 yield TaskChange(task=task if task is not None and task.assignee == subject else None)
-            await asyncio.sleep(PAUSE_SECONDS)
+            await context.rest(PAUSE_SECONDS)
 
 
 def named(hint: Hint) -> str:
