@@ -4,6 +4,7 @@ Nothing that is owed is here. What may be missing in it is never guessed: whoeve
 hold, or from before a moment at which it may have lost something, is told so, and reads the stores instead.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple, cast
 
@@ -26,6 +27,7 @@ KEPT_HINTS = 1_000
 KEPT_SECONDS = 3_600
 # Redis tells its uptime in whole seconds; whoever goes on from this soon after its start is told that much is missing.
 UPTIME_MARGIN_MS = 1_000
+READERS_AT_ONCE = 16
 # What channels of these are about is kept in SQL, in an order of its own.
 UNKEPT = ("customer:",)
 
@@ -106,6 +108,10 @@ class History:
         self._redis = redis
         self._ring = redis.register_script(RING)
         self._outage = Outage("live", pause=0.5)
+        # Many who come at once must neither make Redis look as if it were away nor keep anybody from ringing: they take
+        # turns, and patience begins with the turn.
+        self._reading = Outage("history", pause=0.5)
+        self._turns = asyncio.Semaphore(READERS_AT_ONCE)
         self._has_lost = False
 
     async def ring(self, channel: str, hint: Hint) -> None:
@@ -147,7 +153,8 @@ class History:
         return [Heard(orjson.loads(fields[b"hint"]), key.decode()) for key, fields in rows[1:]]
 
     async def _asked(self, ask: Callable[[], Awaitable[Any]]) -> Any:
-        return await self._outage.asked(ask)
+        async with self._turns:
+            return await self._reading.asked(ask)
 
 
 def heard_in(message: bytes) -> Heard:

@@ -7,6 +7,7 @@ from contextlib import suppress
 import uvicorn
 
 from api.app import create_app
+from core.processes import allow_many_files
 from core.settings import load_settings
 
 # Requests under way have so long to end after SIGTERM; no new ones are taken.
@@ -30,6 +31,7 @@ def main() -> None:
     if not sys.stdin.readline():
         return
     settings = load_settings()
+    allow_many_files()
     config = uvicorn.Config(
         create_app(),
         host=settings.host,
@@ -40,6 +42,8 @@ def main() -> None:
         timeout_graceful_shutdown=GRACE_SECONDS,
         # A message of a WebSocket is refused before it is read whole; the API itself is as strict as it is with bodies.
         ws_max_size=settings.max_body_bytes,
+        # It takes two fifths of the memory of a socket, and live messages are short.
+        ws_per_message_deflate=False,
     )
     listener = config.bind_socket()
     limit_unread(listener)
