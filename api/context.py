@@ -26,6 +26,7 @@ from core.budget import Left
 from core.clock import utc_now
 from core.db import Database
 from core.errors import Forbidden, Refusal, Unauthenticated
+from core.history import Heard
 from core.live import Listener
 from core.principal import Principal
 from core.rate import Guesses
@@ -36,6 +37,8 @@ from segments.membership import is_in_segment, segments_with
 from service.entitlements import entitlements_of
 
 Language = Literal["zh", "en"]
+
+MESSAGES_AT_ONCE = 32
 
 
 class NotSignedUp(Refusal):
@@ -53,9 +56,12 @@ class Edge:
     graph: GraphClient
     enqueue: Callable[[str, str], Awaitable[None]]
     ring: Callable[[str, dict[str, Any]], Awaitable[None]]
-    listen: Callable[[str], AbstractAsyncContextManager[Listener]]
+    listen: Callable[[str, str | None], AbstractAsyncContextManager[Listener]]
     guesses: Guesses
     exposures: Exposures
+    # Who takes turns at making messages for subscribers: one event may be thousands of messages, and those must neither
+    # wait too long for the stores' connections nor take all of them from the requests.
+    turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MESSAGES_AT_ONCE))
 
 
 @dataclass
@@ -69,10 +75,15 @@ class Context:
     request_id: str
     operation_name: str | None = None
     streams: bool = False
+    # Of a subscription: after what its client goes on by a header, and what the message that is made now can be gone
+    # on after.
+    resume_after: str | None = None
+    cursor: str | None = None
     # What is run, made ready, and what it costs at most.
     document: Document = NO_DOCUMENT
     cost: int = 0
     left: Left | None = None
+    _has_turn: bool = field(default=False, init=False)
     _identified: Principal | None = field(default=None, init=False)
     _identifying: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
@@ -94,6 +105,11 @@ class Context:
         if self.bearer is None:
             raise Unauthenticated
         return self.bearer
+
+    def going_on(self, after: str | None) -> str | None:
+        """After which message a subscription goes on: a client that opens the same stream again says it by a header,
+        which is newer than what its document says."""
+        return self.resume_after or after
 
     async def principal(self) -> Principal:
         """Who asks, with the customer id where there is a profile; raises Unauthenticated."""
@@ -140,6 +156,28 @@ class Context:
         await self.edge.enqueue("relay", self.request_id)
         for channel in channels:
             await self.edge.ring(channel, message)
+
+    async def begin_message(self) -> None:
+        """Wait for the turn to make a subscription's next message, and begin it; `end_turn` when it is made."""
+        if not self._has_turn:
+            await self.edge.turns.acquire()
+            self._has_turn = True
+        self.renew()
+
+    def end_turn(self) -> None:
+        if self._has_turn:
+            self._has_turn = False
+            self.edge.turns.release()
+
+    async def hear(self, listener: Listener) -> list[Heard]:
+        """What a listener takes; nobody keeps their turn while they wait for it."""
+        self.end_turn()
+        return await listener.take()
+
+    async def rest(self, seconds: float) -> None:
+        """Wait a little between messages, likewise."""
+        self.end_turn()
+        await asyncio.sleep(seconds)
 
     def renew(self) -> None:
         """Begin the next act of a document or message of a subscription: what was read before is stale by now."""

@@ -114,12 +114,9 @@ def size_of(size: int | Variable, variables: Mapping[str, Any]) -> int:
     return min(given, LARGEST_PAGE) if isinstance(given, int) and given >= 0 else LARGEST_PAGE
 
 
-def costs_of(
-    schema: GraphQLSchema, document: DocumentNode, operations: Mapping[str, OperationDefinitionNode]
-) -> dict[str, Cost]:
-    """The cost of each of a valid document's operations, by the names that they are given by."""
-    fragments = fragments_of(document)
-    return {name: Reckoner(schema, fragments, node).cost() for name, node in operations.items()}
+def cost_of(schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode) -> Cost:
+    """The cost of one of a valid document's operations."""
+    return Reckoner(schema, fragments_of(document), operation).cost()
 
 
 class Reckoner:

@@ -22,7 +22,7 @@ from graphql import (
 )
 from strawberry.extensions import SchemaExtension
 
-from api.costs import DEAREST, Cost, costs_of
+from api.costs import DEAREST, Cost, cost_of
 from api.limits import MOST_TOKENS, too_large
 
 CACHED_DOCUMENTS = 500
@@ -40,7 +40,9 @@ class Document:
     node: DocumentNode | None
     errors: tuple[GraphQLError, ...] = ()
     operations: Mapping[str, OperationDefinitionNode] = field(default_factory=dict)
-    costs: Mapping[str, Cost] = field(default_factory=dict)
+    schema: GraphQLSchema | None = None
+    # Of the operations that were asked for; reckoned for all, a document of many would cost their product.
+    costs: dict[str, Cost] = field(default_factory=dict[str, Cost])
 
     def operation(self, name: str | None) -> OperationDefinitionNode | None:
         """The operation of this name, or the only one where none is named (GraphQL, section 6.1)."""
@@ -55,9 +57,12 @@ class Document:
     def cost(self, name: str | None, variables: Mapping[str, Any]) -> int:
         """What running the operation costs at most; 0 for what does not run."""
         operation = self.operation(name)
-        if operation is None or self.errors:
+        if operation is None or self.node is None or self.schema is None:
             return 0
-        return self.costs[name_of(operation)].of(variables)
+        name = name_of(operation)
+        if name not in self.costs:
+            self.costs[name] = cost_of(self.schema, self.node, operation)
+        return self.costs[name].of(variables)
 
     def problems(self, name: str | None, cost: int, *, streams: bool) -> Sequence[GraphQLError]:
         """Why the operation is not run as it is asked for; nothing where it is."""
@@ -125,7 +130,7 @@ class Documents:
         if errors:
             return Document(text, node, tuple(errors))
         operations = {name_of(one): one for one in node.definitions if isinstance(one, OperationDefinitionNode)}
-        return Document(text, node, (), operations, costs_of(self._schema, node, operations))
+        return Document(text, node, (), operations, self._schema)
 
 
 def name_of(operation: OperationDefinitionNode) -> str:

@@ -7,6 +7,7 @@ from graphql import GraphQLError, GraphQLSyntaxError
 
 from api.context import Context
 from core.errors import BadUserInput, Forbidden, KinshipError, Refusal, Unauthenticated, Unavailable
+from core.history import CursorExpired
 
 log = structlog.get_logger(__name__)
 
@@ -23,6 +24,8 @@ CODES = {
     "DOCUMENT_TOO_LARGE": "The document is deeper or larger than the limits.",
     "OPERATION_TOO_COSTLY": "The operation may cost more than any one may: ask for smaller pages.",
     "BAD_REQUEST": "The request is none of GraphQL over HTTP: body, media type or method.",
+    "CURSOR_EXPIRED": "What came after a subscription's cursor is not known any more: read anew, follow without it.",
+    "SLOW_CONSUMER": "The last event of a stream whose messages were not read in time: follow again after its cursor.",
     "TOO_MANY_SUBSCRIPTIONS": "As many operations run on this connection as one may hold.",
     "INTERNAL_SERVER_ERROR": "Something nobody expected; our logs know what, by the `requestId`.",
 }
@@ -67,7 +70,7 @@ def extensions_of(error: GraphQLError, context: Context) -> dict[str, Any]:
 
 def family(error: KinshipError) -> str:
     """The code that tools know; our own, finer one stands beside it as `reason`."""
-    for base in (Unauthenticated, Forbidden, BadUserInput, Unavailable):
+    for base in (Unauthenticated, Forbidden, BadUserInput, Unavailable, CursorExpired):
         if isinstance(error, base):
             return base.code
     return "NOT_FOUND" if error.code == "NOT_FOUND" else Refusal.__name__.upper()

@@ -56,6 +56,7 @@ async def graphql(request: Request) -> Response:
         if is_get:
             refuse_in_address(operation, context)
         if wants_stream(request):
+            context.resume_after = request.headers.get("last-event-id") or None
             return EventStream(state.schema, operation, context, state.seats)
         async with state.gate.inside():
             answer, ran = await run_for(request, operation, context)

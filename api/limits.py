@@ -4,8 +4,7 @@ What is over a limit is refused before it is validated, because the standard's o
 name under one parent are compared pair by pair, and two hundred fragments that spread each other take seconds.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from graphql import (
@@ -32,6 +31,8 @@ MOST_ALIASES = 100
 MOST_DIRECTIVES = 100
 # Pairs of fields of one name under one parent, which validation compares with all that is below them.
 MOST_PAIRS = 5_000
+# Selections that are looked at to find those pairs, in the whole document, with its fragments spread out.
+MOST_STEPS = 20_000
 # Lists of the introspection that may stand within each other, as graphql-js has it (MaxIntrospectionDepthRule).
 DEEPEST_INTROSPECTION = 3
 INTROSPECTION_LISTS = frozenset({"fields", "interfaces", "possibleTypes", "inputFields"})
@@ -66,13 +67,16 @@ class Size:
 def too_large(document: DocumentNode) -> GraphQLError | None:
     """Why a document is refused for its size; None where it is not."""
     measure = Measure(document)
+    counted = Pairs(measure.fragments)
     for node in document.definitions:
         if not isinstance(node, OperationDefinitionNode | FragmentDefinitionNode):
             continue
         problem = measure.definition(node).over()
-        if measure.is_circular:
-            return GraphQLError("A fragment is spread within itself.", extensions={"code": "GRAPHQL_VALIDATION_FAILED"})
-        if problem is None and pairs(measure.fragments, node) > MOST_PAIRS:
+        if measure.flaw is not None:
+            return GraphQLError(measure.flaw, extensions={"code": "GRAPHQL_VALIDATION_FAILED"})
+        # What is spread somewhere is counted there, with all that is beside it.
+        is_counted = isinstance(node, FragmentDefinitionNode) and node.name.value in measure.spread
+        if problem is None and not is_counted and counted.add(node):
             problem = f"The document repeats its fields too often: the limit is {MOST_PAIRS} pairs of one name."
         if problem is not None:
             return GraphQLError(problem, node, extensions={"code": "DOCUMENT_TOO_LARGE"})
@@ -88,8 +92,10 @@ class Measure:
 
     def __init__(self, document: DocumentNode) -> None:
         self.visited = 0
-        self.is_circular = False
+        # Why the document is not valid, as far as that must be known before anything follows its fragments.
+        self.flaw: str | None = None
         self.fragments = fragments_of(document)
+        self.spread: frozenset[str] = frozenset(spreads_in(document))
         self._measured: dict[str, Size] = {}
         self._open: set[str] = set()
 
@@ -102,6 +108,9 @@ class Measure:
     def _selections(self, selections: SelectionSetNode | None) -> Size:
         if selections is None:
             return Size()
+        if not selections.selections:
+            # The parser lets it pass, though the language has none; without a field, nothing of it would be counted.
+            self.flaw = "A selection is empty."
         return total(self._selection(node) for node in selections.selections)
 
     def _selection(self, node: SelectionNode) -> Size:
@@ -129,7 +138,8 @@ class Measure:
             return self._measured[name]
         definition = self.fragments.get(name)
         if definition is None or name in self._open:
-            self.is_circular |= name in self._open
+            if name in self._open:
+                self.flaw = "A fragment is spread within itself."
             # What is not there is refused later, and must not be spread without end until then.
             return Size(fields=1)
         self._open.add(name)
@@ -160,35 +170,62 @@ def with_directives(size: Size, own: int) -> Size:
     )
 
 
-def pairs(fragments: Fragments, node: OperationDefinitionNode | FragmentDefinitionNode) -> int:
-    """How many pairs of fields have one name under one parent, all fragments spread out.
+class Pairs:
+    """Counts the pairs of fields that have one name under one parent, all fragments spread out, over definitions.
 
-    To be asked of what has no more than MOST_FIELDS fields and no fragment within itself, which bounds the walk.
+    To be asked of what has no fragment within itself.
     """
-    found = 0
-    levels = [list(spread(node.selection_set, fragments))]
-    while levels:
-        fields = levels.pop()
-        names = Counter(response_name(field) for field in fields)
-        found += sum(count * (count - 1) // 2 for count in names.values())
-        below: dict[str, list[FieldNode]] = {}
-        for field in fields:
-            if field.selection_set is not None:
-                below.setdefault(response_name(field), []).extend(spread(field.selection_set, fragments))
-        levels.extend(below.values())
-    return found
+
+    def __init__(self, fragments: Fragments) -> None:
+        self._fragments = fragments
+        self.found = 0
+        self.steps = 0
+
+    def add(self, node: OperationDefinitionNode | FragmentDefinitionNode) -> bool:
+        """Count those of one more; whether there are too many, or too much has to be looked at to know."""
+        levels = [self._fields([node.selection_set])]
+        while levels and not self._is_over():
+            alike: dict[str, list[FieldNode]] = {}
+            for field in levels.pop():
+                alike.setdefault(response_name(field), []).append(field)
+            for fields in alike.values():
+                self.found += len(fields) * (len(fields) - 1) // 2
+                if below := [one.selection_set for one in fields if one.selection_set is not None]:
+                    levels.append(self._fields(below))
+        return self._is_over()
+
+    def _is_over(self) -> bool:
+        return self.found > MOST_PAIRS or self.steps > MOST_STEPS
+
+    def _fields(self, selections: Sequence[SelectionSetNode]) -> list[FieldNode]:
+        """The fields of these selections and of the fragments in them, but for what is below them."""
+        found: list[FieldNode] = []
+        rest = [node for one in selections for node in one.selections]
+        while rest and self.steps <= MOST_STEPS:
+            node = rest.pop()
+            self.steps += 1
+            if isinstance(node, FieldNode):
+                found.append(node)
+            elif isinstance(node, InlineFragmentNode):
+                rest += node.selection_set.selections
+            elif isinstance(node, FragmentSpreadNode) and node.name.value in self._fragments:
+                rest += self._fragments[node.name.value].selection_set.selections
+        return found
 
 
 def response_name(field: FieldNode) -> str:
     return (field.alias or field.name).value
 
 
-def spread(selections: SelectionSetNode, fragments: Fragments) -> Iterator[FieldNode]:
-    """The fields of a selection and of the fragments in it, but for what is below them."""
-    for node in selections.selections:
-        if isinstance(node, FieldNode):
-            yield node
-        elif isinstance(node, InlineFragmentNode):
-            yield from spread(node.selection_set, fragments)
-        elif isinstance(node, FragmentSpreadNode) and node.name.value in fragments:
-            yield from spread(fragments[node.name.value].selection_set, fragments)
+def spreads_in(document: DocumentNode) -> Iterator[str]:
+    """The names of the fragments that are spread anywhere in the document."""
+    rest: list[SelectionNode] = []
+    for definition in document.definitions:
+        if isinstance(definition, OperationDefinitionNode | FragmentDefinitionNode):
+            rest += definition.selection_set.selections
+    while rest:
+        node = rest.pop()
+        if isinstance(node, FragmentSpreadNode):
+            yield node.name.value
+        elif isinstance(node, FieldNode | InlineFragmentNode) and node.selection_set is not None:
+            rest += node.selection_set.selections

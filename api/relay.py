@@ -58,6 +58,13 @@ def local_id(kind: str, value: str, *path: str) -> str:
 
 First = Annotated[int | None, strawberry.argument(description="How many to show, 1 to 100; 20 by default.")]
 After = Annotated[str | None, strawberry.argument(description="Cursor after which the page starts.")]
+Resume = Annotated[
+    str | None,
+    strawberry.argument(
+        description="The cursor of the last message that you have, from its `extensions.cursor`: what came after it "
+        "comes first. Null: from now on."
+    ),
+]
 Last = Annotated[
     int | None, strawberry.argument(description="How many to show from the end or before a cursor, 1 to 100.")
 ]

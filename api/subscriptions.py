@@ -1,13 +1,11 @@
 """Live updates. A hint only says where to look: every message is read from the stores, under the viewer's rights."""
 
-import asyncio
-from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated
 
+import orjson
 import strawberry
 
 from api.community.communities import Community, load_community
@@ -15,23 +13,21 @@ from api.community.events import Event, load_event
 from api.community.registrations import Registration, registration_of
 from api.context import Context, Info
 from api.nodes import load_node
-from api.relay import Node, local_id
+from api.relay import Node, Resume, local_id
 from api.service.complaints import Complaint, complaint_changes
 from api.service.notifications import Notification, notification_of
 from api.service.task_changes import TaskSubscriptions
 from community.live import is_reader, seats_of_event
 from community.registrations import registrations_for
 from core.errors import NotFound
-from core.live import Hint
+from core.history import Heard, Hint
+from core.live import latest
 from graph.client import Row
 from service.notifications import Notification as NotificationRow
-from service.notifications import newest_notifications
+from service.told_notifications import Told, beginning, untold_notifications
 
 # A listener is told at most this often; what comes closer together becomes one message where it can.
 PAUSE_SECONDS = 0.1
-# Notices are stamped before they are committed, so one may come to light after a younger one.
-OVERLAP = timedelta(seconds=60)
-MOST_NOTICES = 100
 
 
 class ActivityKind(StrEnum):
@@ -77,36 +73,48 @@ class CommunityActivity:
         return await load_community(info, self.community_local)
 
 
-async def event_changes(info: Info, event_id: str) -> AsyncGenerator[EventRegistrationChange, None]:
+async def event_changes(info: Info, event_id: str, after: str | None) -> AsyncGenerator[EventRegistrationChange, None]:
     """Counts for whoever may read the event; it ends when the viewer may no longer."""
     context = info.context
     viewer_id = await context.viewer_id()
-    async with context.edge.listen(f"event:{event_id}") as listener:
-        if await seats_of_event(context.graph, event_id, viewer_id=viewer_id) is None:
+    async with context.edge.listen(f"event:{event_id}", after) as listener:
+        seats = await seats_of_event(context.graph, event_id, viewer_id=viewer_id)
+        if seats is None:
             raise NotFound(path=("eventId",))
         while True:
-            hints = await listener.take()
-            context.renew()
-            seats = await seats_of_event(context.graph, event_id, viewer_id=viewer_id)
-            if seats is None:
-                return
-            for registration in await changed_registrations(context, event_id, hints, seats["manages"]):
-                context.renew()
+            heard = await context.hear(listener)
+            for one in told_of_event(heard, viewer_id, manages=seats["manages"]):
+                await context.begin_message()
+                seats = await seats_of_event(context.graph, event_id, viewer_id=viewer_id)
+                if seats is None:
+                    return
+                registration = await changed_registration(context, event_id, one.hint, manages=seats["manages"])
+                context.cursor = listener.cursor(one)
                 yield change_of(event_id, seats, registration)
-            await asyncio.sleep(PAUSE_SECONDS)
+            await context.rest(PAUSE_SECONDS)
 
 
-async def changed_registrations(
-    context: Context, event_id: str, hints: Sequence[Hint], manages: bool
-) -> list[Registration | None]:
-    """A registration for each message to send: managers learn of each, others of their own, and at least of counts."""
-    viewer_id = await context.viewer_id()
-    named = {hint["customer_id"] for hint in hints if hint.get("customer_id")}
-    found: list[Registration | None] = []
-    for customer_id in sorted(named if manages else named & {viewer_id}):
-        rows = await registrations_for(context.graph, customer_id, [event_id])
-        found += [registration_of(row) for row in rows.values()]
-    return found or [None]
+def told_of_event(heard: Sequence[Heard], viewer_id: str | None, *, manages: bool) -> list[Heard]:
+    """A hint for each message to send: managers learn of each customer, others of themselves, and at least of counts.
+
+    All messages hold the counts, so the last of them stands for whatever only changed those.
+    """
+    named = [one for one in heard if (who := one.hint.get("customer_id")) and (manages or who == viewer_id)]
+    told = latest(named, customer_in)
+    return [*told[:-1], told[-1]._replace(id=heard[-1].id)] if told else [heard[-1]]
+
+
+def customer_in(hint: Hint) -> str:
+    return str(hint.get("customer_id") or "")
+
+
+async def changed_registration(context: Context, event_id: str, hint: Hint, *, manages: bool) -> Registration | None:
+    """The registration that a hint names, where the viewer may see whose it is."""
+    customer_id = customer_in(hint)
+    if not customer_id or not (manages or customer_id == await context.viewer_id()):
+        return None
+    rows = await registrations_for(context.graph, customer_id, [event_id])
+    return next((registration_of(row) for row in rows.values()), None)
 
 
 def change_of(event_id: str, seats: Row, registration: Registration | None) -> EventRegistrationChange:
@@ -120,31 +128,30 @@ def change_of(event_id: str, seats: Row, registration: Registration | None) -> E
     )
 
 
-async def community_activities(info: Info, community_id: str) -> AsyncGenerator[CommunityActivity, None]:
+async def community_activities(
+    info: Info, community_id: str, after: str | None
+) -> AsyncGenerator[CommunityActivity, None]:
     """What happens inside, for readers; it ends for somebody who is no reader any more."""
     context = info.context
     viewer_id = await context.viewer_id()
-    async with context.edge.listen(f"community:{community_id}") as listener:
+    async with context.edge.listen(f"community:{community_id}", after) as listener:
         if not await is_reader(context.graph, community_id, viewer_id=viewer_id):
             raise NotFound(path=("communityId",))
         while True:
-            for hint in distinct(await listener.take()):
-                context.renew()
+            for heard in latest(await context.hear(listener), written):
+                await context.begin_message()
                 if not await is_reader(context.graph, community_id, viewer_id=viewer_id):
                     return
-                activity = await activity_of(info, community_id, hint)
+                activity = await activity_of(info, community_id, heard.hint)
                 if activity is not None:
+                    context.cursor = listener.cursor(heard)
                     yield activity
-            await asyncio.sleep(PAUSE_SECONDS)
+            await context.rest(PAUSE_SECONDS)
 
 
-def distinct(hints: Sequence[Hint]) -> list[Hint]:
-    """Hints without those that say the same again."""
-    kept: list[Hint] = []
-    for hint in hints:
-        if hint not in kept:
-            kept.append(hint)
-    return kept
+def written(hint: Hint) -> bytes:
+    """A hint in one writing, whatever the order of its words."""
+    return orjson.dumps(hint, option=orjson.OPT_SORT_KEYS)
 
 
 async def activity_of(info: Info, community_id: str, hint: Hint) -> CommunityActivity | None:
@@ -168,29 +175,37 @@ def activity_kind(name: str) -> ActivityKind:
     return ActivityKind.MEMBERS if word.startswith("MEMBER") else ActivityKind.OTHER
 
 
-async def new_notifications(info: Info) -> AsyncGenerator[Notification, None]:
+async def new_notifications(info: Info, after: str | None) -> AsyncGenerator[Notification, None]:
     """The viewer's notices as they come, each once; hints may be lost, notices are not."""
     context = info.context
     customer_id = await context.customer_id()
-    sent: deque[str] = deque(maxlen=10 * MOST_NOTICES)
-    async with context.edge.listen(f"customer:{customer_id}") as listener:
-        since = context.now - OVERLAP
-        sent.extend([row.id for row in await newest_of(context, customer_id, since)])
+    async with context.edge.listen(f"customer:{customer_id}", None) as listener:
+        told = await told_until(context, customer_id, after)
         while True:
-            await listener.take()
-            context.renew()
-            rows = [row for row in await newest_of(context, customer_id, since) if row.id not in sent]
-            since = context.now - OVERLAP
-            for row in rows:
-                context.renew()
-                yield notification_of(row)
-                sent.append(row.id)
-            await asyncio.sleep(PAUSE_SECONDS)
+            while rows := await untold(context, told):
+                for row in rows:
+                    await context.begin_message()
+                    told.add(row)
+                    context.cursor = told.cursor()
+                    yield notification_of(row)
+            await context.rest(PAUSE_SECONDS)
+            await context.hear(listener)
 
 
-async def newest_of(context: Context, customer_id: str, since: datetime) -> Sequence[NotificationRow]:
+async def told_until(context: Context, customer_id: str, after: str | None) -> Told:
+    """What somebody has who comes back with this cursor, or who begins now and has all that was there before."""
+    if after is not None:
+        return Told.at(after, customer_id, now=context.now)
+    told = beginning(customer_id, now=context.now)
+    while rows := await untold(context, told):
+        for row in rows:
+            told.add(row)
+    return told
+
+
+async def untold(context: Context, told: Told) -> Sequence[NotificationRow]:
     async with context.database.read() as session:
-        return await newest_notifications(session, customer_id, since=since, limit=MOST_NOTICES)
+        return await untold_notifications(session, told)
 
 
 @strawberry.type(description="Everything that can be followed live; what a message holds is read when it is sent.")
@@ -200,9 +215,11 @@ class Subscription(TaskSubscriptions):
         self,
         info: Info,
         event_id: Annotated[strawberry.ID, strawberry.argument(description="Global id of the event.")],
+        after: Resume = None,
     ) -> AsyncGenerator[EventRegistrationChange, None]:
         info.context.signed_in()
-        async with aclosing(event_changes(info, local_id("Event", event_id, "eventId"))) as changes:
+        local = local_id("Event", event_id, "eventId")
+        async with aclosing(event_changes(info, local, info.context.going_on(after))) as changes:
             async for change in changes:
                 yield change
 
@@ -211,16 +228,18 @@ class Subscription(TaskSubscriptions):
         self,
         info: Info,
         community_id: Annotated[strawberry.ID, strawberry.argument(description="Global id of the community.")],
+        after: Resume = None,
     ) -> AsyncGenerator[CommunityActivity, None]:
         info.context.signed_in()
-        async with aclosing(community_activities(info, local_id("Community", community_id, "communityId"))) as found:
+        local = local_id("Community", community_id, "communityId")
+        async with aclosing(community_activities(info, local, info.context.going_on(after))) as found:
             async for activity in found:
                 yield activity
 
     @strawberry.subscription(description="Your own notices as they come.")
-    async def notification_received(self, info: Info) -> AsyncGenerator[Notification, None]:
+    async def notification_received(self, info: Info, after: Resume = None) -> AsyncGenerator[Notification, None]:
         info.context.signed_in()
-        async with aclosing(new_notifications(info)) as notices:
+        async with aclosing(new_notifications(info, info.context.going_on(after))) as notices:
             async for notice in notices:
                 yield notice
 
@@ -229,8 +248,10 @@ class Subscription(TaskSubscriptions):
         self,
         info: Info,
         complaint_id: Annotated[strawberry.ID, strawberry.argument(description="Global id of the complaint.")],
+        after: Resume = None,
     ) -> AsyncGenerator[Complaint, None]:
         info.context.signed_in()
-        async with aclosing(complaint_changes(info, local_id("Complaint", complaint_id, "complaintId"))) as changes:
+        local = local_id("Complaint", complaint_id, "complaintId")
+        async with aclosing(complaint_changes(info, local, info.context.going_on(after))) as changes:
             async for complaint in changes:
                 yield complaint

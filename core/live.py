@@ -1,28 +1,28 @@
 """Live updates: a bell on Redis that tells whoever listens that something changed; what it is, they read anew.
 
-A message may be lost with Redis. So it never carries what is owed, only a hint and the ids to look at.
+A message may be lost with Redis. So it never carries what is owed, only a hint and the ids to look at. Whoever falls
+behind, was deaf for a moment or comes back catches up from the history of the channel (`core.history`).
 """
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Hashable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
 import structlog
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
 from core.db import Session
-from core.outage import Outage
+from core.errors import Unavailable
+from core.history import PREFIX, CursorExpired, Gap, Heard, Hint, History, cursor_of, heard_in, id_in, place
 
 log = structlog.get_logger(__name__)
 
-PREFIX = "kinship:live:"
-# Who does not keep up loses the oldest hints; what they read is the newest state all the same.
+# So many hints wait for who does not keep up; what comes then, they read from the history.
 MOST_HINTS = 64
 # How long a listener waits for Redis to confirm; without Redis they listen to what comes after it is back.
 CONFIRM_SECONDS = 1.0
@@ -30,8 +30,6 @@ CONFIRM_SECONDS = 1.0
 PING_SECONDS = 10.0
 SILENCE_SECONDS = 30.0
 LONGEST_PAUSE_SECONDS = 5.0
-
-Hint = dict[str, Any]
 
 # The key of Session.info under which what is to be told waits for the commit.
 TOLD = "told"
@@ -47,24 +45,87 @@ def told(session: Session) -> list[tuple[str, Hint]]:
     return session.info.pop(TOLD, [])
 
 
+def latest(heard: Sequence[Heard], key: Callable[[Hint], Hashable]) -> list[Heard]:
+    """Of those that say the same only the last, in their order: who has that one has all before it."""
+    last = {key(one.hint): number for number, one in enumerate(heard)}
+    return [one for number, one in enumerate(heard) if last[key(one.hint)] == number]
+
+
 class Listener:
-    """What one subscriber has still to hear. An empty hint says that some may have been missed."""
+    """What one subscriber has still to hear, each once and in its order, bounded whatever they do.
 
-    def __init__(self) -> None:
-        self._hints: deque[Hint] = deque(maxlen=MOST_HINTS)
+    An empty hint says that some may have been missed. Who comes back after a cursor is not told so: for them it is
+    CursorExpired.
+    """
+
+    def __init__(self, history: History, channel: str, position: str | None, *, resumes: bool = False) -> None:
+        self._history = history
+        self._channel = channel
+        self._position = position
+        self._resumes = resumes
+        self._is_behind = resumes
+        self._waiting: deque[Heard] = deque()
         self._news = asyncio.Event()
+        if resumes:
+            self._news.set()
 
-    def put(self, hint: Hint) -> None:
-        self._hints.append(hint)
+    def put(self, heard: Heard) -> None:
+        if len(self._waiting) >= MOST_HINTS:
+            self._is_behind = True
+        if not self._is_behind:
+            self._waiting.append(heard)
         self._news.set()
 
-    async def take(self) -> list[Hint]:
-        """All that has come since the last time; waits until there is something."""
-        await self._news.wait()
-        self._news.clear()
-        hints = list(self._hints)
-        self._hints.clear()
-        return hints
+    def fall_behind(self) -> None:
+        """Something may have been rung that was not heard."""
+        self._is_behind = True
+        self._news.set()
+
+    def cursor(self, heard: Heard) -> str | None:
+        """From where somebody goes on who has all up to this one."""
+        return cursor_of(self._channel, heard.id)
+
+    async def take(self) -> list[Heard]:
+        """All that has come since the last time, waiting until there is something; raises CursorExpired, Unavailable.
+
+        Those two only at the first time, and only for who comes back.
+        """
+        while True:
+            await self._news.wait()
+            if self._is_behind and not self._waiting:
+                await self._catch_up()
+            found = self._new()
+            if not self._is_behind:
+                self._news.clear()
+            if found:
+                return found
+
+    def _new(self) -> list[Heard]:
+        """What waits and was not taken before."""
+        found: list[Heard] = []
+        for heard in self._waiting:
+            if heard.id and self._position and place(heard.id) <= place(self._position):
+                continue
+            found.append(heard)
+            self._position = heard.id or self._position
+        self._waiting.clear()
+        return found
+
+    async def _catch_up(self) -> None:
+        # What is rung from here on waits behind what is read.
+        self._is_behind = False
+        try:
+            missed = await self._history.since(self._channel, self._position)
+        except Gap as error:
+            if self._resumes:
+                raise CursorExpired(path=("after",)) from error
+            missed = [Heard({})]
+        except Unavailable:
+            if self._resumes:
+                raise
+            missed = [Heard({})]
+        self._resumes = False
+        self._waiting.extendleft(reversed(missed))
 
 
 @dataclass(slots=True)
@@ -75,16 +136,17 @@ class Channel:
     heard: asyncio.Event = field(default_factory=asyncio.Event)
     missed: bool = False
 
-    def deliver(self, hint: Hint) -> None:
+    def deliver(self, heard: Heard) -> None:
         for listener in self.listeners:
-            listener.put(hint)
+            listener.put(heard)
 
     def begin(self) -> None:
         """The connection hears the channel from now on; whoever listened before may have missed something."""
         self.heard.set()
         if self.missed:
             self.missed = False
-            self.deliver({})
+            for listener in self.listeners:
+                listener.fall_behind()
 
     def end(self) -> None:
         self.heard.clear()
@@ -99,22 +161,25 @@ class Bell:
 
     def __init__(self, redis: Redis) -> None:
         self.redis = redis
-        # Whoever listens is told that something was missed when its connection is back, and not before.
-        self._outage = Outage("live", pause=0.5)
+        self._history = History(redis)
         self._channels: dict[str, Channel] = {}
         self._wanted = asyncio.Event()
         self._hearing: asyncio.Task[None] | None = None
 
     async def ring(self, channel: str, message: Hint) -> None:
         """Tell the listeners; without Redis nobody is told, and nothing else fails."""
-        await self._outage.asked(lambda: self.redis.publish(PREFIX + channel, orjson.dumps(message)))
+        await self._history.ring(channel, message)
 
     @asynccontextmanager
-    async def listen(self, name: str) -> AsyncGenerator[Listener, None]:
-        """Hear a channel inside the block: whatever is rung after its start is heard."""
+    async def listen(self, name: str, after: str | None = None) -> AsyncGenerator[Listener, None]:
+        """Hear a channel inside the block: whatever is rung after its start is heard, or after a cursor of it.
+
+        Raises CursorInvalid for a cursor of anything else.
+        """
+        position = await self._history.end(name) if after is None else id_in(after, name)
         if self._hearing is None:
             self._hearing = asyncio.create_task(self._hear())
-        listener = Listener()
+        listener = Listener(self._history, name, position, resumes=after is not None)
         channel = self._channels.setdefault(name, Channel())
         channel.listeners.add(listener)
         self._wanted.set()
@@ -197,4 +262,4 @@ class Bell:
         if kind == "subscribe":
             channel.begin()
         else:
-            channel.deliver(orjson.loads(data))
+            channel.deliver(heard_in(data))

@@ -1,6 +1,7 @@
 """Start and stop the services that we run ourselves; each is leashed, so none outlives us."""
 
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -55,6 +56,12 @@ def stop(process: subprocess.Popen[bytes], *, patience: float = 10.0) -> None:
         # Its whole group: what it started itself has had no chance to be stopped by it.
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+def allow_many_files() -> None:
+    """Raise this process's soft limit of open files, which is often a thousand, to the hard one: a socket is a file."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def free_port() -> int:

@@ -1,14 +1,29 @@
 """The API under the supervisor: it loads while the stores start, and serves once it is told that they are ready."""
 
+import socket
 import sys
+from contextlib import suppress
 
 import uvicorn
 
 from api.app import create_app
+from core.processes import allow_many_files
 from core.settings import load_settings
 
 # Requests under way have so long to end after SIGTERM; no new ones are taken.
 GRACE_SECONDS = 5
+# What was sent and is not read for so long ends the connection; it is longer than a live client is given.
+UNREAD_SECONDS = 30
+UNREAD_BYTES = 262_144
+
+
+def limit_unread(listener: socket.socket) -> None:
+    """Bound what the kernel holds for a client that does not read, and for how long; what is accepted inherits it.
+
+    The server closes such a connection only when all is sent, which is never.
+    """
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_SECONDS * 1_000)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, UNREAD_BYTES)
 
 
 def main() -> None:
@@ -16,7 +31,8 @@ def main() -> None:
     if not sys.stdin.readline():
         return
     settings = load_settings()
-    uvicorn.run(
+    allow_many_files()
+    config = uvicorn.Config(
         create_app(),
         host=settings.host,
         port=settings.port,
@@ -26,7 +42,16 @@ def main() -> None:
         timeout_graceful_shutdown=GRACE_SECONDS,
         # A message of a WebSocket is refused before it is read whole; the API itself is as strict as it is with bodies.
         ws_max_size=settings.max_body_bytes,
+        # It takes two fifths of the memory of a socket, and live messages are short.
+        ws_per_message_deflate=False,
     )
+    listener = config.bind_socket()
+    limit_unread(listener)
+    server = uvicorn.Server(config)
+    with suppress(KeyboardInterrupt):
+        server.run(sockets=[listener])
+    if not server.started:
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -102,17 +102,6 @@ async def notifications_of(
     return cut(rows, size, lambda row: (row.created_at.isoformat(), row.id), after)
 
 
-async def newest_notifications(
-    session: Session, customer_id: str, *, since: datetime, limit: int
-) -> Sequence[Notification]:
-    """The newest of a customer's notices from `since` on, the oldest of them first."""
-    statement = select(Notification).where(
-        Notification.customer_id == customer_id, col(Notification.created_at) >= since
-    )
-    ordered = statement.order_by(col(Notification.created_at).desc(), col(Notification.id).desc())
-    return list(reversed((await session.exec(ordered.limit(limit))).all()))
-
-
 async def own_notification(session: Session, customer_id: str, notification_id: str) -> Notification | None:
     """A notice of this customer; None for one of anybody else."""
     row = await session.get(Notification, notification_id)

@@ -2,14 +2,14 @@
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
-from functools import wraps
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial, wraps
 from types import CoroutineType
 from typing import Any, ClassVar
 
 import structlog
 from arq import cron, func
-from arq.connections import RedisSettings
+from arq.connections import ArqRedis, RedisSettings
 from arq.worker import Function
 
 from core.clock import utc_now
@@ -17,6 +17,7 @@ from core.db import Database
 from core.ids import derived_id
 from core.live import Bell
 from core.log import configure_logging
+from core.outage import Outage
 from core.outbox import hints_for
 from core.processes import start_leashed, stop
 from core.settings import load_settings
@@ -55,15 +56,11 @@ async def start(ctx: Context) -> None:
     settings = load_settings()
     if settings.database_url is None:
         raise RuntimeError("DATABASE_URL is not set: start the system with make run")
-    pool: Any = ctx["redis"]
-
-    async def wake(row_ids: Any) -> None:
-        await hint(pool, row_ids)
-
+    pool: ArqRedis = ctx["redis"]
     database = Database(
         settings.database_url,
         pool_size=settings.database_pool_size,
-        wake=wake,
+        wake=Hints(pool).wake,
         keys=settings.key_ring,
         zone=settings.loyalty_time_zone,
     )
@@ -72,14 +69,23 @@ async def start(ctx: Context) -> None:
     log.info("worker_started")
 
 
-async def hint(pool: Any, row_ids: Any) -> None:
-    """Tell the queue of owed effects; a queue that is away only makes the sweep do it."""
-    try:
-        for ids in hints_for(row_ids):
+class Hints:
+    """The way of a worker to the others; whatever cannot be enqueued is left to the sweep."""
+
+    def __init__(self, pool: ArqRedis) -> None:
+        self._pool = pool
+        # Without its patience a Redis that is stopped would hold up whatever a worker has just committed.
+        self._outage = Outage("queue")
+
+    async def wake(self, row_ids: Sequence[str]) -> None:
+        """Hint at outbox rows that are due."""
+
+        async def ask(ids: Sequence[str]) -> None:
             job_id = derived_id("settle_outbox", *ids)
-            await pool.enqueue_job("settle_outbox", *ids, _job_id=job_id, _queue_name=QUEUE)
-    except OSError as error:
-        log.warning("queue_unavailable", error=str(error))
+            await self._pool.enqueue_job("settle_outbox", *ids, _job_id=job_id, _queue_name=QUEUE)
+
+        for ids in hints_for(row_ids):
+            await self._outage.asked(partial(ask, ids))
 
 
 async def finish(ctx: Context) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import aclosing
+from typing import Any
 
 import orjson
 import strawberry
@@ -12,9 +13,11 @@ from starlette.types import Receive, Scope, Send
 
 from api.context import Context
 from api.live.seats import Seats, TooManyStreams
-from api.live.streams import answers
+from api.live.slow import in_time, is_told
+from api.live.streams import answers, failure
 from api.server import GRAPHQL_JSON, PLAIN_JSON, Operation, RequestInvalid, bad_request, respond
 from core.clock import utc_now
+from core.errors import Unauthenticated
 
 log = structlog.get_logger(__name__)
 
@@ -79,30 +82,44 @@ class EventStream(Response):
         parts = [self.pump(send), self.breathe(send), gone(receive)]
         tasks = [asyncio.create_task(part) for part in parts]
         try:
-            await asyncio.wait(tasks, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(tasks, timeout=left, return_when=asyncio.FIRST_COMPLETED)
             stays = not tasks[2].done()
         finally:
             for task in tasks:
                 task.cancel()
             ends = await asyncio.gather(*tasks, return_exceptions=True)
-        if isinstance(ends[0], Exception):
-            log.error("stream_failed", exc_info=ends[0])
+        reason = next((end for end in ends if isinstance(end, Exception)), None if done else Unauthenticated())
         if stays:
-            await self.write(send, b"event: complete\ndata:\n\n", more=False)
+            await self.part(send, reason)
+
+    async def part(self, send: Send, reason: Exception | None) -> None:
+        """The last events: why the stream ends before its operation does, if so, and that it ends."""
+        last = event_of({"errors": failure(reason, self.context)}, None) if reason else b""
+        body = last + b"event: complete\ndata:\n\n"
+        told = await is_told(send({"type": "http.response.body", "body": body, "more_body": False}))
+        if reason is not None:
+            log.info("stream_ended", reason=type(reason).__name__, told=told)
 
     async def pump(self, send: Send) -> None:
         async with aclosing(answers(self.schema, self.operation, self.context)) as results:
             async for answer, _ in results:
-                await self.write(send, b"event: next\ndata: " + orjson.dumps(answer) + b"\n\n")
+                await self.write(send, event_of(answer, self.context.cursor))
 
     async def breathe(self, send: Send) -> None:
         while True:
             await asyncio.sleep(BREATH_SECONDS)
             await self.write(send, b":\n\n")
 
-    async def write(self, send: Send, text: bytes, *, more: bool = True) -> None:
+    async def write(self, send: Send, text: bytes) -> None:
+        """Raises SlowConsumer where the client does not read."""
         async with self._writing:
-            await send({"type": "http.response.body", "body": text, "more_body": more})
+            await in_time(send({"type": "http.response.body", "body": text, "more_body": True}))
+
+
+def event_of(answer: dict[str, Any], cursor: str | None) -> bytes:
+    """An answer as an event, whose id is what the browser's EventSource sends back as Last-Event-ID."""
+    id = f"id: {cursor}\n".encode() if cursor else b""
+    return b"event: next\n" + id + b"data: " + orjson.dumps(answer) + b"\n\n"
 
 
 async def gone(receive: Receive) -> None:

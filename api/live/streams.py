@@ -5,10 +5,12 @@ from contextlib import aclosing
 from typing import Any
 
 import strawberry
-from graphql import OperationType
+from graphql import GraphQLError, OperationType
 
 from api.context import Context
+from api.errors import present, request_error
 from api.server import Operation, answer_of, execute
+from core.errors import KinshipError
 
 # An answer, and whether the operation ran at all.
 Answer = tuple[dict[str, Any], bool]
@@ -20,6 +22,22 @@ async def answers(schema: strawberry.Schema, operation: Operation, context: Cont
     if context.document.kind(operation.name) is not OperationType.SUBSCRIPTION:
         yield await execute(schema, operation, context)
         return
+    problems = context.document.problems(operation.name, context.cost, streams=True)
+    if problems:
+        yield answer_of(None, problems, context)
+        return
+    await context.begin_message()
+    try:
+        async with aclosing(followed(schema, operation, context)) as found:
+            async for answer in found:
+                # Whoever reads slowly does so in their own time.
+                context.end_turn()
+                yield answer
+    finally:
+        context.end_turn()
+
+
+async def followed(schema: strawberry.Schema, operation: Operation, context: Context) -> AsyncGenerator[Answer, None]:
     stream = await schema.subscribe(
         context.document.text,
         variable_values=operation.variables,
@@ -31,4 +49,13 @@ async def answers(schema: strawberry.Schema, operation: Operation, context: Cont
         async for result in results:
             answer, whole = answer_of(result.data, result.errors or [], context)
             ran = ran or whole
+            if context.cursor is not None:
+                answer["extensions"] = {"cursor": context.cursor}
             yield answer, ran
+
+
+def failure(error: Exception, context: Context) -> list[dict[str, Any]]:
+    """The errors of an operation that failed on its way: ours with their codes, unknown ones masked and logged."""
+    if isinstance(error, KinshipError):
+        return request_error(error, context)["errors"]
+    return [present(GraphQLError("failed", original_error=error), context)]

@@ -16,13 +16,14 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDiscon
 
 from api.auth import bearer
 from api.context import Context, Language
-from api.errors import present, request_error
+from api.errors import present
 from api.language import language_of
 from api.live.seats import TooManyStreams
-from api.live.streams import answers
+from api.live.slow import SlowConsumer, in_time, is_told
+from api.live.streams import answers, failure
 from api.server import Operation, RequestInvalid, operation_of, parse_json
 from core.clock import utc_now
-from core.errors import KinshipError, Unauthenticated, Unavailable
+from core.errors import Unauthenticated, Unavailable
 from core.ids import new_id
 from core.principal import Principal
 
@@ -43,6 +44,8 @@ ID_TAKEN = 4409
 INIT_TWICE = 4429
 TOO_LARGE = 1009
 TRY_LATER = 1013
+# Our own: what was sent was not read in time. Clients may connect again, and go on by the cursors that they have.
+NOT_READ = 4410
 
 
 class Closed(Exception):
@@ -72,6 +75,9 @@ class Connection:
         self.state = socket.app.state
         self.operations: dict[str, asyncio.Task[None]] = {}
         self.language: Language = language_of(socket.headers)
+        # How long the connection lasts: until its token expires, or an operation finds that its client does not read.
+        self.life = asyncio.Timeout(None)
+        self.cut_off: Closed | None = None
 
     async def run(self) -> None:
         """Serve until the client leaves, breaks the protocol, or its token expires; then stop what it runs."""
@@ -88,8 +94,11 @@ class Connection:
             for task in self.operations.values():
                 task.cancel()
             await asyncio.gather(*self.operations.values(), return_exceptions=True)
-        log.info("live_connection_ended", code=end.code if end else None)
-        if end is not None:
+        told = None if end is None else await is_told(self.close(end))
+        log.info("live_connection_ended", code=end.code if end else None, told=told)
+
+    async def close(self, end: Closed) -> None:
+        with suppress(WebSocketDisconnect, WebSocketDisconnected):
             await self.socket.close(end.code, end.reason)
 
     async def converse(self) -> None:
@@ -102,14 +111,18 @@ class Connection:
         structlog.contextvars.bind_contextvars(subject=principal.subject)
         try:
             with self.state.seats.take(principal.subject):
-                async with asyncio.timeout(max(0.0, principal.expires_at - utc_now().timestamp())):
+                async with self.life:
+                    self.live_for(principal.expires_at - utc_now().timestamp())
                     await self.send({"type": "connection_ack"})
                     while True:
                         await self.handle(await self.receive(), principal)
         except TooManyStreams as error:
             raise Closed(TRY_LATER, "Too many connections") from error
         except TimeoutError as error:
-            raise Closed(FORBIDDEN, "The token has expired") from error
+            raise self.cut_off or Closed(FORBIDDEN, "The token has expired") from error
+
+    def live_for(self, seconds: float) -> None:
+        self.life.reschedule(asyncio.get_running_loop().time() + max(0.0, seconds))
 
     async def receive_init(self) -> Mapping[str, Any]:
         """The payload of the first message, which says who this is; pings may come before it."""
@@ -206,31 +219,46 @@ class Connection:
         )
 
     async def operate(self, name: str, operation: Operation, context: Context) -> None:
-        """Send an operation's answers; an operation that never ran ends with `error`, any other with `complete`."""
         structlog.contextvars.bind_contextvars(request_id=context.request_id)
-        end: dict[str, Any] = {"id": name, "type": "complete"}
+        try:
+            end = await self.answer(name, operation, context)
+            # The id is free before its last message is out, so that the client may use it again at once.
+            self.operations.pop(name, None)
+            await self.send(end)
+        except WebSocketDisconnect:
+            return
+        except Closed as end:
+            self.cut(end)
+
+    async def answer(self, name: str, operation: Operation, context: Context) -> dict[str, Any]:
+        """Send an operation's answers; returns the last message, `error` for what never ran, `complete` for others."""
         try:
             await self.state.admission.admit(operation, context, "")
             async with aclosing(answers(self.state.schema, operation, context)) as results:
                 async for answer, ran in results:
                     if not ran:
-                        end = {"id": name, "type": "error", "payload": answer["errors"]}
-                        break
+                        return {"id": name, "type": "error", "payload": answer["errors"]}
                     await self.send({"id": name, "type": "next", "payload": answer})
-        except WebSocketDisconnect:
-            return
-        except KinshipError as error:
-            end = {"id": name, "type": "error", "payload": request_error(error, context)["errors"]}
-        except Exception:
-            log.exception("stream_failed")
-        # The id is free before its last message is out, so that the client may use it again at once.
-        self.operations.pop(name, None)
-        with suppress(WebSocketDisconnect):
-            await self.send(end)
+        except (Closed, WebSocketDisconnect):
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client is told and the log as well
+            return {"id": name, "type": "error", "payload": failure(error, context)}
+        return {"id": name, "type": "complete"}
+
+    def cut(self, end: Closed) -> None:
+        """End the connection from within an operation; of several that find the client slow, the first does it."""
+        if self.cut_off is None:
+            self.cut_off = end
+            self.live_for(0)
 
     async def send(self, message: dict[str, Any]) -> None:
-        """Raises WebSocketDisconnect where the client has left, even before we came to know of it."""
+        """Raises WebSocketDisconnect where the client has left, even before we came to know of it.
+
+        Raises Closed where it does not read, which ends all that it follows: that goes through the same socket.
+        """
         try:
-            await self.socket.send({"type": "websocket.send", "text": orjson.dumps(message).decode()})
+            await in_time(self.socket.send({"type": "websocket.send", "text": orjson.dumps(message).decode()}))
         except WebSocketDisconnected as error:
             raise WebSocketDisconnect(1006) from error
+        except SlowConsumer as error:
+            raise Closed(NOT_READ, "Slow consumer") from error

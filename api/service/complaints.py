@@ -336,18 +336,19 @@ async def reach_of_staff(info: Info, principal: Principal, customer: str | None)
     return Reach([customer], principal.subject)
 
 
-async def complaint_changes(info: Info, complaint_id: str) -> AsyncGenerator[Complaint, None]:
+async def complaint_changes(info: Info, complaint_id: str, after: str | None) -> AsyncGenerator[Complaint, None]:
     """The complaint as it is whenever it changes, for whoever sees it, until they do not any more."""
     context = info.context
-    async with context.edge.listen(f"complaint:{complaint_id}") as listener:
+    async with context.edge.listen(f"complaint:{complaint_id}", after) as listener:
         if await load_complaint(info, complaint_id) is None:
             raise NotFound(path=("complaintId",))
         while True:
-            await listener.take()
-            context.renew()
+            heard = await context.hear(listener)
+            await context.begin_message()
             found = await load_complaint(info, complaint_id)
             if found is None:
                 return
+            context.cursor = listener.cursor(heard[-1])
             yield found
 
 

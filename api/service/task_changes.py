@@ -1,16 +1,17 @@
 """Tasks followed live: whoever is at work hears of theirs as they come, go and end."""
 
-import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 import strawberry
 
 from api.context import Info
 from api.customers.looked_after import staff
+from api.relay import Resume
 from api.service.tasks import Task, load_task
+from core.history import Hint
 from core.ids import is_id
-from core.live import Hint
+from core.live import latest
 from service.tasks import channel_of
 
 # A listener is told at most this often; what comes closer together becomes one message where it can.
@@ -24,29 +25,31 @@ class TaskChange:
     )
 
 
-async def task_changes(info: Info) -> AsyncGenerator[TaskChange, None]:
+async def task_changes(info: Info, after: str | None) -> AsyncGenerator[TaskChange, None]:
     """What changes of the asking employee's tasks, read anew each time under their rights of then."""
     context = info.context
     subject = staff(info).subject
-    async with context.edge.listen(channel_of(subject)) as listener:
+    async with context.edge.listen(channel_of(subject), after) as listener:
         while True:
-            for task_id in named(await listener.take()):
-                context.renew()
+            for heard in latest(await context.hear(listener), named):
+                await context.begin_message()
+                task_id = named(heard.hint)
                 task = await load_task(info, task_id) if is_id(task_id) else None
+                context.cursor = listener.cursor(heard)
                 yield TaskChange(task=task if task is not None and task.assignee == subject else None)
-            await asyncio.sleep(PAUSE_SECONDS)
+            await context.rest(PAUSE_SECONDS)
 
 
-def named(hints: Sequence[Hint]) -> list[str]:
-    """The tasks of these hints, each once, in their order; an empty one stands for what may have been missed."""
-    return list(dict.fromkeys(str(hint.get("task_id", "")) for hint in hints))
+def named(hint: Hint) -> str:
+    """The task of a hint; an empty one stands for what may have been missed."""
+    return str(hint.get("task_id", ""))
 
 
 @strawberry.type
 class TaskSubscriptions:
     @strawberry.subscription(description="Your tasks as they are opened, changed and ended; for relationship managers.")
-    async def task_changed(self, info: Info) -> AsyncGenerator[TaskChange, None]:
+    async def task_changed(self, info: Info, after: Resume = None) -> AsyncGenerator[TaskChange, None]:
         info.context.signed_in()
-        async with aclosing(task_changes(info)) as changes:
+        async with aclosing(task_changes(info, info.context.going_on(after))) as changes:
             async for change in changes:
                 yield change

@@ -15,6 +15,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from core.processes import free_port
+from ops.api_server import limit_unread
 from tests.api.conftest import System, token
 
 
@@ -78,7 +79,9 @@ async def serve(system: System) -> AsyncGenerator[Live, None]:
     port = free_port()
     config = uvicorn.Config(system.app, port=port, lifespan="off", log_config=None, timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
-    serving = asyncio.create_task(server.serve())
+    listener = config.bind_socket()
+    limit_unread(listener)
+    serving = asyncio.create_task(server.serve([listener]))
     while not server.started:  # noqa: ASYNC110 - uvicorn has no event to wait for
         await asyncio.sleep(0.01)
     yield Live(system, port)

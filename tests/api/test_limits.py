@@ -4,7 +4,7 @@ import pytest
 from graphql import parse
 
 from api.documents import Documents
-from api.limits import MOST_PAIRS, MOST_TOKENS, Measure, fragments_of, pairs, too_large
+from api.limits import MOST_PAIRS, MOST_STEPS, MOST_TOKENS, Measure, Pairs, fragments_of, too_large
 from api.schema import build_schema
 
 SCHEMA = build_schema().core
@@ -87,7 +87,27 @@ def test_each_node_is_measured_once(make: object) -> None:
 def test_pairs_are_those_that_validation_compares() -> None:
     document = parse("{ a { b b } ...F a { b c } ... on Query { a: d } } fragment F on Query { a { b } }")
     # Four of the name a, and below them four of the name b.
-    assert pairs(fragments_of(document), document.definitions[0]) == 6 + 6  # pyright: ignore[reportArgumentType]
+    counted = Pairs(fragments_of(document))
+    assert not counted.add(document.definitions[0])  # pyright: ignore[reportArgumentType] - it is an operation
+    assert counted.found == 6 + 6
+
+
+def test_an_empty_selection_is_refused_before_anything_follows_its_fragments() -> None:
+    """Given fragments that double and end in nothing, which the parser lets pass; then they are refused at once."""
+    text = chain(50).replace("{ __typename }", "{ }")
+    assert code_of(text) == "GRAPHQL_VALIDATION_FAILED"
+    assert DOCUMENTS.ready(text).errors[0].message == "A selection is empty."
+
+
+def test_what_is_looked_at_for_pairs_is_bounded_over_the_whole_document() -> None:
+    """Given many operations that spread one long row of fragments; then they are refused, and few of them are not."""
+    row = (
+        " ".join(f"fragment f{n} on Query {{ ...f{n + 1} }}" for n in range(100))
+        + " fragment f100 on Query { __typename }"
+    )
+    many = " ".join(f"query q{n} {{ ...f0 }}" for n in range(MOST_STEPS // 100 + 1))
+    assert code_of(f"{many} {row}") == "DOCUMENT_TOO_LARGE"
+    assert code_of(f"query q {{ ...f0 }} {row}") is None
 
 
 def test_what_people_write_is_not_refused() -> None:

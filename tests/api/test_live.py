@@ -1,10 +1,12 @@
 """Subscriptions over real sockets: what arrives, for whom, until when, and that nothing is left behind."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
 
+from api.context import MESSAGES_AT_ONCE
 from api.live import websocket
 from api.relay import global_id
 from community.access import MemberRole
@@ -202,11 +204,95 @@ async def test_the_protocol_is_kept_and_breaches_have_their_codes(live: Live, mo
     async with live.client(good) as socket:
         await say(socket, type="connection_init")
         assert await close_code(socket) == 4429
+    async with live.open(None) as socket:
+        await say(socket, type="ping", payload={"before": "connection_init"})
+        assert await hear(socket) == {"type": "pong"}
+        assert await close_code(socket) == 4408
     async with live.client(good) as socket:
         await say(socket, type="ping")
         assert await hear(socket) == {"type": "pong"}
+        # Heartbeats go one way as well.
+        await say(socket, type="pong")
         await say(socket, type="subscribe", id="1", payload={"query": 1})
         assert await close_code(socket) == 4400
+
+
+DEAR = """
+subscription($id: ID!) { communityActivity(communityId: $id) { community {
+  events(first: 100) { edges { node { registrations(first: 100) { edges { node { id } } } } } } } } }
+"""
+
+
+async def test_a_subscription_costs_no_more_than_an_operation_may(live: Live, unique: str) -> None:
+    """Given pages of pages of the largest size, then nothing is followed by either transport, and both say why."""
+    system, lin = live.system, f"lin-{unique}"
+    await system.customer(lin)
+    community, _ = await make_place(system, lin)
+    async with live.client(token(lin)) as socket:
+        await follow(socket, DEAR, id=global_id("Community", community))
+        refused = await hear(socket)
+        assert (refused["id"], refused["type"]) == ("1", "error")
+        assert refused["payload"][0]["extensions"] == {"code": "OPERATION_TOO_COSTLY"}
+        await follow(socket, DEAR.replace("100", "9"), "2", id=global_id("Community", community))
+        await live.settled(f"community:{community}", 1)
+    streamed = await sse_request(live, lin, DEAR, id=global_id("Community", community))
+    assert '"code":"OPERATION_TOO_COSTLY"' in streamed.text
+    assert streamed.text.endswith("event: complete\ndata:\n\n")
+    await live.settled(f"community:{community}", 0)
+
+
+async def test_messages_are_made_in_turns_and_nobody_keeps_theirs(live: Live, unique: str) -> None:
+    """Given that all turns are taken, then a message waits; afterwards it comes, and each turn is free again."""
+    system, lin = live.system, f"lin-{unique}"
+    await system.customer(lin)
+    community, _ = await make_place(system, lin)
+    turns, channel = system.edge.turns, f"community:{community}"
+    async with live.client(token(lin)) as socket:
+        await follow(socket, ACTIVITY, id=global_id("Community", community))
+        await live.settled(channel, 1)
+        # Whoever waits for something to happen has no turn.
+        for _ in range(MESSAGES_AT_ONCE):
+            await asyncio.wait_for(turns.acquire(), 5)
+        await system.edge.ring(channel, {"kind": "MEMBERS"})
+        with pytest.raises(TimeoutError):
+            await hear(socket, 0.3)
+        turns.release()
+        assert (await hear(socket))["type"] == "next"
+        await system.edge.ring(channel, {"kind": "POST", "id": "of nothing that anybody may see"})
+        await system.edge.ring(channel, {"kind": "MEMBERS"})
+        assert (await hear(socket))["type"] == "next"
+    await live.settled(channel, 0)
+    await asyncio.wait_for(turns.acquire(), 5)
+    assert turns.locked()
+
+
+async def test_what_fails_on_its_way_says_so(live: Live, unique: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a subscription whose next message cannot be made, then it ends with a masked error and not as complete."""
+    system, lin = live.system, f"lin-{unique}"
+    await system.customer(lin)
+    community, _ = await make_place(system, lin)
+    channel, failing = f"community:{community}", False
+
+    async def is_reader(*given: Any, **named: Any) -> bool:
+        if failing:
+            raise RuntimeError("a secret of ours")
+        return True
+
+    monkeypatch.setattr("api.subscriptions.is_reader", is_reader)
+    async with live.client(token(lin)) as socket:
+        await follow(socket, ACTIVITY, id=global_id("Community", community))
+        streaming = asyncio.create_task(sse_request(live, lin, ACTIVITY, id=global_id("Community", community)))
+        await live.settled(channel, 2)
+        failing = True
+        await system.edge.ring(channel, {"kind": "MEMBERS"})
+        end = await hear(socket)
+        assert (end["id"], end["type"]) == ("1", "error")
+        assert end["payload"][0]["extensions"]["code"] == "INTERNAL_SERVER_ERROR"
+        assert "secret" not in str(end)
+        streamed = (await streaming).text
+    assert '"code":"INTERNAL_SERVER_ERROR"' in streamed
+    assert "secret" not in streamed
+    await live.settled(channel, 0)
 
 
 async def test_queries_mutations_and_mistakes_over_the_socket(live: Live, unique: str) -> None:
@@ -271,6 +357,7 @@ async def test_a_connection_ends_with_its_token(live: Live, unique: str) -> None
         await follow(socket, EVENT, id=global_id("Event", event))
         await live.settled(f"event:{event}", 1)
         assert await close_code(socket) == 4403
+        assert socket.close_reason == "The token has expired"
     await live.settled(f"event:{event}", 0)
 
 

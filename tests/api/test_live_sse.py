@@ -54,11 +54,14 @@ async def test_a_stream_of_events_ends_with_the_token_and_says_what_is_wrong(liv
     wrong = await sse_request(live, lin, EVENT, id=global_id("Event", unique))
     assert '"code":"NOT_FOUND"' in wrong.text
     assert wrong.text.endswith("event: complete\ndata:\n\n")
-    headers = {"Accept": "text/event-stream"}
+    headers = {"Accept": "text/event-stream", "Accept-Language": "en"}
     body = {"query": EVENT, "variables": {"id": global_id("Event", event)}}
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{live.port}", trust_env=False, timeout=20) as http:
         assert (await http.post("/graphql", json=body, headers=headers)).status_code == 401
         short = {**headers, "Authorization": f"Bearer {token(lin, seconds=1)}"}
         ended = await http.post("/graphql", json=body, headers=short)
+    assert ended.text.split("\n\n")[-3] == (
+        'event: next\ndata: {"errors":[{"message":"Please sign in.","extensions":{"code":"UNAUTHENTICATED"}}]}'
+    )
     assert ended.text.endswith("event: complete\ndata:\n\n")
     await live.settled(f"event:{event}", 0)

@@ -6,7 +6,10 @@ export async function answers(client, payload) {
   return found;
 }
 
-/** The first message of a subscription, brought by an act of somebody; then the client completes the subscription. */
+/**
+ * The first message of a subscription, brought by an act of somebody; then the client completes the subscription, and
+ * goes on by the cursor with what another act has brought meanwhile.
+ */
 export async function firstMessage(client, url, { subscription, variables, act }) {
   const stream = client.iterate({ query: subscription, variables });
   let heard = false;
@@ -18,7 +21,12 @@ export async function firstMessage(client, url, { subscription, variables, act }
   }
   const { value } = await first;
   const { done } = await stream.return();
-  return { message: value, done };
+  await post(url, act);
+  const after = value.extensions.cursor;
+  const again = client.iterate({ query: subscription, variables: { ...variables, after } });
+  const { value: missed } = await again.next();
+  await again.return();
+  return { message: value.data, done, missed: missed.data, moved: missed.extensions.cursor !== after };
 }
 
 async function post(url, { token, query, variables }) {

@@ -11,7 +11,9 @@ pytestmark = pytest.mark.timeout(PATIENCE_SECONDS)
 
 COMMUNITY = "{ viewer { communities(first: 1) { edges { node { id } } } } }"
 FOLLOW = """
-subscription($community: ID!) { communityActivity(communityId: $community) { kind subject { __typename } } }
+subscription($community: ID!, $after: String) {
+  communityActivity(communityId: $community, after: $after) { kind subject { __typename } }
+}
 """
 POST = """
 mutation($community: ID!, $text: String!) {
@@ -19,7 +21,8 @@ mutation($community: ID!, $text: String!) {
 }
 """
 ME: list[dict[str, Any]] = [{"data": {"viewer": {"subject": "chen-hao"}}}]
-ACTIVITY = {"data": {"communityActivity": {"kind": "POST", "subject": {"__typename": "Post"}}}}
+ACTIVITY = {"communityActivity": {"kind": "POST", "subject": {"__typename": "Post"}}}
+LIVE = {"message": ACTIVITY, "done": True, "missed": ACTIVITY, "moved": True}
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +41,7 @@ def test_the_client_of_graphql_ws_is_served(run: Run, followed: dict[str, Any]) 
         "query": ME,
         "invalid": ["GRAPHQL_VALIDATION_FAILED"],
         "pong": True,
-        "live": {"message": ACTIVITY, "done": True},
+        "live": LIVE,
         "afterwards": ME,
         "nobody": {"code": 4401, "reason": "Unauthorized"},
         "forged": {"code": 4403, "reason": "Forbidden"},
@@ -52,7 +55,7 @@ def test_the_client_of_graphql_sse_is_served(run: Run, followed: dict[str, Any])
     assert [error["extensions"]["code"] for error in invalid["errors"]] == ["GRAPHQL_VALIDATION_FAILED"]
     assert found == {
         "query": ME,
-        "live": {"message": ACTIVITY, "done": True},
+        "live": LIVE,
         "afterwards": ME,
         "nobody": 401,
         "forged": 401,

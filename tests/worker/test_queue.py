@@ -1,21 +1,24 @@
 """The queue beside workers that were killed: what they were at is nobody's for a while, and must stop nobody."""
 
 import asyncio
+import socket
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from arq.connections import RedisSettings, create_pool
-from arq.constants import in_progress_key_prefix
+from arq.connections import ArqRedis, RedisSettings, create_pool
+from arq.constants import in_progress_key_prefix, job_key_prefix
 
 from core import outbox
 from core.audit import ACT_AUDITED, act, acts_by_key
 from core.clock import utc_now
 from core.db import Database
-from core.processes import start_leashed, stop
+from core.ids import derived_id
+from core.processes import free_port, start_leashed, stop
 from tests.conftest import Addresses
-from worker.settings import LONGEST_JOB_SECONDS, QUEUE, WorkerSettings, beside
+from worker.settings import LONGEST_JOB_SECONDS, QUEUE, Hints, WorkerSettings, beside
 
 pytestmark = pytest.mark.anyio
 
@@ -53,6 +56,34 @@ async def settled(database: Database, key: str) -> bool:
                 return True
         await asyncio.sleep(0.5)
     return False
+
+
+@pytest.mark.parametrize("listens", [False, True], ids=["away", "silent"])
+async def test_a_queue_that_is_away_holds_up_nobody(unique: str, listens: bool) -> None:
+    """Given a Redis that refuses, or that never answers, when many rows are hinted at, one waits, for a second."""
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0 if listens else free_port()))
+        if listens:
+            silent.listen()
+        pool = ArqRedis.from_url(f"redis://127.0.0.1:{silent.getsockname()[1]}")
+        hints, began = Hints(pool), time.monotonic()
+        await hints.wake([f"{unique}-{number}" for number in range(2_000)])
+        await hints.wake([unique])
+        assert time.monotonic() - began < 3
+        await pool.aclose()
+
+
+async def test_rows_that_are_due_are_hinted_at(redis_url: str, unique: str) -> None:
+    pool = await create_pool(RedisSettings.from_dsn(redis_url))
+    job = derived_id("settle_outbox", unique)
+    try:
+        await Hints(pool).wake([unique])
+        assert await pool.exists(job_key_prefix + job)
+        assert await pool.zscore(QUEUE, job) is not None
+    finally:
+        await pool.zrem(QUEUE, job)
+        await pool.delete(job_key_prefix + job)
+        await pool.aclose()
 
 
 def test_no_job_keeps_what_it_was_at_for_longer_than_a_minute() -> None:
