@@ -4,21 +4,25 @@ The order matters: what is over a limit is not validated, because validation is 
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from graphql import (
     ASTValidationRule,
+    DirectiveNode,
     DocumentNode,
     GraphQLError,
     GraphQLSchema,
     NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
     OperationType,
+    VariableNode,
+    Visitor,
     parse,
     specified_rules,
     validate,
+    visit,
 )
 from strawberry.extensions import SchemaExtension
 
@@ -43,6 +47,10 @@ class Document:
     schema: GraphQLSchema | None = None
     # Of the operations that were asked for; reckoned for all, a document of many would cost their product.
     costs: dict[str, Cost] = field(default_factory=dict[str, Cost])
+    # The variables that fields are included or skipped by, and what was compiled for their values, by the name of the
+    # operation and these values (see `api.execution`).
+    included_by: tuple[str, ...] = ()
+    plans: dict[Hashable, Any] = field(default_factory=dict, compare=False)
 
     def operation(self, name: str | None) -> OperationDefinitionNode | None:
         """The operation of this name, or the only one where none is named (GraphQL, section 6.1)."""
@@ -130,7 +138,27 @@ class Documents:
         if errors:
             return Document(text, node, tuple(errors))
         operations = {name_of(one): one for one in node.definitions if isinstance(one, OperationDefinitionNode)}
-        return Document(text, node, (), operations, self._schema)
+        return Document(text, node, (), operations, self._schema, included_by=included_by(node))
+
+
+class Conditions(Visitor):
+    """Collects the variables of @skip and @include."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: dict[str, None] = {}
+
+    def enter_directive(self, node: DirectiveNode, *_: Any) -> None:
+        for argument in node.arguments or ():
+            if isinstance(argument.value, VariableNode):
+                self.names[argument.value.name.value] = None
+
+
+def included_by(node: DocumentNode) -> tuple[str, ...]:
+    """The variables by which fields of a document are included or skipped."""
+    conditions = Conditions()
+    visit(node, conditions)
+    return tuple(conditions.names)
 
 
 def name_of(operation: OperationDefinitionNode) -> str:

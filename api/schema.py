@@ -5,10 +5,8 @@ from datetime import date, datetime
 from functools import cache
 
 import strawberry
-from graphql import GraphQLError, GraphQLSchema
 from strawberry.scalars import JSON
 from strawberry.schema.config import StrawberryConfig
-from strawberry.types import ExecutionContext
 
 from api.community.admissions import AdmissionMutations
 from api.community.bans import BanMutations
@@ -63,6 +61,7 @@ from api.customers.tier_policies import TierPolicyMutations, TierPolicyQueries
 from api.customers.tiers import TierQueries
 from api.descriptions import describe
 from api.documents import Prepared
+from api.execution import Schema
 from api.loyalty.adjustments import AdjustmentMutations, AdjustmentQueries
 from api.loyalty.catalogue import CatalogueQueries
 from api.loyalty.catalogue_changes import CatalogueMutations
@@ -292,16 +291,6 @@ class Mutation(
     BusinessCalendarMutations,
 ):
     pass
-
-
-class Schema(strawberry.Schema):
-    @property
-    def core(self) -> GraphQLSchema:
-        """The schema as graphql-core has it, which documents are validated against."""
-        return self._schema
-
-    def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
-        """Nothing: `api.errors.present` logs what nobody expected, and refusals are no errors of ours."""
 
 
 @cache

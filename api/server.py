@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-import strawberry
 import structlog
 from graphql import GraphQLError
 from starlette.requests import ClientDisconnect, Request
@@ -15,6 +14,7 @@ from starlette.responses import Response
 
 from api.context import Context
 from api.errors import present
+from api.execution import Schema
 from core.errors import Unavailable
 from core.settings import Settings
 from core.trusted_documents import LONGEST_ID
@@ -117,19 +117,14 @@ async def read_body(request: Request, limit: int) -> bytes:
     return b"".join(chunks)
 
 
-async def execute(schema: strawberry.Schema, operation: Operation, context: Context) -> tuple[dict[str, Any], bool]:
+async def execute(schema: Schema, operation: Operation, context: Context) -> tuple[dict[str, Any], bool]:
     """Run what the context holds ready inside its time budget; returns the answer and whether it ran at all."""
     problems = context.document.problems(operation.name, context.cost, streams=context.streams)
     if problems:
         return answer_of(None, problems, context)
     try:
         async with asyncio.timeout(context.edge.settings.operation_timeout_seconds):
-            result = await schema.execute(
-                context.document.text,
-                variable_values=operation.variables,
-                context_value=context,
-                operation_name=operation.name,
-            )
+            result = await schema.run(context.document, operation.variables, operation.name, context)
     except TimeoutError:
         late = GraphQLError("late", original_error=Unavailable(detail="the time budget is used up"))
         return {"data": None, "errors": [present(late, context)]}, True

@@ -5,13 +5,13 @@ from contextlib import aclosing
 from typing import Any
 
 import orjson
-import strawberry
 import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from api.context import Context
+from api.execution import Schema
 from api.live.seats import Seats, TooManyStreams
 from api.live.slow import in_time, is_told
 from api.live.streams import answers, failure
@@ -57,7 +57,7 @@ def accepted(header: str) -> list[str]:
 class EventStream(Response):
     """Sends each answer as `next` and then `complete`; ends with its operation, its client or its token."""
 
-    def __init__(self, schema: strawberry.Schema, operation: Operation, context: Context, seats: Seats) -> None:
+    def __init__(self, schema: Schema, operation: Operation, context: Context, seats: Seats) -> None:
         super().__init__()
         self.schema = schema
         self.operation = operation

@@ -4,11 +4,11 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
-import strawberry
 from graphql import GraphQLError, OperationType
 
 from api.context import Context
 from api.errors import present, request_error
+from api.execution import Schema
 from api.server import Operation, answer_of, execute
 from core.errors import KinshipError
 
@@ -16,7 +16,7 @@ from core.errors import KinshipError
 Answer = tuple[dict[str, Any], bool]
 
 
-async def answers(schema: strawberry.Schema, operation: Operation, context: Context) -> AsyncGenerator[Answer, None]:
+async def answers(schema: Schema, operation: Operation, context: Context) -> AsyncGenerator[Answer, None]:
     """The answers in order; closed early, it stops the resolver that makes them."""
     context.streams = True
     if context.document.kind(operation.name) is not OperationType.SUBSCRIPTION:

@@ -1,0 +1,292 @@
+"""Selections compiled: what a document asks of objects that are at hand, as plain functions, made once.
+
+Fields are of two kinds here. *Data* is an attribute, or a method without arguments that is not async; where all below
+it is data too, its answer is one function of the object. Everything else is *resolved*: its resolver runs, and what it
+brings is data again or an object with more such fields.
+
+A function of data raises for whatever is unusual: null where none may be, a class that nobody expected, a method that
+fails. Whoever called it has graphql-core do that object anew, whose errors are then its own. Nothing that is done twice
+has an effect: attributes and methods only read.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from inspect import isfunction
+from operator import attrgetter
+from typing import Any, TypeGuard, cast
+
+from graphql import (
+    FieldNode,
+    GraphQLField,
+    GraphQLInterfaceType,
+    GraphQLList,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    GraphQLSchema,
+    GraphQLUnionType,
+    OperationDefinitionNode,
+    TypeNameMetaFieldDef,
+    is_leaf_type,
+)
+from graphql.execution.collect_fields import FieldDetails, FragmentDetails, collect_fields, collect_subfields
+from graphql.execution.values import VariableValues
+from strawberry.schema.schema_converter import GraphQLCoreConverter
+from strawberry.types.base import StrawberryObjectDefinition
+from strawberry.types.field import StrawberryField
+
+from api.leaves import Complete, NotCompiled, leaf
+
+Details = list[FieldDetails]
+# A type of the schema as fields have it: with its wrappers, of which graphql-core's annotations leave parts open.
+Kind = Any
+Abstract = GraphQLInterfaceType | GraphQLUnionType
+
+
+class Field:
+    """One field of a selection that is resolved."""
+
+    __slots__ = ("attribute", "classes", "definition", "details", "done", "item", "name", "nodes", "resolver", "type")
+
+    def __init__(self, name: str, details: Details, definition: GraphQLField, done: Complete | None) -> None:
+        self.name = name
+        self.details = details
+        self.nodes: list[FieldNode] = [one.node for one in details]
+        self.definition = definition
+        self.type: Kind = definition.type
+        # What is made of the resolver's value, where all below is data.
+        self.done = done
+        self.resolver = async_resolver(definition)
+        own = definition.extensions.get(GraphQLCoreConverter.DEFINITION_BACKREF)
+        self.attribute: str | None = own.python_name if is_attribute(own) else None
+        # The type of objects that it brings, one or a list of them, and their classes; none where that is not plain.
+        self.item, self.classes = objects_of(definition.type)
+
+
+class Selection:
+    """What is asked of objects of one type: `data` makes the answer, with a place for each field that is resolved."""
+
+    __slots__ = ("data", "fields", "grouped", "type")
+
+    def __init__(
+        self, of: GraphQLObjectType, grouped: Mapping[str, Details], data: Complete, fields: Sequence[Field]
+    ) -> None:
+        self.type = of
+        self.grouped = grouped
+        self.data = data
+        self.fields = fields
+
+
+class Compiler:
+    """Compiles the selections of one operation, each for each type that it is asked of.
+
+    The variables are those that fields are included by, and no others: what is compiled is kept for whoever sends the
+    same of these.
+    """
+
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        operation: OperationDefinitionNode,
+        fragments: dict[str, FragmentDetails],
+        variables: VariableValues,
+    ) -> None:
+        self._schema = schema
+        self._operation = operation
+        self._fragments = fragments
+        self._variables = variables
+        self._known: dict[tuple[str, int], Selection] = {}
+
+    def root(self, of: GraphQLObjectType) -> Selection:
+        """The operation's own selection; raises what graphql-core raises where it cannot be collected."""
+        found = collect_fields(self._schema, self._fragments, self._variables, of, self._operation)
+        return self.selection(of, found.grouped_field_set)
+
+    def below(self, of: GraphQLObjectType, details: Details) -> Selection:
+        """The selection below a field for a type; raises likewise."""
+        # The details are kept by the selection that they are in, so their id stays their own.
+        key = (of.name, id(details))
+        found = self._known.get(key)
+        if found is None:
+            collected = collect_subfields(self._schema, self._fragments, self._variables, self._operation, of, details)
+            found = self._known[key] = self.selection(of, collected.grouped_field_set)
+        return found
+
+    def selection(self, of: GraphQLObjectType, grouped: Mapping[str, Details]) -> Selection:
+        """The selection of these fields."""
+        template: dict[str, Any] = dict.fromkeys(grouped)
+        attributes: list[tuple[str, str, Complete]] = []
+        methods: list[tuple[str, Callable[[Any], Any], Complete]] = []
+        fields: list[Field] = []
+        for name, details in grouped.items():
+            definition = cast(GraphQLField, self._schema.get_field(of, details[0].node.name.value))
+            if definition is TypeNameMetaFieldDef:
+                template[name] = of.name
+                continue
+            done = self._completed(definition.type, details)
+            own = definition.extensions.get(GraphQLCoreConverter.DEFINITION_BACKREF)
+            if done is not None and is_attribute(own):
+                attributes.append((name, own.python_name, done))
+            elif done is not None and (method := plain_method(own)) is not None:
+                methods.append((name, method, done))
+            else:
+                fields.append(Field(name, details, definition, done))
+        return Selection(of, grouped, data_of(template, attributes, methods), fields)
+
+    def _completed(self, kind: Kind, details: Details) -> Complete | None:
+        """What makes the answer of a value of this type; None where not all of it is data."""
+        try:
+            return self._complete(kind, details)
+        except Exception:  # noqa: BLE001 - whatever cannot be compiled is graphql-core's, which says what is wrong with it
+            return None
+
+    def _complete(self, kind: Kind, details: Details) -> Complete:
+        if isinstance(kind, GraphQLNonNull):
+            return self._complete_present(kind.of_type, details)
+        present = self._complete_present(kind, details)
+        return lambda value: None if value is None else present(value)
+
+    def _complete_present(self, kind: Kind, details: Details) -> Complete:
+        """The same of a value that is not null; it raises for null."""
+        if is_leaf_type(kind):
+            return leaf(kind)
+        if isinstance(kind, GraphQLList):
+            return listed(self._complete(kind.of_type, details))
+        if isinstance(kind, GraphQLObjectType):
+            return self._object(kind, details)
+        if isinstance(kind, GraphQLInterfaceType | GraphQLUnionType):
+            return self._abstract(kind, details)
+        raise NotCompiled
+
+    def _object(self, kind: GraphQLObjectType, details: Details) -> Complete:
+        selection = self.below(kind, details)
+        if selection.fields:
+            raise NotCompiled
+        classes, data = classes_of(kind), selection.data
+
+        def complete(value: Any) -> dict[str, Any]:
+            if value.__class__ in classes:
+                return data(value)
+            raise NotCompiled
+
+        return complete
+
+    def _abstract(self, kind: Abstract, details: Details) -> Complete:
+        """By the value's class; each type is compiled when its first object comes, since few of them ever do."""
+        types = types_by_class(self._schema, kind)
+        known: dict[type, Complete] = {}
+
+        def complete(value: Any) -> Any:
+            found = known.get(value.__class__)
+            if found is None:
+                selection = self.below(types[value.__class__], details)
+                found = known[value.__class__] = raising if selection.fields else selection.data
+            return found(value)
+
+        return complete
+
+
+def raising(_: Any) -> Any:
+    """In the place of what is not data."""
+    raise NotCompiled
+
+
+def listed(item: Complete) -> Complete:
+    def complete(value: Any) -> list[Any]:
+        if value.__class__ is list or value.__class__ is tuple:
+            return [item(one) for one in value]
+        raise NotCompiled
+
+    return complete
+
+
+def data_of(
+    template: dict[str, Any],
+    attributes: Sequence[tuple[str, str, Complete]],
+    methods: Sequence[tuple[str, Callable[[Any], Any], Complete]],
+) -> Complete:
+    """The function of an object that fills in the template; the places of what is resolved stay empty."""
+    if not attributes:
+        read: Callable[[Any], tuple[Any, ...]] = lambda _: ()  # noqa: E731 - named beside its two siblings
+    elif len(attributes) == 1:
+        only = attrgetter(attributes[0][1])
+        read = lambda source: (only(source),)  # noqa: E731
+    else:
+        read = attrgetter(*(attribute for _, attribute, _ in attributes))
+    places = [(name, done) for name, _, done in attributes]
+
+    def data(source: Any) -> dict[str, Any]:
+        found = template.copy()
+        for (name, done), value in zip(places, read(source), strict=True):
+            found[name] = done(value)
+        for name, method, done in methods:
+            found[name] = done(method(source))
+        return found
+
+    return data
+
+
+def is_attribute(field: Any) -> TypeGuard[StrawberryField]:
+    """Whether a field is an attribute by its own name, which nothing stands between."""
+    return isinstance(field, StrawberryField) and field.is_basic_field and field.default_resolver is getattr
+
+
+def plain_method(field: Any) -> Callable[[Any], Any] | None:
+    """The method of a field that is neither async nor asks for anything but its object; None for any other."""
+    if not isinstance(field, StrawberryField) or field.base_resolver is None:
+        return None
+    resolver = field.base_resolver
+    if field.is_async or field.extensions or field.arguments or resolver.info_parameter:
+        return None
+    if resolver.self_parameter is None or resolver.root_parameter or resolver.parent_parameter:
+        return None
+    method = resolver.wrapped_func
+    return method if isfunction(method) else None
+
+
+def async_resolver(definition: GraphQLField) -> StrawberryField | None:
+    """The field whose async resolver may be called without what strawberry puts around it; None for any other."""
+    field = definition.extensions.get(GraphQLCoreConverter.DEFINITION_BACKREF)
+    if not isinstance(field, StrawberryField) or field.base_resolver is None or field.is_subscription:
+        return None
+    resolver = field.base_resolver
+    if not field.is_async or field.extensions or resolver.self_parameter is None:
+        return None
+    if not isfunction(resolver.wrapped_func):
+        return None
+    return None if resolver.root_parameter or resolver.parent_parameter else field
+
+
+def classes_of(kind: GraphQLObjectType) -> frozenset[type]:
+    """The classes whose objects are of this type without a doubt; of a generic one that is the class itself too."""
+    definition = kind.extensions.get(GraphQLCoreConverter.DEFINITION_BACKREF)
+    if not isinstance(definition, StrawberryObjectDefinition) or definition.is_type_of is not None:
+        raise NotCompiled
+    generic = definition.concrete_of
+    return frozenset({definition.origin} if generic is None else {definition.origin, generic.origin})
+
+
+def objects_of(kind: Kind) -> tuple[GraphQLObjectType | None, frozenset[type]]:
+    """The type of the objects that a field of this type brings, by itself or in one list, and their classes."""
+    for _ in range(2):
+        if isinstance(kind, GraphQLNonNull):
+            kind = kind.of_type
+        if isinstance(kind, GraphQLList):
+            kind = kind.of_type
+    if not isinstance(kind, GraphQLObjectType):
+        return None, frozenset()
+    try:
+        return kind, classes_of(kind)
+    except NotCompiled:
+        return None, frozenset()
+
+
+def types_by_class(schema: GraphQLSchema, kind: Abstract) -> dict[type, GraphQLObjectType]:
+    """The types that a value may have where an interface or a union stands, by its class; none that is generic."""
+    own = kind.extensions.get(GraphQLCoreConverter.DEFINITION_BACKREF)
+    if getattr(own, "resolve_type", None) is not None:
+        raise NotCompiled
+    found: dict[type, GraphQLObjectType] = {}
+    for one in schema.get_possible_types(kind):
+        classes = classes_of(one)
+        if len(classes) == 1:
+            found.update(dict.fromkeys(classes, one))
+    return found

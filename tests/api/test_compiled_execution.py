@@ -1,0 +1,212 @@
+"""Compiled execution answers byte for byte as graphql-core does, errors and their paths among it, and leaves to it
+what it does not know."""
+
+import asyncio
+from collections.abc import Generator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import pytest
+from graphql.execution import Executor
+from hypothesis import event, given
+from hypothesis import strategies as st
+
+from api.documents import NO_DOCUMENT, Document, Documents
+from api.execution import MOST_VARIANTS, Schema
+from api.schema import build_schema
+from api.tour import tour_documents
+from ops.tour import Visitor, walk
+from tests.access.documents import OPERATIONS, ROOTS, document_of
+from tests.access.given import given_of
+from tests.access.world import ROLES
+from tests.api.comparing import bytes_of, compare_all, plain
+from tests.api.drawn_documents import LEFT_OUT, documents, variables
+from tests.api.orchard import Box, Branch, Colour, Fruit, Leaf, Size, branches, orchard
+from tests.hostile.conftest import Prey, prey
+from tests.hostile.judge import fuzzed
+from tests.hostile.test_documents import FATAL
+from tests.hostile.values import selection_of
+from tests.ops.test_tour import Bank, bank, empty_stores
+
+__all__ = ["bank", "empty_stores", "prey"]
+
+
+pytestmark = pytest.mark.timeout(1200)
+
+
+@dataclass
+class Context:
+    """As much of a request's context as errors are told by."""
+
+    root: Any
+    document: Document = NO_DOCUMENT
+
+
+@cache
+def planted() -> tuple[Schema, Documents]:
+    schema = orchard()
+    return schema, Documents(schema.core, introspection=True, kept=0)
+
+
+@pytest.fixture(scope="module")
+def runner() -> Generator[asyncio.Runner, None, None]:
+    """An event loop of its own: what hypothesis raises while it draws would end one that runs whole tests."""
+    with asyncio.Runner() as found:
+        yield found
+
+
+async def both(schema: Schema, document: Document, given: dict[str, Any], context: Any) -> tuple[bytes, bytes]:
+    """The answer of graphql-core alone, and that of the compiled selections."""
+    context.document = document
+    expected = await plain(schema, document, given, None, context)
+    return bytes_of(expected), bytes_of(await schema.run(document, given, None, context))
+
+
+@fuzzed(400)
+@given(data=st.data())
+def test_any_document_over_any_data(runner: asyncio.Runner, data: st.DataObject) -> None:
+    """Given any valid document and data in which anything may be wrong; then both answer the same bytes, twice."""
+    schema, ready = planted()
+    document = ready.ready(data.draw(documents(schema.core, 4), label="document"))
+    event("invalid" if document.errors else "valid")
+    if document.errors:
+        return
+    context = Context(data.draw(branches, label="data"))
+    sent = data.draw(variables, label="variables")
+    for _ in range(2):
+        expected, found = runner.run(both(schema, document, sent, context))
+        event("without errors" if expected.endswith(b'"errors":[]}') else "with errors")
+        assert found == expected
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The paths of the fields that graphql-core is left to execute from now on."""
+    execute_field: Any = Executor.execute_field
+    left: list[str] = []
+
+    def execute(self: Any, parent: Any, source: Any, details: Any, path: Any, context: Any) -> Any:
+        left.append(".".join(str(part) for part in path.as_list()))
+        return execute_field(self, parent, source, details, path, context)
+
+    monkeypatch.setattr(Executor, "execute_field", execute)
+    return left
+
+
+EVERYTHING = """
+query($with: Boolean!) {
+  root {
+    name label leaf { ...All } maybe { text } leaves { number } gaps { flag } boxed { content { name } others { at } }
+    named { name ... on Leaf { day } } crowd { __typename label } grown { ... on Fruit { sweet } } basket { __typename }
+    first { ids } later(times: 3) { matrix } branch { name fruit { juice seed { size } } }
+    branches { name skipped: name @skip(if: $with) }
+  }
+}
+fragment All on Leaf { name text number ratio flag colour size at day big thing ids matrix }
+"""
+
+
+def leaf_of(**changes: Any) -> Leaf:
+    usual: dict[str, Any] = {
+        **{"name": "n", "text": None, "number": 1, "ratio": 0.5, "flag": True, "colour": Colour.DARK_RED},
+        **{"size": Size.SMALL, "at": "2026-11-29T08:00:00Z", "day": None, "big": 2**40, "thing": {"a": [1]}},
+        **{"ids": ["x"], "matrix": [[1, None]]},
+    }
+    return Leaf(**{**usual, **changes})
+
+
+def branch_of(*inner: Branch, **changes: Any) -> Branch:
+    leaf, fruit = leaf_of(), Fruit(name="f", sweet=None, seed=leaf_of())
+    usual: dict[str, Any] = {
+        **{"name": "b", "leaf": leaf, "maybe": None, "leaves": [leaf], "gaps": [None, leaf], "named": leaf},
+        **{"crowd": [leaf, fruit], "grown": leaf, "basket": [leaf, None], "fruit": [fruit, fruit]},
+        **{"boxed": Box[Leaf](content=leaf, others=[leaf]), "hidden": list(inner)},
+    }
+    return Branch(**{**usual, **changes})
+
+
+@pytest.mark.parametrize("yes", [True, False])
+def test_what_is_data_never_reaches_graphql_core(
+    runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch, yes: bool
+) -> None:
+    """Given data without faults, when everything is asked for, then graphql-core executes no field; and with one fault
+    it executes the fields of the one object that has it, and no others."""
+    schema, ready = planted()
+    document = ready.ready(EVERYTHING)
+    left = counted(monkeypatch)
+    sound = Context(branch_of(branch_of()), document)
+    answer = runner.run(schema.run(document, {"with": yes}, None, sound))
+    assert answer.data is not None and answer.errors is None
+    assert answer.data["root"]["later"] == [{"matrix": [[1, None]]}] * 3
+    assert ("skipped" in answer.data["root"]["branches"][0]) is not yes
+    assert left == []
+    faulty = Context(branch_of(branch_of(), maybe=leaf_of(text=7)), document)
+    answer = runner.run(schema.run(document, {"with": yes}, None, faulty))
+    assert answer.data is not None and answer.errors is None
+    assert answer.data["root"]["maybe"] == {"text": "7"}
+    assert "root.maybe.text" in left and not [path for path in left if path.count(".") > 2]
+
+
+def test_variants_by_conditions_are_bounded_and_hold_no_other_variables(runner: asyncio.Runner) -> None:
+    """Given one document sent with more conditions than are kept, then its plans stay few; and two who send the same
+    conditions share one."""
+    schema, ready = planted()
+    names = [f"c{number}" for number in range(6)]
+    head = ", ".join(f"${name}: Boolean!" for name in names)
+    fields = " ".join(f"{name}: name @include(if: ${name})" for name in names)
+    document = ready.ready(
+        f"query({head}, $times: Int) {{ root {{ end: name {fields} later(times: $times) {{ name }} }} }}"
+    )
+    assert document.errors == ()
+    for number in range(64):
+        sent = {name: bool(number >> bit & 1) for bit, name in enumerate(names)}
+        expected, found = runner.run(both(schema, document, {**sent, "times": number % 3}, Context(branch_of())))
+        assert found == expected
+        assert len(document.plans) <= MOST_VARIANTS
+    kept = dict(document.plans)
+    runner.run(both(schema, document, {**dict.fromkeys(names, True), "times": 9}, Context(branch_of())))
+    assert document.plans == kept
+
+
+@pytest.mark.anyio
+async def test_every_document_of_the_tour(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a fresh bank, when the tour is walked in both languages, then each answer is the same by both ways."""
+    compared = compare_all(monkeypatch)
+    await walk(bank.visitor, work=bank.work, show=bank.show)
+    assert len(compared) == len(bank.shown) == len(tour_documents())
+    chinese = Visitor(bank.http, "zh")
+    await walk(chinese, work=bank.work, show=bank.show)
+    assert len(compared) == 2 * len(tour_documents())
+
+
+READ = sorted(name for name, root in OPERATIONS.items() if root == "query" and name not in LEFT_OUT)
+ACTED = sorted(name for name, root in OPERATIONS.items() if root == "mutation" and name not in FATAL)
+
+
+@fuzzed(60)
+@given(data=st.data())
+def test_drawn_documents_of_the_whole_schema(prey: Prey, monkeypatch: pytest.MonkeyPatch, data: st.DataObject) -> None:
+    """Given documents drawn from the whole schema and anybody's rights; then each answer is the same by both ways."""
+    role = data.draw(st.sampled_from(ROLES), label="role")
+    text = data.draw(documents(build_schema().core, 4), label="document")
+    sent = data.draw(variables, label="variables")
+    with monkeypatch.context() as patched:
+        compared = compare_all(patched)
+        prey.run(prey.caller(role).post(text, sent))
+    event("valid" if compared else "invalid")
+
+
+@fuzzed(80)
+@given(data=st.data())
+def test_every_operation_of_the_whole_schema(prey: Prey, monkeypatch: pytest.MonkeyPatch, data: st.DataObject) -> None:
+    """Given any operation with good arguments and anybody's rights, asked for all that an answer has some levels down;
+    then it is the same by both ways."""
+    operation = data.draw(st.sampled_from(READ) | st.sampled_from(ACTED), label="operation")
+    role = data.draw(st.sampled_from(ROLES), label="role")
+    given = given_of(prey.world, operation, role)
+    shown = selection_of(ROOTS[OPERATIONS[operation]][operation].type, data.draw(st.integers(1, 3)))
+    document, sent = document_of(operation, prey.world.ids, given, shown)
+    with monkeypatch.context() as patched:
+        compared = compare_all(patched)
+        prey.run(prey.caller(role).post(document, sent))
+    event("compared" if compared else "refused")
