@@ -18,7 +18,7 @@ Run = Callable[..., Any]
 def bytes_of(result: Any) -> bytes:
     """The answer with its errors as they are before they are masked: their words, their places and what raised them."""
     errors = [{**error.formatted, "raised": repr(error.original_error)} for error in result.errors or ()]
-    return orjson.dumps({"data": result.data, "errors": errors})
+    return orjson.dumps({"data": result.data, "errors": errors}, default=repr)
 
 
 async def plain(schema: Schema, document: Document, variables: Any, name: str | None, context: Any) -> Any:

@@ -2,6 +2,8 @@
 what it does not know."""
 
 import asyncio
+import dataclasses
+import gc
 from collections.abc import Generator
 from dataclasses import dataclass
 from functools import cache
@@ -22,7 +24,7 @@ from tests.access.given import given_of
 from tests.access.world import ROLES
 from tests.api.comparing import bytes_of, compare_all, plain
 from tests.api.drawn_documents import LEFT_OUT, documents, variables
-from tests.api.orchard import Box, Branch, Colour, Fruit, Leaf, Size, branches, orchard
+from tests.api.orchard import FAULTS, Box, Branch, Colour, Fruit, Leaf, Size, branches, orchard
 from tests.hostile.conftest import Prey, prey
 from tests.hostile.judge import fuzzed
 from tests.hostile.test_documents import FATAL
@@ -32,7 +34,11 @@ from tests.ops.test_tour import Bank, bank, empty_stores
 __all__ = ["bank", "empty_stores", "prey"]
 
 
-pytestmark = pytest.mark.timeout(1200)
+pytestmark = [
+    pytest.mark.timeout(1200),
+    # Where null may not be, graphql-core gives up what waits beside it, some of which has not begun: either way alike.
+    pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning"),
+]
 
 
 @dataclass
@@ -47,6 +53,13 @@ class Context:
 def planted() -> tuple[Schema, Documents]:
     schema = orchard()
     return schema, Documents(schema.core, introspection=True, kept=0)
+
+
+@pytest.fixture(autouse=True)
+def collected() -> Generator[None, None, None]:
+    """What was given up is found while it is known to be harmless, and not after the last test."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="module")
@@ -98,8 +111,9 @@ query($with: Boolean!) {
   root {
     name label leaf { ...All } maybe { text } leaves { number } gaps { flag } boxed { content { name } others { at } }
     named { name ... on Leaf { day } } crowd { __typename label } grown { ... on Fruit { sweet } } basket { __typename }
-    first { ids } later(times: 3) { matrix } branch { name fruit { juice seed { size } } }
-    branches { name skipped: name @skip(if: $with) }
+    first { ids } later(times: 3) { matrix } branch { name fruit { juice name seed { ...All } } }
+    branches { name skipped: name @skip(if: $with) ownFruit { juice name } fruit { juice name } leaves { ...All } }
+    fruit { juice name }
   }
 }
 fragment All on Leaf { name text number ratio flag colour size at day big thing ids matrix }
@@ -115,8 +129,13 @@ def leaf_of(**changes: Any) -> Leaf:
     return Leaf(**{**usual, **changes})
 
 
+def fruit_of(**changes: Any) -> Fruit:
+    usual: dict[str, Any] = {"name": "f", "sweet": None, "seed": leaf_of()}
+    return Fruit(**{**usual, **changes})
+
+
 def branch_of(*inner: Branch, **changes: Any) -> Branch:
-    leaf, fruit = leaf_of(), Fruit(name="f", sweet=None, seed=leaf_of())
+    leaf, fruit = leaf_of(), fruit_of()
     usual: dict[str, Any] = {
         **{"name": "b", "leaf": leaf, "maybe": None, "leaves": [leaf], "gaps": [None, leaf], "named": leaf},
         **{"crowd": [leaf, fruit], "grown": leaf, "basket": [leaf, None], "fruit": [fruit, fruit]},
@@ -129,7 +148,7 @@ def branch_of(*inner: Branch, **changes: Any) -> Branch:
 def test_what_is_data_never_reaches_graphql_core(
     runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch, yes: bool
 ) -> None:
-    """Given data without faults, when everything is asked for, then graphql-core executes no field; and with one fault
+    """Given data without faults, when everything is asked for, then graphql-core executes hardly a field; with one fault
     it executes the fields of the one object that has it, and no others."""
     schema, ready = planted()
     document = ready.ready(EVERYTHING)
@@ -139,12 +158,30 @@ def test_what_is_data_never_reaches_graphql_core(
     assert answer.data is not None and answer.errors is None
     assert answer.data["root"]["later"] == [{"matrix": [[1, None]]}] * 3
     assert ("skipped" in answer.data["root"]["branches"][0]) is not yes
-    assert left == []
+    # A method whose objects have more to resolve is the one thing here that is left to it.
+    assert left == ["root.branches.0.ownFruit"]
     faulty = Context(branch_of(branch_of(), maybe=leaf_of(text=7)), document)
     answer = runner.run(schema.run(document, {"with": yes}, None, faulty))
     assert answer.data is not None and answer.errors is None
     assert answer.data["root"]["maybe"] == {"text": "7"}
-    assert "root.maybe.text" in left and not [path for path in left if path.count(".") > 2]
+    assert "root.maybe.text" in left and len(left) < 40
+
+
+@pytest.mark.parametrize("kind", [Leaf, Fruit, Branch])
+def test_each_fault_in_each_place(runner: asyncio.Runner, kind: type) -> None:
+    """Given each fault in each attribute of one object that is reached in all ways, then both answer the same."""
+    schema, ready = planted()
+    document = ready.ready(EVERYTHING)
+    for place in (one for one in dataclasses.fields(kind) if one.init):
+        for fault in FAULTS:
+            changes = {place.name: fault}
+            leaf = leaf_of(**changes if kind is Leaf else {})
+            fruit = fruit_of(seed=leaf) if kind is not Fruit else fruit_of(**changes)
+            usual: dict[str, Any] = {"leaves": [leaf], "fruit": [fruit_of(), fruit]}
+            inner = branch_of(**{**usual, **(changes if kind is Branch else {})})
+            root = branch_of(inner, branch_of(), leaf=leaf, crowd=[fruit, leaf], fruit=[fruit, fruit_of()])
+            expected, found = runner.run(both(schema, document, {"with": True}, Context(root)))
+            assert found == expected, changes
 
 
 def test_variants_by_conditions_are_bounded_and_hold_no_other_variables(runner: asyncio.Runner) -> None:
