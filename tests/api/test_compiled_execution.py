@@ -148,8 +148,8 @@ def branch_of(*inner: Branch, **changes: Any) -> Branch:
 def test_what_is_data_never_reaches_graphql_core(
     runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch, yes: bool
 ) -> None:
-    """Given data without faults, when everything is asked for, then graphql-core executes hardly a field; with one fault
-    it executes the fields of the one object that has it, and no others."""
+    """Given data without faults, when everything is asked for, then graphql-core executes hardly a field; with one
+    fault it executes the fields of the objects around it."""
     schema, ready = planted()
     document = ready.ready(EVERYTHING)
     left = counted(monkeypatch)
