@@ -118,7 +118,7 @@ class Context:
         async with self._identifying:
             # Somebody without a profile may sign up in one field and act in the next.
             if self._identified is None or self._identified.customer_id is None:
-                async with self.database.read() as session:
+                async with self.database.glance() as session:
                     self._identified = await identify(session, bearer)
             return self._identified
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
@@ -11,10 +12,11 @@ import structlog
 from sqlalchemy import JSON, Column, CursorResult, DateTime, Dialect, Table, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, ExceptionContext, make_url
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import declared_attr
+from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import Field, SQLModel, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -43,6 +45,9 @@ KEYS = "keys"
 ZONE = "zone"
 AFTERWARDS = "afterwards"
 WRITES = {"kinship_writes": True}
+# When a connection was used last (monotonic), and for how long after that it is believed to stand.
+USED = "used"
+STEADY_SECONDS = 1.0
 
 
 class Instant(TypeDecorator[datetime]):
@@ -95,10 +100,12 @@ class Database:
                 pool_size=pool_size,
                 max_overflow=0,
                 pool_timeout=timeout,
-                pool_pre_ping=True,
                 hide_parameters=True,
                 connect_args={"command_timeout": timeout, "timeout": timeout},
             )
+            event.listen(self.engine.sync_engine, "checkin", note_use)
+            event.listen(self.engine.sync_engine, "checkout", self._ping_if_idle)
+        self._glancing = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         event.listen(self.engine.sync_engine, "before_cursor_execute", self._count)
         event.listen(self.engine.sync_engine, "handle_error", forget_details)
         # SQLite has one writer. Waiting for it here is fair and cheap; inside SQLite it is polling.
@@ -108,6 +115,19 @@ class Database:
         # On SQLite we begin transactions ourselves, which PostgreSQL's driver does unseen.
         if not statement.startswith("BEGIN"):
             self.statements += 1
+
+    def _ping_if_idle(self, connection: Any, record: ConnectionPoolEntry, _: object) -> None:
+        """Find out whether a connection still stands that nobody has used for a moment; one that fell is made anew.
+
+        SQLAlchemy's own `pool_pre_ping` asks each time, by three messages, which costs more than most statements do.
+        Who meets a connection that fell within that moment is told that the store was away, and may ask again.
+        """
+        if time.monotonic() - record.info.get(USED, float("inf")) < STEADY_SECONDS:
+            return
+        try:
+            connection.ping()
+        except cast(Any, self.engine.dialect).loaded_dbapi.Error as error:
+            raise InvalidatePoolError from error
 
     async def close(self) -> None:
         await self.engine.dispose()
@@ -133,6 +153,16 @@ class Database:
                 yield session
         finally:
             await self._do(acts)
+
+    @asynccontextmanager
+    async def glance(self) -> AsyncGenerator[Session, None]:
+        """A session for one reading statement that needs no transaction: PostgreSQL is spared its begin and its end."""
+        if self.is_sqlite:
+            async with self.read() as session:
+                yield session
+            return
+        async with outages_named(), AsyncSession(self._glancing, expire_on_commit=False) as session:
+            yield session
 
     async def rows_at_once(self, statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         """The rows of one reading statement on SQLite, in one visit to its thread where a session makes seven."""
@@ -211,6 +241,10 @@ async def outages_named() -> AsyncGenerator[None, None]:
         raise Unavailable(detail="the database connection was lost") from error
     except OSError as error:
         raise Unavailable(detail="the database cannot be reached") from error
+
+
+def note_use(_: object, record: ConnectionPoolEntry) -> None:
+    record.info[USED] = time.monotonic()
 
 
 def prepare_sqlite(connection: Any, _: object) -> None:

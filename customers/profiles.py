@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, bindparam
 from sqlalchemy.orm import aliased
 from sqlmodel import Field, and_, col, select
 
@@ -71,6 +71,12 @@ class CustomerAlias(Record, table=True):
     customer_id: str = Field(foreign_key="customer.id", index=True)
 
 
+# Built once, because every request asks by it.
+ALIASES = select(CustomerAlias.key, CustomerAlias.customer_id).where(
+    col(CustomerAlias.source) == bindparam("source"), col(CustomerAlias.key).in_(bindparam("keys", expanding=True))
+)
+
+
 async def customer_id_of(session: Session, source: str, key: str) -> str | None:
     """Our id of the customer whom the source knows by this key."""
     return (await customer_ids_of(session, source, [key])).get(key)
@@ -82,11 +88,8 @@ async def customer_ids_of(session: Session, source: str, keys: Sequence[str], *,
     Held, they stay so until the transaction ends: an erasure or a merge waits for whoever writes by them. Aliases are
     locked before customers by all, so that nobody waits in a circle.
     """
-    statement = select(CustomerAlias.key, CustomerAlias.customer_id)
-    known = statement.where(CustomerAlias.source == source, col(CustomerAlias.key).in_(list(keys)))
-    if hold:
-        known = known.order_by(col(CustomerAlias.key)).with_for_update(read=True)
-    return dict((await session.exec(known)).all())
+    known = ALIASES.order_by(col(CustomerAlias.key)).with_for_update(read=True) if hold else ALIASES
+    return dict((await session.exec(known, params={"source": source, "keys": list(keys)})).all())
 
 
 async def hold_aliases(session: Session, ids: Sequence[str]) -> None:

@@ -7,13 +7,14 @@ by when they were claimed; where a page is full, one goes on from any node of th
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from functools import cache
+from typing import Any, cast
 
-from sqlalchemy import ColumnElement, func, union_all
+from sqlalchemy import ColumnElement, Integer, bindparam, func, union_all
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 
-from core.db import Session
+from core.db import Instant, Session
 from core.errors import BadUserInput
 from core.paging import decode_cursor, encode_cursor, instant_in_cursor, page_size
 from referrals.attribution import Referral, ReferralStatus
@@ -137,34 +138,18 @@ class Reader:
     async def referees(self, wishes: Sequence[Wish]) -> list[TreeNode]:
         """The referees of these referrers in order; all but the last wish are for all whom the referrer has."""
         *whole, last = wishes
-        parts: list[Any] = [self._some(last).subquery()]
+        position = decode_cursor(last.after, str, str)
+        given: dict[str, Any] = {"program": self._program_id, "as_of": self._as_of, "most": self._size + 1}
+        given |= {"last": last.referrer_id, "wanted": last.count}
         if whole:
-            ids = [wish.referrer_id for wish in whole]
-            parts.append(select(col(Referral.id).label("id")).where(*self._below(Referral), in_(ids)).subquery())
-        ids = union_all(*(select(part.c.id) for part in parts)).subquery()
-        below = aliased(Referral)
-        page = select(below.id).where(*self._below(below), below.referrer_id == Referral.referee_id)
-        # In the order of the index: a LIMIT without one tempts PostgreSQL to read the table until it has found enough.
-        page = page.order_by(col(below.claimed_at), col(below.id))
-        counted = select(func.count()).select_from(page.limit(self._size + 1).correlate(Referral).subquery())
-        statement = select(Referral, counted.scalar_subquery()).join(ids, ids.c.id == col(Referral.id))
-        rows = (await self._session.exec(statement)).all()
+            given["whole"] = [wish.referrer_id for wish in whole]
+        if position:
+            given |= {"at": instant_in_cursor(position[0]), "behind": str(position[1])}
+        statement = referees_statement(has_whole=bool(whole), goes_on=bool(position))
+        rows = (await self._session.exec(statement, params=given)).all()
         places = {wish.referrer_id: place for place, wish in enumerate(wishes)}
         ordered = sorted(rows, key=lambda row: (places[row[0].referrer_id], row[0].claimed_at, row[0].id))
         return [self._node(referral, count) for referral, count in ordered]
-
-    def _some(self, wish: Wish) -> Any:
-        statement = select(col(Referral.id).label("id")).where(*self._below(Referral), in_([wish.referrer_id]))
-        position = decode_cursor(wish.after, str, str)
-        if position:
-            at, last = instant_in_cursor(position[0]), str(position[1])
-            later = (col(Referral.claimed_at) == at) & (col(Referral.id) > last)
-            # The first of these two bounds is what an index takes.
-            statement = statement.where(col(Referral.claimed_at) >= at, (col(Referral.claimed_at) > at) | later)
-        return statement.order_by(col(Referral.claimed_at), col(Referral.id)).limit(wish.count)
-
-    def _below(self, referral: type[Referral]) -> tuple[ColumnElement[bool], ...]:
-        return (col(referral.program_id) == self._program_id, col(referral.claimed_at) <= self._as_of)
 
     def _node(self, referral: Referral, referees: int) -> TreeNode:
         return TreeNode(
@@ -178,8 +163,44 @@ class Reader:
         )
 
 
-def in_(referrer_ids: Sequence[str]) -> ColumnElement[bool]:
-    return col(Referral.referrer_id).in_(list(referrer_ids))
+@cache
+def referees_statement(*, has_whole: bool, goes_on: bool) -> Any:
+    """The referees of referrers with how many each has brought; built once, because building costs more than running.
+
+    `program`, `as_of`, `last` and `wanted`: of this one, so many; `whole`: all of these; `at` and `behind`: go on from
+    there; `most`: count no further.
+    """
+    parts: list[Any] = [some_of_one(goes_on=goes_on).subquery()]
+    if has_whole:
+        ids = col(Referral.referrer_id).in_(bindparam("whole", expanding=True))
+        parts.append(select(col(Referral.id).label("id")).where(*within(Referral), ids).subquery())
+    chosen = union_all(*(select(part.c.id) for part in parts)).subquery()
+    below = aliased(Referral)
+    page = select(below.id).where(*within(below), col(below.referrer_id) == col(Referral.referee_id))
+    # In the order of the index: a LIMIT without one tempts PostgreSQL to read the table until it has found enough.
+    page = page.order_by(col(below.claimed_at), col(below.id)).limit(bindparam("most", type_=Integer))
+    counted = select(func.count()).select_from(page.correlate(Referral).subquery())
+    return select(Referral, counted.scalar_subquery()).join(chosen, chosen.c.id == col(Referral.id))
+
+
+def some_of_one(*, goes_on: bool) -> Any:
+    statement = select(col(Referral.id).label("id")).where(
+        *within(Referral), col(Referral.referrer_id) == bindparam("last")
+    )
+    if goes_on:
+        at, behind = bindparam("at", type_=cast(Any, Instant)), bindparam("behind")
+        later = (col(Referral.claimed_at) == at) & (col(Referral.id) > behind)
+        # The first of these two bounds is what an index takes.
+        statement = statement.where(col(Referral.claimed_at) >= at, (col(Referral.claimed_at) > at) | later)
+    return statement.order_by(col(Referral.claimed_at), col(Referral.id)).limit(bindparam("wanted", type_=Integer))
+
+
+def within(referral: type[Referral]) -> tuple[ColumnElement[bool], ...]:
+    """In the programme, and there by the date."""
+    return (
+        col(referral.program_id) == bindparam("program"),
+        col(referral.claimed_at) <= bindparam("as_of", type_=cast(Any, Instant)),
+    )
 
 
 def status_at(referral: Referral, as_of: datetime) -> ReferralStatus:
