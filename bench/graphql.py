@@ -94,12 +94,15 @@ class Way:
         order |= {"port": self.server.port, "clients": clients, "seconds": seconds, "warming": WARMING_SECONDS}
         before = self.server.busy_seconds()
         found = told_to_load(order)
+        assert found["answers"], f"{self.name} answered nothing to {question} in {seconds} s: the machine is too busy"
         assert found["wrong"] == 0, f"{self.name}: {found['wrong']} wrong answers to {question}"
         spent = self.server.busy_seconds() - before
         # Busy while it warmed up as well, at about the same speed.
         answers = found["a_second"] * (seconds + WARMING_SECONDS)
         self.speeds[question, clients].append(found["a_second"])
         self.busy[question, clients].append(1_000 * spent / answers)
+        shown = f"{found['a_second']:.1f} a second, {1_000 * spent / answers:.2f} ms of processor each"
+        Console().print(f"{question}, {clients} at once, {self.name}: {shown}", highlight=False)
 
 
 def rows() -> Iterator[dict[str, Any]]:

@@ -64,7 +64,7 @@ class Client(asyncio.Protocol):
 
     def answered(self) -> None:
         now = time.perf_counter()
-        if self.sent >= self.tally.begun and now <= self.tally.end:
+        if self.tally.begun <= now <= self.tally.end:
             self.tally.milliseconds.append(1_000 * (now - self.sent))
         self.missing, self.head = -1, b""
         if now < self.tally.end:

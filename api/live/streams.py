@@ -37,7 +37,7 @@ async def answers(schema: Schema, operation: Operation, context: Context) -> Asy
         context.end_turn()
 
 
-async def followed(schema: strawberry.Schema, operation: Operation, context: Context) -> AsyncGenerator[Answer, None]:
+async def followed(schema: Schema, operation: Operation, context: Context) -> AsyncGenerator[Answer, None]:
     stream = await schema.subscribe(
         context.document.text,
         variable_values=operation.variables,
