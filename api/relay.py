@@ -98,7 +98,7 @@ class Connection(Generic[T]):
 def page_info(page: Page[Row], after: Place) -> PageInfo:
     return PageInfo(
         has_next_page=page.has_next,
-        has_previous_page=after is not None if page.has_previous is None else page.has_previous,
+        has_previous_page=isinstance(after, str) if page.has_previous is None else page.has_previous,
         start_cursor=page.cursors[0] if page.cursors else None,
         end_cursor=page.cursors[-1] if page.cursors else None,
     )

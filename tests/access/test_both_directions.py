@@ -50,22 +50,31 @@ async def read(world: World, parent: str, name: str, **place: Any) -> Any:
     return (await world.callers[OF_OTHERS[parent]].ask(document, **variables))[parent]["list"]
 
 
+async def walked(world: World, parent: str, name: str, size: int, *, forwards: bool, pages: int = 100) -> list[str]:
+    """The cursors of so many pages, in the order of the list, from its beginning or from its end."""
+    asked, cursor_at, more = (
+        ("first", "endCursor", "hasNextPage") if forwards else ("last", "startCursor", "hasPreviousPage")
+    )
+    found: list[str] = []
+    place: dict[str, Any] = {}
+    for _ in range(pages):
+        page = await read(world, parent, name, **{asked: size}, **place)
+        cursors = [edge["cursor"] for edge in page["edges"]]
+        assert page["pageInfo"]["hasPreviousPage" if forwards else "hasNextPage"] is bool(found)
+        found = found + cursors if forwards else cursors + found
+        if not page["pageInfo"][more]:
+            break
+        place = {"after" if forwards else "before": page["pageInfo"][cursor_at]}
+    return found
+
+
 @pytest.mark.parametrize(("parent", "name"), LISTS)
 async def test_from_its_end_a_list_is_the_same(world: World, parent: str, name: str) -> None:
-    """Given a list that is read whole from both ends, and one row after another from its last; then they agree."""
-    whole = await read(world, parent, name, first=100)
-    assert await read(world, parent, name, last=100) == whole
-    assert (whole["pageInfo"]["hasNextPage"], whole["pageInfo"]["hasPreviousPage"]) == (False, False)
-    walked: list[str] = []
-    place: dict[str, Any] = {"last": 1}
-    for _ in whole["edges"]:
-        page = await read(world, parent, name, **place)
-        ((cursor),) = (edge["cursor"] for edge in page["edges"])
-        assert page["pageInfo"]["hasNextPage"] is bool(walked)
-        walked.insert(0, cursor)
-        assert page["pageInfo"]["hasPreviousPage"] is (len(walked) < len(whole["edges"]))
-        place = {"last": 1, "before": cursor}
-    assert walked == [edge["cursor"] for edge in whole["edges"]]
-    nothing = await read(world, parent, name, **place)
-    if whole["edges"]:
+    """Given a list that is read from both ends, in large pages and its last rows one by one; then they agree."""
+    whole = await walked(world, parent, name, 100, forwards=True)
+    assert len(set(whole)) == len(whole)
+    assert await walked(world, parent, name, 100, forwards=False) == whole
+    assert await walked(world, parent, name, 1, forwards=False, pages=3) == whole[-3:]
+    if whole:
+        nothing = await read(world, parent, name, last=1, before=whole[0])
         assert (nothing["edges"], nothing["pageInfo"]["hasPreviousPage"]) == ([], False)
