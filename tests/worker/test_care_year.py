@@ -27,10 +27,11 @@ from service.care_kinds import CareKind
 from service.care_mutes import MuteReason, mute_care
 from service.care_occasions import CareOccasion
 from service.care_runs import LEASE
+from service.message_preferences import MessageSetting
 from tests.conftest import Addresses
 from tests.customers.insight import make_people, put_tier
 from tests.databases import own_database
-from tests.service.caring import DAY, LONG_AGO, ZONE, add, allow, living_in, owed, put_dates, say
+from tests.service.caring import DAY, LONG_AGO, ZONE, add, allow, owed, put_dates, say
 from tests.service.test_care_calendar import plain_day
 from tests.worker.fragile import Fragile, Killed
 from worker.care import Care, is_care_due
@@ -166,6 +167,8 @@ class Year:
         await allow(self.database, *ids)
         for id in ids:
             person = Person(id, self.chance.choice(ZONES), self.chance.choice(EVERYBODY))
+            async with self.database.write() as session:
+                session.add(MessageSetting(customer_id=id, time_zone=person.zone, changed_at=LONG_AGO))
             await put_tier(self.database, id, person.tier)
             self.people.append(person)
             for kind in (CareKind.BIRTHDAY, CareKind.WEDDING):
@@ -183,10 +186,9 @@ class Year:
 
     async def work(self, now: datetime) -> None:
         """What the workers do at a moment: whoever dies is replaced at once, and two may be at it after each other."""
-        zones = living_in({person.id: person.zone for person in self.people})
         for _ in range(self.chance.randint(1, 2)):
             while True:
-                care = Care(self.fragile, hash_key=DEVELOPMENT_ONLY, now=now, page=7, zones=zones)
+                care = Care(self.fragile, hash_key=DEVELOPMENT_ONLY, now=now, page=7)
                 try:
                     await care.run()
                     break
