@@ -1,6 +1,7 @@
 """Whose the tasks of complaints are: a warning is the owner's, an escalation nobody's, and so the administrators'."""
 
 from collections.abc import Collection, Mapping
+from typing import Any
 
 from sqlalchemy import update
 from sqlmodel import col, select
@@ -8,7 +9,7 @@ from sqlmodel import col, select
 from core.db import Session, changed_rows
 from core.tasks import TaskKind
 from service.complaint_clocks import Stage
-from service.complaint_records import Complaint, ComplaintMark
+from service.complaint_records import Complaint, ComplaintAccused, ComplaintMark
 from service.tasks import Task, TaskStatus
 
 
@@ -35,6 +36,20 @@ async def pass_tasks_on(session: Session, complaint: Complaint) -> None:
         col(Task.subject).in_(warnings),
     )
     await changed_rows(session, mine.values(assignee=complaint.owner))
+
+
+def marks_about(employee: str) -> Any:
+    """Selects the marks of complaints that name this employee."""
+    return (
+        select(ComplaintMark.id)
+        .join(ComplaintAccused, col(ComplaintAccused.complaint_id) == col(ComplaintMark.complaint_id))
+        .where(ComplaintAccused.employee == employee)
+    )
+
+
+async def is_marked_about(session: Session, mark_id: str, employee: str) -> bool:
+    """Whether the complaint of this mark names the employee."""
+    return (await session.exec(marks_about(employee).where(ComplaintMark.id == mark_id))).first() is not None
 
 
 async def complaints_of_marks(session: Session, mark_ids: Collection[str]) -> dict[str, str]:

@@ -156,13 +156,17 @@ def task_id_of(payload: dict[str, Any]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class TaskFilter:
-    """Which tasks are wanted: of an employee, of nobody (`unassigned`), of a role, or of one customer."""
+    """Which tasks are wanted: of an employee, of nobody (`unassigned`), of a role, or of one customer.
+
+    `hidden` selects subjects of whose tasks the asking employee must not learn.
+    """
 
     status: TaskStatus = TaskStatus.OPEN
     assignee: str | None = None
     unassigned: bool = False
     role: str | None = None
     customer_id: str | None = None
+    hidden: Any = None
     kinds: Sequence[TaskKind] = ()
     due_before: datetime | None = None
 
@@ -176,6 +180,8 @@ class TaskFilter:
             guards.append(col(Task.role) == self.role)
         if self.customer_id is not None:
             guards.append(col(Task.customer_id) == self.customer_id)
+        if self.hidden is not None:
+            guards.append(col(Task.subject).not_in(self.hidden))
         if self.kinds:
             guards.append(col(Task.kind).in_(self.kinds))
         if self.due_before is not None:
@@ -226,16 +232,16 @@ async def newer_priorities(session: Session, customer_ids: Sequence[str], *, now
 
 
 async def open_tasks_after(session: Session, after: str, *, limit: int) -> Sequence[Task]:
-    """The next open tasks that are for who looks after their customers, by id."""
+    """The next open tasks that wait for no role, by id."""
     statement = select(Task).where(Task.status == TaskStatus.OPEN, Task.id > after, col(Task.role).is_(None))
     return (await session.exec(statement.order_by(col(Task.id)).limit(limit))).all()
 
 
-async def hand_over(session: Session, tasks: Sequence[Task], assignees: Mapping[str, str]) -> int:
-    """Give open tasks to who looks after their customers by now; returns how many have another owner."""
+async def hand_over(session: Session, tasks: Sequence[Task], assignees: Mapping[str, str | None]) -> int:
+    """Give open tasks to whose they are by now, by the tasks' ids; returns how many have another owner."""
     moved = 0
     for one in tasks:
-        assignee = assignees.get(one.customer_id)
+        assignee = assignees.get(one.id)
         if assignee == one.assignee:
             continue
         same = update(Task).where(col(Task.id) == one.id, col(Task.status) == TaskStatus.OPEN)

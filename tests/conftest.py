@@ -32,6 +32,7 @@ from ops.postgres_server import create_database, start_postgres
 CACHE = Path(os.environ.get("KINSHIP_CACHE", ".cache")).resolve()
 READY_SECONDS = 150.0
 COST_PER_MINUTE = 1_000_000_000
+FIRST_ROOMS = ("access", "worker")
 # The keys of whoever has set none.
 RING = KeyRing.parse(f"1:{DEVELOPMENT_KEY}")
 
@@ -85,11 +86,12 @@ def engine_pairs() -> list[str]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Put the worker's jobs first, and leave out what needs no store where the run is for the real ones only.
+    """Put some tests first, and leave out what needs no store where the run is for the real ones only.
 
-    A job goes through everybody, and all tests share the stores: it takes a minute among those that others have left.
+    All tests share the stores. The matrix of access expects that a stranger finds nothing, and the worker's jobs go
+    through everybody: it takes them a minute among those that others have left.
     """
-    items.sort(key=lambda item: "worker" not in item.path.parts)
+    items.sort(key=lambda item: next((n for n, room in enumerate(FIRST_ROOMS) if room in item.path.parts), 9))
     if engine_pairs() != ["real"]:
         return
     on_stores = [item for item in items if "stores" in getattr(item, "fixturenames", ())]

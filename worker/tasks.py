@@ -1,7 +1,12 @@
-"""Tasks that follow their customers: whoever looks after a customer by now has the open tasks about them."""
+"""Tasks that follow their customers: whoever looks after a customer by now has the open tasks about them.
+
+Those of complaints are whose the complaints are: who looks after a customer may be the one of whom they complain.
+"""
 
 from core.live import told
+from core.tasks import TaskKind
 from customers.care import employees_of
+from service.complaint_tasks import assignees_of
 from service.tasks import hand_over, open_tasks_after
 from worker.work import Stores
 
@@ -10,15 +15,21 @@ PAGE = 1_000
 
 
 async def hand_over_tasks(stores: Stores, *, page: int = PAGE) -> int:
-    """Give each open task to who looks after its customer now; returns how many have moved. Done twice it is idle."""
+    """Give each open task to whose it is now; returns how many have moved. Done twice it is idle."""
     moved, after = 0, ""
     while True:
         async with stores.database.read() as session:
             tasks = await open_tasks_after(session, after, limit=page)
         if not tasks:
             return moved
-        assignees = await employees_of(stores.graph, [one.customer_id for one in tasks])
+        employees = await employees_of(stores.graph, [one.customer_id for one in tasks])
         async with stores.database.write() as session:
+            marks = [one.subject for one in tasks if one.kind == TaskKind.COMPLAINT]
+            whose = await assignees_of(session, marks) if marks else {}
+            assignees = {
+                one.id: whose.get(one.subject) if one.kind == TaskKind.COMPLAINT else employees.get(one.customer_id)
+                for one in tasks
+            }
             moved += await hand_over(session, tasks, assignees)
         for channel, message in told(session):
             await stores.publish(channel, message)

@@ -6,7 +6,7 @@ from contextlib import aclosing
 import strawberry
 
 from api.context import Info
-from api.customers.looked_after import staff
+from api.customers.looked_after import bank_staff
 from api.relay import Resume
 from api.service.tasks import Task, load_task
 from core.history import Hint
@@ -28,7 +28,7 @@ class TaskChange:
 async def task_changes(info: Info, after: str | None) -> AsyncGenerator[TaskChange, None]:
     """What changes of the asking employee's tasks, read anew each time under their rights of then."""
     context = info.context
-    subject = staff(info).subject
+    subject = bank_staff(info).subject
     async with context.edge.listen(channel_of(subject), after) as listener:
         while True:
             for heard in latest(await context.hear(listener), named):
@@ -47,7 +47,7 @@ def named(hint: Hint) -> str:
 
 @strawberry.type
 class TaskSubscriptions:
-    @strawberry.subscription(description="Your tasks as they are opened, changed and ended; for relationship managers.")
+    @strawberry.subscription(description="Your tasks as they are opened, changed and ended; for people of the bank.")
     async def task_changed(self, info: Info, after: Resume = None) -> AsyncGenerator[TaskChange, None]:
         info.context.signed_in()
         async with aclosing(task_changes(info, info.context.going_on(after))) as changes:

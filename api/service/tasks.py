@@ -23,6 +23,7 @@ from core.principal import Role
 from core.tasks import TaskKind
 from service.action_plan_definition import Doer
 from service.complaint_access import Seat
+from service.complaint_tasks import is_marked_about, marks_about
 from service.task_ends import cancel_task, complete_task, find_task
 from service.task_words import CancelReason, title_of
 from service.tasks import Task as TaskRow
@@ -120,10 +121,14 @@ def task_of(row: TaskRow) -> Task:
 
 
 async def may_see_task(info: Info, session: Session, row: TaskRow) -> bool:
-    """Whether the asking employee has the task's role, or looks after its customer."""
+    """Whether the asking employee has the task's role, looks after its customer, or it is a complaint's and theirs."""
     principal = info.context.signed_in()
     if row.role is not None:
         return principal.is_administrator or principal.has(Role(row.role))
+    if row.kind == TaskKind.COMPLAINT and row.assignee == principal.subject:
+        return True
+    if row.kind == TaskKind.COMPLAINT and await is_marked_about(session, row.subject, principal.subject):
+        return False
     try:
         await in_care(info, session, row.customer_id)
     except NotFound:
@@ -191,12 +196,12 @@ async def chosen(
         if not principal.is_administrator and not principal.has(wanted):
             raise Forbidden
         return TaskFilter(role=wanted)
-    principal = staff(info)
     if customer_id is not None:
+        principal = staff(info)
         customer = local_id("Customer", customer_id, "customerId")
         await in_care(info, session, customer, "customerId")
-        return TaskFilter(customer_id=customer)
-    return TaskFilter(assignee=principal.subject)
+        return TaskFilter(customer_id=customer, hidden=marks_about(principal.subject))
+    return TaskFilter(assignee=bank_staff(info).subject)
 
 
 @strawberry.type
