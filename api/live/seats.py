@@ -19,6 +19,10 @@ class Seats:
         self._most = most
         self._taken: Counter[str] = Counter()
 
+    def held_by(self, subject: str) -> int:
+        """How many of its streams are open here."""
+        return self._taken[subject]
+
     @contextmanager
     def take(self, subject: str) -> Generator[None, None, None]:
         """Hold one inside the block; raises TooManyStreams."""

@@ -45,11 +45,20 @@ class Live:
 
     async def settled(self, channel: str, listeners: int) -> None:
         """Wait until that many listen to a channel."""
-        for _ in range(100):
+        for _ in range(600):
             if self.system.app.state.bell.listeners(channel) == listeners:
                 return
             await asyncio.sleep(0.05)
         raise AssertionError(f"{self.system.app.state.bell.listeners(channel)} listen to {channel}")
+
+    async def left(self, subject: str) -> None:
+        """Wait until a subject has no stream open."""
+        seats = self.system.app.state.seats
+        for _ in range(600):
+            if not seats.held_by(subject):
+                return
+            await asyncio.sleep(0.05)
+        raise AssertionError(f"{subject} still has {seats.held_by(subject)} streams")
 
 
 async def say(socket: ClientConnection, **message: Any) -> None:

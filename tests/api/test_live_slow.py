@@ -4,7 +4,6 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncGenerator
-from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -114,12 +113,11 @@ async def test_who_never_reads_leaves_nothing_behind(live: Live, unique: str, mo
     await follow(client, LARGE, id=id)
     await live.settled(channel, 1)
     await ring_marks(system, channel, HINTS)
-    await live.settled(channel, 0)
-    seats = system.app.state.seats
-    with ExitStack() as taken:
-        for _ in range(seats.limit):
-            taken.enter_context(seats.take(lin))
-    client.transport.abort()
+    try:
+        await live.settled(channel, 0)
+        await live.left(lin)
+    finally:
+        client.transport.abort()
 
 
 async def test_a_stream_that_is_not_read_ends_with_its_reason(live: Live, unique: str) -> None:
