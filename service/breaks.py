@@ -234,10 +234,11 @@ async def list_breaks(
     customer_ids: Collection[str] | None,
     status: BreakStatus | None,
     rule_id: str | None,
+    hidden: Any = None,
     first: int | None,
     after: Place,
 ) -> Page[ServiceBreak]:
-    """Breaks of these customers, or of all where none are named, the latest first."""
+    """Breaks of these customers, or of all where none are named, the latest first, less those that `hidden` selects."""
     size = page_size(first)
     statement = select(ServiceBreak)
     if customer_ids is not None:
@@ -246,5 +247,7 @@ async def list_breaks(
         statement = statement.where(ServiceBreak.status == status)
     if rule_id is not None:
         statement = statement.where(ServiceBreak.rule_id == rule_id)
+    if hidden is not None:
+        statement = statement.where(col(ServiceBreak.id).not_in(hidden))
     page = newest_first(statement, col(ServiceBreak.opened_at), col(ServiceBreak.id), size=size, after=after)
     return cut((await session.exec(page)).all(), size, lambda row: (row.opened_at.isoformat(), row.id), after)

@@ -158,7 +158,7 @@ def task_id_of(payload: dict[str, Any]) -> str:
 class TaskFilter:
     """Which tasks are wanted: of an employee, of nobody (`unassigned`), of a role, or of one customer.
 
-    `hidden` selects subjects of whose tasks the asking employee must not learn.
+    Each of `hidden` selects subjects of whose tasks the asking employee must not learn.
     """
 
     status: TaskStatus = TaskStatus.OPEN
@@ -166,7 +166,7 @@ class TaskFilter:
     unassigned: bool = False
     role: str | None = None
     customer_id: str | None = None
-    hidden: Any = None
+    hidden: Sequence[Any] = ()
     kinds: Sequence[TaskKind] = ()
     due_before: datetime | None = None
 
@@ -180,8 +180,7 @@ class TaskFilter:
             guards.append(col(Task.role) == self.role)
         if self.customer_id is not None:
             guards.append(col(Task.customer_id) == self.customer_id)
-        if self.hidden is not None:
-            guards.append(col(Task.subject).not_in(self.hidden))
+        guards += [col(Task.subject).not_in(each) for each in self.hidden]
         if self.kinds:
             guards.append(col(Task.kind).in_(self.kinds))
         if self.due_before is not None:

@@ -12,6 +12,7 @@ from customers.alerts import raise_alerts
 from customers.care import employees_of
 from customers.tier_risk import TIER_RISK, on_risks_told
 from graph.client import GraphClient
+from service.break_secrets import named_in_breaks
 from service.complaint_tasks import assignees_of
 from service.tasks import end_tasks, open_tasks
 from worker.payloads import ManyHandler, Payloads
@@ -29,11 +30,17 @@ async def on_alert_looks(session: Session, _: GraphClient, payloads: Payloads, n
 async def on_tasks_owed(session: Session, graph: GraphClient, payloads: Payloads, now: datetime) -> None:
     """Give each task to who looks after its customer now, but those of complaints to who handles them.
 
+    Nobody repairs what a complaint about them has broken: that waits for the administrators.
+
     Plans begin with new alerts.
     """
     await serve_alerts(session, [one["subject"] for one in payloads if one["kind"] == TaskKind.ALERT], now=now)
     others = [one for one in payloads if one["kind"] != TaskKind.COMPLAINT]
-    await open_tasks(session, others, await employees_of(graph, customers_in(others)), now=now)
+    employees = await employees_of(graph, customers_in(others))
+    named = await named_in_breaks(session, [one["subject"] for one in others if one["kind"] == TaskKind.RECOVERY])
+    secret = [one for one in others if (one["subject"], employees.get(one["customer_id"])) in named]
+    await open_tasks(session, secret, {}, now=now)
+    await open_tasks(session, [one for one in others if one not in secret], employees, now=now)
     for one, assignees in await tasks_of_complaints(session, payloads):
         await open_tasks(session, [one], assignees, now=now)
 

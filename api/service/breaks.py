@@ -17,6 +17,7 @@ from core.db import Session
 from core.errors import NotFound
 from core.paging import window
 from customers.personal import made_data_keys
+from service.break_secrets import breaks_about, is_break_about
 from service.breaks import BreakStatus, find_break, list_breaks
 from service.breaks import ServiceBreak as BreakRow
 from service.recovery import RecoveryAction, note_of, record_recovery
@@ -116,9 +117,14 @@ def break_of(row: BreakRow) -> ServiceBreak:
 
 
 async def break_in_care(info: Info, session: Session, break_id: str) -> BreakRow:
-    """A break of a customer whom the asking person looks after; raises NotFound for all others."""
+    """A break of a customer whom the asking person looks after; raises NotFound for all others.
+
+    What has come from a complaint about that person is as if it were not there.
+    """
     row = await find_break(session, break_id)
     await in_care(info, session, row.customer_id, "breakId")
+    if await is_break_about(session, row.id, info.context.signed_in().subject):
+        raise NotFound(path=("breakId",))
     return row
 
 
@@ -173,12 +179,14 @@ class ServiceBreakQueries:
         before: Before = None,
     ) -> Connection[ServiceBreak]:
         size, place = window(first, after, last, before)
-        staff(info)
+        hidden = breaks_about(staff(info).subject)
         customer = local_id("Customer", customer_id, "customerId") if customer_id else None
         rule = local_id("ServiceBreakRule", rule_id, "ruleId") if rule_id else None
         async with info.context.database.read() as session:
             ids = await customers_in_care(info, session, customer)
-            page = await list_breaks(session, customer_ids=ids, status=status, rule_id=rule, first=size, after=place)
+            page = await list_breaks(
+                session, customer_ids=ids, status=status, rule_id=rule, hidden=hidden, first=size, after=place
+            )
         return connection(page, place, break_of)
 
 

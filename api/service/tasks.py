@@ -22,6 +22,7 @@ from core.errors import BadUserInput, Forbidden, NotFound
 from core.principal import Role
 from core.tasks import TaskKind
 from service.action_plan_definition import Doer
+from service.break_secrets import breaks_about, is_break_about
 from service.complaint_access import Seat
 from service.complaint_tasks import is_marked_about, marks_about
 from service.task_ends import cancel_task, complete_task, find_task
@@ -129,6 +130,8 @@ async def may_see_task(info: Info, session: Session, row: TaskRow) -> bool:
         return True
     if row.kind == TaskKind.COMPLAINT and await is_marked_about(session, row.subject, principal.subject):
         return False
+    if row.kind == TaskKind.RECOVERY and await is_break_about(session, row.subject, principal.subject):
+        return False
     try:
         await in_care(info, session, row.customer_id)
     except NotFound:
@@ -200,7 +203,9 @@ async def chosen(
         principal = staff(info)
         customer = local_id("Customer", customer_id, "customerId")
         await in_care(info, session, customer, "customerId")
-        return TaskFilter(customer_id=customer, hidden=marks_about(principal.subject))
+        return TaskFilter(
+            customer_id=customer, hidden=(marks_about(principal.subject), breaks_about(principal.subject))
+        )
     return TaskFilter(assignee=bank_staff(info).subject)
 
 

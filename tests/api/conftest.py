@@ -17,6 +17,7 @@ from api.context import Edge
 from core.clock import utc_now
 from core.settings import Settings
 from tests.conftest import COST_PER_MINUTE, Addresses
+from tests.databases import own_database
 from worker.sweeps import sweep_graph, sweep_outbox
 from worker.work import Stores
 
@@ -140,6 +141,15 @@ async def running(settings: Settings) -> AsyncGenerator[System, None]:
 async def system(stores: Addresses, redis_url: str, tmp_path: Path) -> AsyncGenerator[System, None]:
     async with running(settings_for(stores, redis_url, tmp_path)) as found:
         yield found
+
+
+@pytest.fixture
+async def own_system(stores: Addresses, redis_url: str, tmp_path: Path) -> AsyncGenerator[System, None]:
+    """The application over a database of the test's own, for what is everybody's: rules, policies, runs and looks."""
+    async with own_database(stores, tmp_path) as database:
+        settings = settings_for(stores, redis_url, tmp_path).model_copy(update={"database_url": database.url})
+        async with running(settings) as found:
+            yield found
 
 
 Ask = Callable[..., Awaitable[dict[str, Any]]]

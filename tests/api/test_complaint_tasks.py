@@ -8,8 +8,9 @@ from api.relay import global_id
 from core.clock import utc_now
 from service.complaint_records import ComplaintChannel, ComplaintTopic
 from service.complaints import NewComplaint, file_complaint
-from tests.api.conftest import System
+from tests.api.conftest import Caller, System
 from tests.api.test_complaints import looked_after, nodes
+from tests.service.promised import make_rule
 from worker.complaints import sweep_complaints
 from worker.tasks import hand_over_tasks
 from worker.work import Stores
@@ -68,3 +69,52 @@ async def test_the_tasks_of_a_complaint_stay_with_who_handles_it(system: System,
     assert nodes(await manager.ask(COMPLAINT_TASKS, customer=global_id("Customer", customer)), "tasks") == []
     hidden = await manager.ask("query($id: ID!) { node(id: $id) { ... on Task { id } } }", id=own[0]["id"])
     assert hidden["node"] is None
+
+
+BREAKS = "query($customer: ID!) { serviceBreaks(customerId: $customer) { edges { node { id evidence { kind } } } } }"
+RECOVERIES = """
+query($customer: ID, $unassigned: Boolean! = false) {
+  tasks(customerId: $customer, unassigned: $unassigned, kinds: [RECOVERY], first: 100) {
+    edges { node { id customer { id } } }
+  }
+}
+"""
+BREAK = "query($id: ID!) { node(id: $id) { ... on ServiceBreak { id } } }"
+
+
+async def test_what_a_complaint_has_broken_is_not_shown_to_whom_it_is_about(own_system: System, unique: str) -> None:
+    """Given a late first answer to complaints about the customer's manager and about somebody else, then the manager
+    repairs the second break; the first is for administrators, and as if it were not there for the manager."""
+    system = own_system
+    await make_rule(
+        system.edge.database,
+        {"event": {"kind": "COMPLAINT_FIRST_RESPONSE_LATE", "within_days": 30}},
+        applies_from=utc_now() - timedelta(days=60),
+    )
+    manager, admin = system.caller(f"li-{unique}", "relationship_manager"), system.caller("he", "administrator")
+    stores = Stores(system.edge.database, system.edge.graph)
+    for accused, sees in ((f"li-{unique}", False), (f"somebody-{unique}", True)):
+        customer = await looked_after(system, f"li-{unique}")
+        new = NewComplaint(customer, ComplaintTopic.SALES, ComplaintChannel.PHONE, "He lied.", accused=accused)
+        async with system.edge.database.write() as session:
+            await file_complaint(session, new, employee=f"sun-{unique}", now=utc_now() - timedelta(days=8))
+        await sweep_complaints(stores, now=utc_now())
+        for _ in range(3):
+            await system.work()
+        await seen_by(manager, admin, global_id("Customer", customer), sees=sees)
+        await hand_over_tasks(stores)
+        await seen_by(manager, admin, global_id("Customer", customer), sees=sees)
+
+
+async def seen_by(manager: Caller, admin: Caller, customer: str, *, sees: bool) -> None:
+    """The break is there for the administrator, and for the manager only where they may see it."""
+    breaks = nodes(await admin.ask(BREAKS, customer=customer), "serviceBreaks")
+    assert [one["evidence"][0]["kind"] for one in breaks] == ["COMPLAINT_FIRST_RESPONSE_LATE"]
+    assert bool(nodes(await manager.ask(BREAKS, customer=customer), "serviceBreaks")) is sees
+    assert bool(nodes(await manager.ask(RECOVERIES, customer=customer), "tasks")) is sees
+    assert ((await manager.ask(BREAK, id=breaks[0]["id"]))["node"] is not None) is sees
+    for whose, there in (
+        (await manager.ask(RECOVERIES), sees),
+        (await admin.ask(RECOVERIES, unassigned=True), not sees),
+    ):
+        assert (customer in [one["customer"]["id"] for one in nodes(whose, "tasks")]) is there

@@ -9,6 +9,7 @@ from core.clock import utc_now
 from service.complaint_records import ComplaintChannel, ComplaintTopic
 from service.complaints import NewComplaint, file_complaint
 from tests.api.conftest import Caller, System
+from tests.api.test_complaint_tasks import COMPLAINT_TASKS
 from tests.api.test_complaints import (
     ACCEPT,
     ACTIVATE_POLICY,
@@ -18,7 +19,6 @@ from tests.api.test_complaints import (
     CAUSES,
     CLOSE,
     COMPLAINT,
-    COMPLAINT_TASKS,
     COMPLAINTS,
     CREATE_CALENDAR,
     CREATE_POLICY,

@@ -85,7 +85,7 @@ mutation($id: ID!) {
 """
 COSTS = {
     "serviceBreaks": (2, 4),
-    "recordRecovery": (1, 12),
+    "recordRecovery": (1, 13),
     "serviceBreakRules": (0, 1),
     "createServiceBreakRule": (0, 4),
     "updateServiceBreakRule": (0, 5),

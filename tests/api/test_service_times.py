@@ -1,8 +1,6 @@
 """Until when advice and reviews are due: what the active table of entitlements gives to a tier, 48 hours and 5 days."""
 
-from collections.abc import AsyncGenerator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,28 +9,17 @@ from core.clock import parse_instant, utc_now
 from graph.eligibility import Tier
 from service.suitability import ProductRisk, RiskClass
 from service.suitability_findings import Held, SuitabilityFinding, review_holdings
-from tests.api.conftest import Caller, System, running, settings_for
+from tests.api.conftest import Caller, System
 from tests.api.test_advice import ASK
 from tests.api.test_alerts import SERVE, TASKS, manager_of, nodes
 from tests.api.test_service_policies import ACTIVATE_ENTITLEMENTS, CREATE_ENTITLEMENTS, TABLE
 from tests.api.test_way_through import local_of
-from tests.conftest import Addresses
-from tests.databases import own_database
 from tests.service.serving import set_tier
 from tests.service.suiting import assess_one, rate
 
 pytestmark = pytest.mark.anyio
 
 TIMES = "{ entitlements { tier adviceAnswerHours suitabilityReviewDays } }"
-
-
-@pytest.fixture
-async def own_system(stores: Addresses, redis_url: str, tmp_path: Path) -> AsyncGenerator[System, None]:
-    """A database of its own, because a table of entitlements is everybody's."""
-    async with own_database(stores, tmp_path) as database:
-        settings = settings_for(stores, redis_url, tmp_path).model_copy(update={"database_url": database.url})
-        async with running(settings) as system:
-            yield system
 
 
 async def activate(administrator: Caller, table: dict[str, Any]) -> None:

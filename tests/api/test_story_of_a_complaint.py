@@ -1,16 +1,15 @@
 """One complaint as GraphQL answers tell it: from the words in the app to what was done so that it is good again."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from core.clock import parse_instant, utc_now
 from graph.eligibility import Tier
-from tests.api.conftest import Caller, System, running, settings_for
+from tests.api.conftest import Caller, System
 from tests.api.test_alerts import SERVE, TASKS
 from tests.api.test_complaints import (
     ACCEPT,
@@ -30,8 +29,6 @@ from tests.api.test_complaints import (
 from tests.api.test_service_breaks import BREAKS, RECOVER
 from tests.api.test_surveys_api import SUBMIT, SURVEYS
 from tests.api.test_way_through import local_of
-from tests.conftest import Addresses
-from tests.databases import own_database
 from tests.service.serving import set_tier
 from worker.complaints import sweep_complaints
 from worker.work import Stores
@@ -163,15 +160,6 @@ async def in_her_language(house: House, id: str) -> None:
     chinese = Caller(house.customer.http, {**house.customer.headers, "Accept-Language": "zh"})
     told = (await chinese.ask(COMPLAINT, id=id))["complaint"]
     assert (told["topicText"], told["entries"][-1]["title"]) == ("费用", "办结")
-
-
-@pytest.fixture
-async def own_system(stores: Addresses, redis_url: str, tmp_path: Path) -> AsyncGenerator[System, None]:
-    """A database of its own, because the worker looks at the clocks of everybody's complaints."""
-    async with own_database(stores, tmp_path) as database:
-        settings = settings_for(stores, redis_url, tmp_path).model_copy(update={"database_url": database.url})
-        async with running(settings) as system:
-            yield system
 
 
 async def test_the_story_of_one_complaint(own_system: System, unique: str) -> None:

@@ -1,20 +1,17 @@
 """One customer's story as GraphQL answers tell it: from two sources' rows to what is left after an erasure."""
 
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from core.clock import iso, utc_now
 from core.days import months_before
-from tests.api.conftest import Caller, System, running, settings_for
-from tests.conftest import Addresses
+from tests.api.conftest import Caller, System
 from tests.customers.monthly import LAST, decide_months
-from tests.databases import own_database
 from worker.alerts import sweep_alerts
 from worker.needs import sweep_needs
 from worker.work import Stores
@@ -205,15 +202,6 @@ async def tell(bank: Bank, unique: str) -> None:
     assert set(left["profile"].values()) == {None}
     assert [nodes(left[name]) for name in ("balances", "alerts", "needs")] == [[], [], []]
     assert (await bank.manager.fail(WHOLE, id=id))["extensions"]["code"] == "FORBIDDEN"
-
-
-@pytest.fixture
-async def own_system(stores: Addresses, redis_url: str, tmp_path: Path) -> AsyncGenerator[System, None]:
-    """A database of its own, because runs and looks are about everybody."""
-    async with own_database(stores, tmp_path) as database:
-        settings = settings_for(stores, redis_url, tmp_path).model_copy(update={"database_url": database.url})
-        async with running(settings) as system:
-            yield system
 
 
 async def test_the_story_of_one_customer(own_system: System, unique: str) -> None:
