@@ -14,7 +14,7 @@ from core.db import Session
 from core.messages import MessageCategory
 from customers.personal import open_customers
 from customers.profiles import Customer
-from service.message_decision import Reason, reason_of
+from service.message_decision import Reason, end_of_quiet, reason_of
 from service.message_deliveries import (
     DeliveryStatus,
     Taken,
@@ -22,6 +22,7 @@ from service.message_deliveries import (
     end_delivery,
     fail_delivery,
     is_any_left,
+    put_off_delivery,
     take_delivery,
 )
 from service.message_mail import send_mail
@@ -93,7 +94,7 @@ async def deliver(stores: Stores, delivery_id: str, *, now: datetime) -> bool:
     async with stores.database.read() as session:
         found = await made_ready(session, stores, taken, now=now)
     if not isinstance(found, Ready):
-        await give_up(stores, taken, found, now=now)
+        await keep_back(stores, taken, found, now=now)
         return False
     try:
         async with asyncio.timeout(2 * LONGEST_SECONDS):
@@ -107,22 +108,16 @@ async def deliver(stores: Stores, delivery_id: str, *, now: datetime) -> bool:
     return True
 
 
-async def made_ready(session: Session, stores: Stores, taken: Taken, *, now: datetime) -> Ready | Reason:
-    """The letter in the words of its customer, or why it is not sent any more.
-
-    Between being let out and being sent hours may lie, in which a customer says that they do not want it.
-    """
+async def made_ready(session: Session, stores: Stores, taken: Taken, *, now: datetime) -> Ready | Reason | datetime:
+    """The letter in the words of its customer, or why it is not sent any more, or until when it waits."""
     message = await session.get(Message, taken.message_id)
     customer = await session.get(Customer, taken.customer_id)
     if message is None or customer is None or customer.erased_at is not None:
         return Reason.UNREACHABLE
     if message.expires_at is not None and now >= as_utc(message.expires_at):
         return Reason.TOO_LATE
-    policy = (await active_message_policy(session)).parsed()
-    rule = policy.categories[MessageCategory(message.category)]
-    standing = await standing_of(session, message, policy, stores.outlets, now=now)
-    if (reason := reason_of(taken.channel, rule, standing)) in (Reason.SWITCHED_OFF, Reason.NO_CONSENT):
-        return reason
+    if (held := await held_back(session, stores, message, taken.channel, now=now)) is not None:
+        return held
     personal = (await open_customers(session, [customer]))[customer.id]
     language = (await wishes_of(session, customer.id)).language or DEFAULT_LANGUAGE
     name = personal.full_name or customer.display_name
@@ -142,6 +137,25 @@ async def made_ready(session: Session, stores: Stores, taken: Taken, *, now: dat
     return Ready(letter, await target_of(session, taken.channel, now=now) if by_webhook else None)
 
 
+async def held_back(
+    session: Session, stores: Stores, message: Message, channel: MessageChannel, *, now: datetime
+) -> Reason | datetime | None:
+    """Why what was let out is not sent any more, or until when it waits; None where it goes.
+
+    Between being let out and being sent hours may lie, or days where it is replayed: a customer says that they do not
+    want it, somebody dies, and it is night.
+    """
+    policy = (await active_message_policy(session)).parsed()
+    rule = policy.categories[MessageCategory(message.category)]
+    standing = await standing_of(session, message, policy, stores.outlets, now=now)
+    if (reason := reason_of(channel, rule, standing)) in (Reason.SWITCHED_OFF, Reason.NO_CONSENT):
+        return reason
+    for mute in rule.mutes:
+        if mute in standing.mutes:
+            return Reason(mute.value)
+    return end_of_quiet(standing.quiet, standing.zone, now=now) if rule.waits_for_morning else None
+
+
 async def send(stores: Stores, ready: Ready, *, now: datetime) -> None:
     """Hand a letter to its channel's adapter; raises NotTaken."""
     letter, outlets = ready.letter, stores.outlets
@@ -157,6 +171,15 @@ async def send(stores: Stores, ready: Ready, *, now: datetime) -> None:
     if letter.channel is MessageChannel.SMS and letter.to is None:
         raise NotTaken("NO_ADDRESS", is_final=True)
     await send_webhook(letter, ready.target, outlets, now=now)
+
+
+async def keep_back(stores: Stores, taken: Taken, why: Reason | datetime, *, now: datetime) -> None:
+    """Put off a delivery that waits for an hour, and end any other."""
+    if isinstance(why, Reason):
+        await give_up(stores, taken, why, now=now)
+        return
+    async with stores.database.write() as session:
+        await put_off_delivery(session, taken, until=why)
 
 
 async def give_up(stores: Stores, taken: Taken, reason: Reason, *, now: datetime) -> None:
