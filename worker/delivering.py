@@ -12,10 +12,12 @@ import structlog
 from core.clock import as_utc, utc_now
 from core.db import Session
 from core.messages import MessageCategory
+from core.sealing import PersonalDataLocked
 from customers.personal import open_customers
 from customers.profiles import Customer
 from service.message_decision import Reason, end_of_quiet, reason_of
 from service.message_deliveries import (
+    LEASE,
     DeliveryStatus,
     Taken,
     due_deliveries,
@@ -71,7 +73,7 @@ async def sweep_channel(stores: Stores, channel: MessageChannel, *, now: datetim
             try:
                 return await deliver(stores, delivery_id, now=now or utc_now())
             except Exception:
-                # Its lease ends, and it is due again.
+                # It is due again after a pause, or where not even that could be noted, when its lease ends.
                 log.exception("delivery_failed", delivery_id=delivery_id)
                 return None
 
@@ -86,11 +88,36 @@ async def sweep_channel(stores: Stores, channel: MessageChannel, *, now: datetim
 
 
 async def deliver(stores: Stores, delivery_id: str, *, now: datetime) -> bool:
-    """Send one delivery; False where another worker has it, it is not to be sent any more, or it was not taken."""
+    """Send one delivery; False where another worker has it, it is not to be sent any more, or it was not taken.
+
+    Raises what nobody expected, which is an attempt that failed, and PersonalDataLocked, which is none.
+    """
     async with stores.database.write() as session:
         taken = await take_delivery(session, delivery_id, now=now)
     if taken is None:
         return False
+    try:
+        is_sent = await attempt(stores, taken, now=now)
+    except NotTaken as error:
+        await note_failure(stores, taken, error, now=now)
+        return False
+    except PersonalDataLocked:
+        # Not the delivery is at fault but this process, which was not given the keys: all of them would be given up.
+        async with stores.database.write() as session:
+            await put_off_delivery(session, taken, until=now + LEASE)
+        raise
+    except Exception:
+        await note_failure(stores, taken, NotTaken("ERROR"), now=now)
+        raise
+    if is_sent:
+        async with stores.database.write() as session:
+            if await end_delivery(session, taken, DeliveryStatus.SENT, now=now):
+                await mark_sent(session, taken.message_id, now=now)
+    return is_sent
+
+
+async def attempt(stores: Stores, taken: Taken, *, now: datetime) -> bool:
+    """Send what was taken; False where it is kept back. Raises NotTaken."""
     async with stores.database.read() as session:
         found = await made_ready(session, stores, taken, now=now)
     if not isinstance(found, Ready):
@@ -99,12 +126,8 @@ async def deliver(stores: Stores, delivery_id: str, *, now: datetime) -> bool:
     try:
         async with asyncio.timeout(2 * LONGEST_SECONDS):
             await send(stores, found, now=now)
-    except (NotTaken, TimeoutError) as error:
-        await note_failure(stores, taken, error if isinstance(error, NotTaken) else NotTaken("TIMEOUT"), now=now)
-        return False
-    async with stores.database.write() as session:
-        if await end_delivery(session, taken, DeliveryStatus.SENT, now=now):
-            await mark_sent(session, taken.message_id, now=now)
+    except TimeoutError as error:
+        raise NotTaken("TIMEOUT") from error
     return True
 
 
