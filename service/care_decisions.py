@@ -16,7 +16,7 @@ from service.care_calendar import greeted_at, is_silent
 from service.care_dates import CareDate
 from service.care_kinds import CareSilence, CareStatus
 from service.care_mutes import CareMute
-from service.care_occasions import IS_PLANNED, CareGreeting, CareOccasion
+from service.care_occasions import IS_PLANNED, CareGreeting, CareOccasion, put_hours
 from service.care_words import template_of
 
 PAGE = 500
@@ -172,10 +172,7 @@ async def write(
         own = update(table).where(table.c.id == bindparam("row_id"))
         values = {name: bindparam(name) for name in ("status", "reason", "decided_at")}
         await connection.execute(own.values(**values), decided)
-    if later:
-        waiting = update(table).where(table.c.id == bindparam("row_id")).values(due_at=bindparam("due_at"))
-        rows = [{"row_id": id, "due_at": at} for id, at in sorted(later.items())]
-        await connection.execute(waiting, rows)
+    await put_hours(session, later)
 
 
 def status_of(reason: CareSilence | None) -> CareStatus:

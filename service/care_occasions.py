@@ -8,17 +8,19 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Index, delete, text
+from sqlalchemy import Index, bindparam, delete, text, update
 from sqlmodel import Field, col, select
 
+from core.clock import as_utc
 from core.days import end_of_day
-from core.db import Record, Session, changed_rows, insert_new, instant
+from core.db import Record, Session, changed_rows, insert_new, instant, table_of
 from core.ids import derived_id
 from core.outbox import owe_all
 from core.paging import Page, PageInvalid, cut, decode_cursor, page_size
 from core.tasks import TASK_OVER, TASK_OWED, TaskKind, task, task_key
 from service.care_calendar import Festival, greeted_at
 from service.care_kinds import FESTIVAL, CareKind, CareStatus, rank_of
+from service.care_policies import active_care
 
 # What is planned has an index of its own; a statement uses it where it says so in these words.
 IS_PLANNED = text("status = 'PLANNED'")
@@ -107,6 +109,32 @@ def planned(due: Due, zone: str, hour: int, now: datetime) -> dict[str, Any]:
         "status": CareStatus.PLANNED,
         "planned_at": now,
     }
+
+
+async def move_planned(session: Session, customer_id: str, *, zone: str) -> None:
+    """Let what is planned for a customer wait for the hour of the zone where they are by now.
+
+    At the hour itself it would be too late: whoever has moved east is behind theirs when that of the old zone comes.
+    """
+    statement = select(CareOccasion).where(CareOccasion.customer_id == customer_id, IS_PLANNED)
+    # Held, so that a worker who decides some of them just now is waited for, and those are left as they are.
+    held = statement.order_by(col(CareOccasion.due_at), col(CareOccasion.id)).with_for_update()
+    found = (await session.exec(held.execution_options(populate_existing=True))).all()
+    if not found:
+        return
+    hour = (await active_care(session)).hour
+    hours = {one.id: greeted_at(one.on_day, zone, hour) for one in found}
+    await put_hours(session, {one.id: hours[one.id] for one in found if as_utc(one.due_at) != hours[one.id]})
+
+
+async def put_hours(session: Session, hours: Mapping[str, datetime]) -> None:
+    """Keep until when occasions wait, by their ids."""
+    if not hours:
+        return
+    table = table_of(CareOccasion)
+    waiting = update(table).where(table.c.id == bindparam("row_id")).values(due_at=bindparam("due_at"))
+    rows = [{"row_id": id, "due_at": at} for id, at in sorted(hours.items())]
+    await (await session.connection()).execute(waiting, rows)
 
 
 async def owe_tasks(session: Session, due: Sequence[Due], *, zone: str, today: date, now: datetime) -> None:

@@ -6,7 +6,7 @@ holds is the reason. Nothing here asks a store or a clock.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
@@ -16,6 +16,8 @@ from core.messages import MessageCategory
 from service.message_policy import Cap, CategoryRule, ConsentNeed, MessageChannel, MessageDefinition, Mute
 
 DAY_MINUTES = 24 * 60
+# An end is today or tomorrow, or a day later where clocks skip all minutes that are not quiet, or a whole day.
+FARTHEST_END_DAYS = 4
 
 
 class Consenting(StrEnum):
@@ -172,18 +174,23 @@ def cap_begins(cap: Cap, zone: str, *, now: datetime) -> datetime:
 def end_of_quiet(quiet: tuple[int, int], zone: str, *, now: datetime) -> datetime | None:
     """When the quiet hours end in which it is now; None where it is in none.
 
-    Where clocks skip the end, it is as much later; where it comes twice, the one that is next.
+    Where the end comes twice, it is the one that is next; where clocks skip it, the first minute after that is not
+    quiet, which may be of the next day where they skip all that is not.
     """
     local = now.astimezone(ZoneInfo(zone))
     if not is_quiet(quiet, local):
         return None
-    wall = time(quiet[1] // 60, quiet[1] % 60)
-    ends = [
-        as_utc(datetime.combine(local.date() + timedelta(days=days), wall, tzinfo=ZoneInfo(zone)).replace(fold=fold))
-        for days in (0, 1)
-        for fold in (0, 1)
-    ]
-    return min(end for end in ends if end > now and not is_quiet(quiet, end.astimezone(ZoneInfo(zone))))
+    days = (local.date() + timedelta(days=ahead) for ahead in range(FARTHEST_END_DAYS))
+    return next(end for day in days if (end := end_on(day, quiet, zone, after=now)) is not None)
+
+
+def end_on(day: date, quiet: tuple[int, int], zone: str, *, after: datetime) -> datetime | None:
+    """When quiet hours end on a day, after an instant; None where they do not."""
+    wall = datetime.combine(day, time(quiet[1] // 60, quiet[1] % 60), tzinfo=ZoneInfo(zone))
+    # Both readings are the same, except where clocks change just there: then the end is one of them, or in between.
+    first, last = sorted(as_utc(wall.replace(fold=fold)) for fold in (0, 1))
+    minutes = (first + timedelta(minutes=n) for n in range((last - first) // timedelta(minutes=1) + 1))
+    return next((at for at in minutes if at > after and not is_quiet(quiet, at.astimezone(ZoneInfo(zone)))), None)
 
 
 def is_quiet(quiet: tuple[int, int], local: datetime) -> bool:

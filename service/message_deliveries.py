@@ -160,6 +160,16 @@ async def fail_delivery(
     return DeliveryStatus.DUE if await changed_rows(session, row.values(failure=failure, due_at=due_at)) else None
 
 
+async def put_off_delivery(session: Session, taken: Taken, *, until: datetime) -> None:
+    """Give back what was taken and not tried: it is due then, and the attempt does not count."""
+    row = update(MessageDelivery).where(
+        col(MessageDelivery.id) == taken.id,
+        col(MessageDelivery.status) == DeliveryStatus.DUE,
+        col(MessageDelivery.attempts) == taken.attempt,
+    )
+    await changed_rows(session, row.values(attempts=taken.attempt - 1, due_at=until))
+
+
 def pause_after(delivery_id: str, attempt: int) -> timedelta:
     """How long to wait after a failed attempt: doubled each time, and of that three quarters to five quarters.
 

@@ -13,7 +13,7 @@ PERMANENT = 500
 
 
 def mail_of(letter: Letter, server: MailServer) -> EmailMessage:
-    """The e-mail; raises ValueError for an address that is none."""
+    """The e-mail; raises ValueError, LookupError or AttributeError for an address that is none."""
     mail = EmailMessage(policy=SMTP)
     mail["From"] = server.sender
     mail["To"] = letter.to or ""
@@ -35,7 +35,8 @@ async def send_mail(letter: Letter, server: MailServer) -> None:
     """Hand an e-mail to the server; raises NotTaken."""
     try:
         mail = mail_of(letter, server)
-    except ValueError as error:
+    except (ValueError, LookupError, AttributeError) as error:
+        # The parser of addresses falls over some that are broken, such as x@[y.z, and does not say so by a ValueError.
         raise NotTaken("ADDRESS_INVALID", is_final=True) from error
     try:
         await aiosmtplib.send(

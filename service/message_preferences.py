@@ -10,6 +10,7 @@ from core.days import time_zones
 from core.db import Record, Session, insert_into, instant
 from core.errors import BadUserInput
 from core.messages import MessageCategory
+from service.care_occasions import move_planned
 from service.message_policy import CategoryRule, MessageChannel, MessageDefinition, QuietHours
 from service.notifications import PreferenceFixed
 
@@ -107,7 +108,10 @@ def wanted(
 
 
 async def set_wishes(session: Session, customer_id: str, new: NewWishes, *, now: datetime) -> None:
-    """Set what is given; raises PreferenceFixed for what is always told in the app, MessagePreferenceInvalid."""
+    """Set what is given; raises PreferenceFixed for what is always told in the app, MessagePreferenceInvalid.
+
+    Greetings that are planned go by the new zone from now on.
+    """
     if new.enabled.get(ALWAYS_ON) is False:
         raise PreferenceFixed(path=("channels",))
     if new.time_zone is not None and new.time_zone not in time_zones():
@@ -129,6 +133,13 @@ async def set_wishes(session: Session, customer_id: str, new: NewWishes, *, now:
                 set_={"is_enabled": enabled, "changed_at": now},
             )
         )
+    await put_setting(session, customer_id, new, now=now)
+    if new.time_zone is not None:
+        await move_planned(session, customer_id, zone=new.time_zone)
+
+
+async def put_setting(session: Session, customer_id: str, new: NewWishes, *, now: datetime) -> None:
+    """Keep what is given of zone, language and quiet hours, and leave the rest as it was."""
     said: dict[str, str | int] = {}
     if new.time_zone is not None:
         said["time_zone"] = new.time_zone

@@ -12,16 +12,19 @@ import structlog
 from core.clock import as_utc, utc_now
 from core.db import Session
 from core.messages import MessageCategory
+from core.sealing import PersonalDataLocked
 from customers.personal import open_customers
 from customers.profiles import Customer
-from service.message_decision import Reason, reason_of
+from service.message_decision import Reason, end_of_quiet, reason_of
 from service.message_deliveries import (
+    LEASE,
     DeliveryStatus,
     Taken,
     due_deliveries,
     end_delivery,
     fail_delivery,
     is_any_left,
+    put_off_delivery,
     take_delivery,
 )
 from service.message_mail import send_mail
@@ -70,7 +73,7 @@ async def sweep_channel(stores: Stores, channel: MessageChannel, *, now: datetim
             try:
                 return await deliver(stores, delivery_id, now=now or utc_now())
             except Exception:
-                # Its lease ends, and it is due again.
+                # It is due again after a pause, or where not even that could be noted, when its lease ends.
                 log.exception("delivery_failed", delivery_id=delivery_id)
                 return None
 
@@ -85,44 +88,59 @@ async def sweep_channel(stores: Stores, channel: MessageChannel, *, now: datetim
 
 
 async def deliver(stores: Stores, delivery_id: str, *, now: datetime) -> bool:
-    """Send one delivery; False where another worker has it, it is not to be sent any more, or it was not taken."""
+    """Send one delivery; False where another worker has it, it is not to be sent any more, or it was not taken.
+
+    Raises what nobody expected, which is an attempt that failed, and PersonalDataLocked, which is none.
+    """
     async with stores.database.write() as session:
         taken = await take_delivery(session, delivery_id, now=now)
     if taken is None:
         return False
+    try:
+        is_sent = await attempt(stores, taken, now=now)
+    except NotTaken as error:
+        await note_failure(stores, taken, error, now=now)
+        return False
+    except PersonalDataLocked:
+        # Not the delivery is at fault but this process, which was not given the keys: all of them would be given up.
+        async with stores.database.write() as session:
+            await put_off_delivery(session, taken, until=now + LEASE)
+        raise
+    except Exception:
+        await note_failure(stores, taken, NotTaken("ERROR"), now=now)
+        raise
+    if is_sent:
+        async with stores.database.write() as session:
+            if await end_delivery(session, taken, DeliveryStatus.SENT, now=now):
+                await mark_sent(session, taken.message_id, now=now)
+    return is_sent
+
+
+async def attempt(stores: Stores, taken: Taken, *, now: datetime) -> bool:
+    """Send what was taken; False where it is kept back. Raises NotTaken."""
     async with stores.database.read() as session:
         found = await made_ready(session, stores, taken, now=now)
     if not isinstance(found, Ready):
-        await give_up(stores, taken, found, now=now)
+        await keep_back(stores, taken, found, now=now)
         return False
     try:
         async with asyncio.timeout(2 * LONGEST_SECONDS):
             await send(stores, found, now=now)
-    except (NotTaken, TimeoutError) as error:
-        await note_failure(stores, taken, error if isinstance(error, NotTaken) else NotTaken("TIMEOUT"), now=now)
-        return False
-    async with stores.database.write() as session:
-        if await end_delivery(session, taken, DeliveryStatus.SENT, now=now):
-            await mark_sent(session, taken.message_id, now=now)
+    except TimeoutError as error:
+        raise NotTaken("TIMEOUT") from error
     return True
 
 
-async def made_ready(session: Session, stores: Stores, taken: Taken, *, now: datetime) -> Ready | Reason:
-    """The letter in the words of its customer, or why it is not sent any more.
-
-    Between being let out and being sent hours may lie, in which a customer says that they do not want it.
-    """
+async def made_ready(session: Session, stores: Stores, taken: Taken, *, now: datetime) -> Ready | Reason | datetime:
+    """The letter in the words of its customer, or why it is not sent any more, or until when it waits."""
     message = await session.get(Message, taken.message_id)
     customer = await session.get(Customer, taken.customer_id)
     if message is None or customer is None or customer.erased_at is not None:
         return Reason.UNREACHABLE
     if message.expires_at is not None and now >= as_utc(message.expires_at):
         return Reason.TOO_LATE
-    policy = (await active_message_policy(session)).parsed()
-    rule = policy.categories[MessageCategory(message.category)]
-    standing = await standing_of(session, message, policy, stores.outlets, now=now)
-    if (reason := reason_of(taken.channel, rule, standing)) in (Reason.SWITCHED_OFF, Reason.NO_CONSENT):
-        return reason
+    if (held := await held_back(session, stores, message, taken.channel, now=now)) is not None:
+        return held
     personal = (await open_customers(session, [customer]))[customer.id]
     language = (await wishes_of(session, customer.id)).language or DEFAULT_LANGUAGE
     name = personal.full_name or customer.display_name
@@ -142,6 +160,25 @@ async def made_ready(session: Session, stores: Stores, taken: Taken, *, now: dat
     return Ready(letter, await target_of(session, taken.channel, now=now) if by_webhook else None)
 
 
+async def held_back(
+    session: Session, stores: Stores, message: Message, channel: MessageChannel, *, now: datetime
+) -> Reason | datetime | None:
+    """Why what was let out is not sent any more, or until when it waits; None where it goes.
+
+    Between being let out and being sent hours may lie, or days where it is replayed: a customer says that they do not
+    want it, somebody dies, and it is night.
+    """
+    policy = (await active_message_policy(session)).parsed()
+    rule = policy.categories[MessageCategory(message.category)]
+    standing = await standing_of(session, message, policy, stores.outlets, now=now)
+    if (reason := reason_of(channel, rule, standing)) in (Reason.SWITCHED_OFF, Reason.NO_CONSENT):
+        return reason
+    for mute in rule.mutes:
+        if mute in standing.mutes:
+            return Reason(mute.value)
+    return end_of_quiet(standing.quiet, standing.zone, now=now) if rule.waits_for_morning else None
+
+
 async def send(stores: Stores, ready: Ready, *, now: datetime) -> None:
     """Hand a letter to its channel's adapter; raises NotTaken."""
     letter, outlets = ready.letter, stores.outlets
@@ -157,6 +194,15 @@ async def send(stores: Stores, ready: Ready, *, now: datetime) -> None:
     if letter.channel is MessageChannel.SMS and letter.to is None:
         raise NotTaken("NO_ADDRESS", is_final=True)
     await send_webhook(letter, ready.target, outlets, now=now)
+
+
+async def keep_back(stores: Stores, taken: Taken, why: Reason | datetime, *, now: datetime) -> None:
+    """Put off a delivery that waits for an hour, and end any other."""
+    if isinstance(why, Reason):
+        await give_up(stores, taken, why, now=now)
+        return
+    async with stores.database.write() as session:
+        await put_off_delivery(session, taken, until=why)
 
 
 async def give_up(stores: Stores, taken: Taken, reason: Reason, *, now: datetime) -> None:

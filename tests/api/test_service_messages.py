@@ -19,7 +19,7 @@ from tests.api.test_denials import state
 from tests.api.test_round_trips import cost
 from tests.api.test_way_through import local_of
 from tests.service.gateways import gateway
-from tests.worker.messages import LOCAL, NOON, allow, decide_one, disable_endpoints, put_endpoint
+from tests.worker.messages import LOCAL, NOON, allow, decide_one, disable_endpoints, put_endpoint, sleep_never
 from worker.delivering import deliver
 from worker.work import Stores
 
@@ -255,6 +255,7 @@ async def test_an_administrator_sets_up_a_gateway_whose_secret_is_shown_once(sys
 
 async def dead_letter(system: System, local: str) -> str:
     """The global id of a delivery that was given up."""
+    await sleep_never(system.edge.database, local)
     async with gateway(410) as there:
         await put_endpoint(system.edge.database, MessageChannel.WECHAT, there.url)
         found = await decide_one(system.edge.database, local, MessageCategory.CARE)

@@ -1,14 +1,17 @@
 """The decision about a message, held against a plain page that knows nothing of how it is made."""
 
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.days import time_zones
 from core.messages import MessageCategory
 from customers.consents import ConsentPurpose
 from service.message_decision import (
@@ -30,6 +33,7 @@ from service.message_policy import (
     MessagePolicyInvalid,
     Mute,
     Purpose,
+    QuietHours,
     parse_message_definition,
 )
 
@@ -234,6 +238,66 @@ def test_quiet_hours_end_also_in_the_night_when_clocks_change(
     if found is not None:
         assert now < found <= now + 25 * HOUR
         assert not plainly_quiet(quiet, found, zone)
+
+
+def changes_of(year: int) -> list[tuple[datetime, str]]:
+    """Every minute of a year at which the clocks of some zone change, and one zone of those that change alike."""
+    found: dict[tuple[datetime, timedelta | None, timedelta | None], str] = {}
+    for zone in sorted(time_zones()):
+        there = ZoneInfo(zone)
+        days = [datetime(year, 1, 1, tzinfo=UTC) + n * DAY for n in range(366)]
+        for first, last in pairwise(days):
+            before, after = first.astimezone(there).utcoffset(), last.astimezone(there).utcoffset()
+            if before != after:
+                minutes = range(1, 24 * 60 + 1)
+                n = bisect_left(
+                    minutes, True, key=lambda n: (first + n * MINUTE).astimezone(there).utcoffset() == after
+                )
+                found.setdefault((first + minutes[n] * MINUTE, before, after), zone)
+    return [(at, zone) for (at, _, _), zone in sorted(found.items(), key=lambda one: one[0][0])]
+
+
+CHANGES = st.sampled_from(changes_of(2027))
+
+
+@given(CHANGES, st.timedeltas(-30 * HOUR, 3 * HOUR), st.tuples(st.integers(-90, 150), st.integers(-90, 150)))
+def test_quiet_hours_end_wherever_clocks_change(
+    change: tuple[datetime, str], into: timedelta, around: tuple[int, int]
+) -> None:
+    """Given hours that begin and end about a change of clocks, then they end, and not long after they could."""
+    at, zone = change
+    now, midnight = at + into, wall(at - MINUTE, zone)
+    minute = midnight.hour * 60 + midnight.minute + 1
+    quiet = ((minute + around[0]) % 1440, (minute + around[1]) % 1440)
+    found = end_of_quiet(quiet, zone, now=now)
+    assert (found is not None) == plainly_quiet(quiet, now, zone)
+    if found is not None:
+        assert now < found
+        assert not plainly_quiet(quiet, found, zone)
+        if wall(at, zone) > wall(at - MINUTE, zone) + MINUTE:
+            # Where they go forward, it is the first minute that is not quiet; where they go back, it may be a second.
+            walked = (whole(now) + n * MINUTE for n in range(1, 3 * 1440))
+            assert found == next(one for one in walked if not plainly_quiet(quiet, one, zone))
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "found"),
+    [
+        ("03:00", "02:00", "2027-03-15T02:00-04:00"),
+        ("02:50", "02:30", "2027-03-15T02:30-04:00"),
+        ("02:30", "02:20", "2027-03-15T02:20-04:00"),
+        ("03:30", "02:30", "2027-03-14T03:00-04:00"),
+        ("21:00", "02:30", "2027-03-14T03:00-04:00"),
+        ("21:00", "03:10", "2027-03-14T03:10-04:00"),
+    ],
+)
+def test_an_end_that_clocks_skip_is_waited_for_all_the_same(start: str, end: str, found: str) -> None:
+    """Given the evening before clocks go from 02:00 to 03:00, then hours that end in between still have an end."""
+    now = datetime(2027, 3, 14, 2, tzinfo=UTC)
+    quiet = QuietHours(start=start, end=end).minutes
+    assert end_of_quiet(quiet, "America/New_York", now=now) == datetime.fromisoformat(found)
+    standing = replace(EVERYWHERE, zone="America/New_York", quiet=quiet)
+    assert decided(standing, now=now).until == datetime.fromisoformat(found)
 
 
 def test_the_bank_s_numbers() -> None:

@@ -85,3 +85,13 @@ async def test_without_starttls_nothing_is_handed_over() -> None:
     with mailbox() as box:
         assert await failure_of(server_of(box)) == ("SMTP_UNREACHABLE", False)
         assert (box.mails, box.signed_in) == ([], [])
+
+
+@pytest.mark.parametrize("address", ["x@[y.z", "x@[y.z]\r\nBcc: all@bank.example", "<x@[y.z", "x@"])
+async def test_an_address_that_cannot_be_read_is_given_up_at_once(address: str) -> None:
+    """Given an address over which the parser falls, then nothing is sent, and no other attempt mends it."""
+    with mailbox() as box:
+        with pytest.raises(NotTaken) as refused:
+            await send_mail(replace(LETTER, to=address), box.server)
+        assert (refused.value.failure, refused.value.is_final) == ("ADDRESS_INVALID", True)
+        assert box.mails == []

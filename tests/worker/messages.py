@@ -14,7 +14,8 @@ from customers.consents import ConsentChannel, ConsentPurpose, Word, grant_conse
 from customers.profiles import Customer
 from service.message_deliveries import MessageDelivery
 from service.message_outlets import Outlets
-from service.message_policy import MessageChannel
+from service.message_policy import MessageChannel, QuietHours
+from service.message_preferences import NewWishes, set_wishes
 from service.message_words import CONTENT_PUBLISHED
 from service.messages import Message, message_id_of
 from service.notifications import Notification
@@ -36,6 +37,13 @@ async def make_customer(database: Database, *, consents: bool = True) -> str:
     if consents:
         await allow(database, customer_id)
     return customer_id
+
+
+async def sleep_never(database: Database, *customer_ids: str) -> None:
+    """Let customers have no quiet hours, for what is sent at whatever hour it is."""
+    async with database.write() as session:
+        for one in customer_ids:
+            await set_wishes(session, one, NewWishes({}, quiet=QuietHours(start="00:00", end="00:00")), now=NOON)
 
 
 async def allow(database: Database, customer_id: str) -> None:

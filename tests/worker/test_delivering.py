@@ -44,6 +44,7 @@ from tests.worker.messages import (
     make_customer,
     message_of,
     put_endpoint,
+    sleep_never,
 )
 from worker.delivering import deliver, sweep_deliveries
 from worker.work import Stores
@@ -95,6 +96,7 @@ async def test_a_gateway_is_sent_a_signed_message_once(database: Database, graph
 async def test_what_is_not_taken_is_tried_again_given_up_and_replayed(database: Database, graph: GraphClient) -> None:
     """Given a gateway that fails, then pauses grow to an hour, and a dead letter is replayed with its old id."""
     customer = await make_customer(database)
+    await sleep_never(database, customer)
     async with gateway(503) as there:
         await put_endpoint(database, WECHAT, there.url)
         async with database.write() as session:
@@ -153,6 +155,7 @@ async def test_killed_between_sending_and_noting_it_is_sent_again_with_the_same_
     stores: Addresses, database: Database, graph: GraphClient, tmp_path: Path
 ) -> None:
     customer = await make_customer(database)
+    await sleep_never(database, customer)
     async with gateway() as there:
         await put_endpoint(database, WECHAT, there.url)
         found = await decide_one(database, customer, MessageCategory.CARE)
