@@ -358,15 +358,19 @@ async def follow_ups_of(session: Session, customer_ids: Sequence[str]) -> dict[s
 
 
 async def merge_follow_ups(session: Session, merged_id: str, survivor_id: str, *, now: datetime) -> None:
-    """Let the survivor's rows know of the later contact, and end the other profile's tasks: one is enough."""
+    """Let the survivor's rows know of the later contact, and end the other profile's tasks: one is enough.
+
+    It ends also what the survivor has no row of yet. A task's subject names the profile that it was opened for, so that
+    under the survivor's id nobody would find it again; the row that moves is begun anew by the next look.
+    """
     policy = await policy_in_use(session, now=now)
     rows = {row.key: row for row in await lock_rows(session, [merged_id, survivor_id])}
     turn = Turn(rows)
     for obligation in Obligation:
         other, own = rows.get((merged_id, obligation)), rows.get((survivor_id, obligation))
-        if other is None or own is None:
+        if other is None:
             continue
         give_up(turn, other, policy.today)
-        if own.begun_on is not None and own.ended_on is None and other.last_on is not None:
+        if own is not None and own.begun_on is not None and own.ended_on is None and other.last_on is not None:
             turn.step(own, contacted(own.cycle(), other.last_on, today=policy.today))
     await follow(session, turn, policy, actor=None, now=now)

@@ -86,7 +86,7 @@ TRACES = (
         "customer_id",
         WhenErased.DELETED,
         WhenMerged.MOVED,
-        "when a person is to be seen next; the survivor's own stands, and has heard of the other's contacts",
+        "when a person is to be seen next; the survivor's own stands, or it begins anew, with the contacts of both",
         clash=("obligation",),
     ),
     # Steps name their plans, which go after them.

@@ -1,7 +1,7 @@
 """Follow-ups in their stores: one task however many look and log at once, and days that move as they should."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -10,6 +10,7 @@ from core.fact_kinds import INTERACTION_LOGGED
 from core.ids import new_id
 from core.messages import MESSAGE_OWED
 from core.tasks import TASK_OWED, TaskKind
+from core.traces import all_traces, move_traces
 from graph.eligibility import Tier
 from service.follow_up_definition import InteractionKind, Obligation
 from service.follow_ups import FOLLOW_UP_MISSED, merge_follow_ups, retier
@@ -253,6 +254,43 @@ async def test_of_two_profiles_the_survivor_knows_the_later_contact(database: Da
     assert found[Obligation.CONTACT].next_on == TODAY + 59 * DAY
     for one in (survivor, merged):
         assert [task.status for task in await tasks_of(database, one)] == [TaskStatus.DONE]
+
+
+@pytest.mark.parametrize("tier", [Tier.VIP, Tier.MASS])
+async def test_a_survivor_whom_nobody_looked_at_keeps_no_task_that_nobody_finds(database: Database, tier: Tier) -> None:
+    """Given a VIP with tasks, merged into somebody without rows, then they are over, what is owed begins anew with the
+    contacts that moved, and the task of the new cycle is found when it is done."""
+    survivor, merged = new_id(), await vip(database)
+    await set_tier(database, survivor, tier)
+    now = NOON + 90 * DAY
+    await look_on(database, [merged], NOON)
+    await logged(database, merged, PHONE, NOON + 10 * DAY)
+    await look_on(database, [merged], now)
+    await settle_tasks(database, [merged], now=now)
+    assert [task.status for task in await tasks_of(database, merged)] == [TaskStatus.OPEN] * 2
+    await merge(database, merged, survivor, now)
+    tasks = await tasks_of(database, survivor)
+    assert [(task.status, task.outcome) for task in tasks] == [(TaskStatus.DONE, TaskOutcome.NO_LONGER_DUE)] * 2
+    await look_on(database, [survivor], now)
+    found = await follow_ups(database, survivor)
+    assert found[Obligation.CONTACT].ended_on is None and found[Obligation.CONTACT].last_on == TODAY + 10 * DAY
+    assert (found[Obligation.FACE_TO_FACE].ended_on is None) == (tier == Tier.VIP)
+    await settle_tasks(database, [survivor], now=now)
+    # VIPs are owed a call and have not had one for eighty days; of the others nobody is called.
+    still = [task for task in await tasks_of(database, survivor) if task.status == TaskStatus.OPEN]
+    assert len(still) == (1 if tier == Tier.VIP else 0)
+    for task in still:
+        async with database.write() as session:
+            await complete_task(session, task.id, outcome=TaskOutcome.CONTACTED, actor="rm", now=now)
+        row = (await follow_ups(database, survivor))[Obligation.CONTACT]
+        assert (row.opened_on, row.next_on) == (None, TODAY + 120 * DAY)
+
+
+async def merge(database: Database, merged: str, survivor: str, now: datetime) -> None:
+    """What a merge does with follow-ups and all that names the other profile."""
+    async with database.write() as session:
+        await merge_follow_ups(session, merged, survivor, now=now)
+        await move_traces(session, list(all_traces()), merged, survivor)
 
 
 async def test_a_page_where_nothing_is_due_costs_three_statements(database: Database) -> None:
