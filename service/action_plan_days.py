@@ -19,23 +19,15 @@ from service.action_plan_records import (
     StepStatus,
 )
 from service.action_plan_steps import PLAN_STEP_DUE, hold_plans
-from service.calendars import BusinessCalendar, calendars_by_id
+from service.calendars import calendars_by_id, hold_calendars
 
 # The days of a calendar have changed by which steps of plans are counted; its key names calendar, change and place.
 PLANS_RECOUNTED = "plan.recounted"
 
 
 async def calendars_of(session: Session, templates: Collection[ActionPlanTemplate]) -> dict[str, Calendar]:
-    """The calendars that these templates name, by their ids; nobody changes them until the transaction ends.
-
-    Else a plan that is started while days change would keep the old ones: the counting anew would not see it yet.
-    """
-    ids = sorted({one.parsed().calendar_id for one in templates})
-    if not ids:
-        return {}
-    shared = select(BusinessCalendar).where(col(BusinessCalendar.id).in_(ids)).order_by(col(BusinessCalendar.id))
-    fresh = shared.with_for_update(read=True).execution_options(populate_existing=True)
-    return {row.id: row.calendar() for row in (await session.exec(fresh)).all()}
+    """The calendars that these templates name, by their ids; nobody changes them until the transaction ends."""
+    return await hold_calendars(session, {one.parsed().calendar_id for one in templates})
 
 
 def day_of_step(step: Step, begins_on: date, calendar: Calendar) -> dict[str, Any]:

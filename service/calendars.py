@@ -230,6 +230,20 @@ async def calendars_by_id(session: Session, ids: Collection[str]) -> dict[str, C
     return {id: row.calendar() for id, row in (await rows_by_id(session, BusinessCalendar, ids)).items()}
 
 
+async def hold_calendars(session: Session, ids: Collection[str]) -> dict[str, Calendar]:
+    """The calendars as they are by now, by id; nobody changes their days until the transaction ends.
+
+    Whoever begins to count by one holds it: else what begins while days change would keep the old ones, because the
+    counting anew does not see it yet. Whoever changes days holds their calendar and waits for nobody after that.
+    """
+    if not ids:
+        return {}
+    named = select(BusinessCalendar).where(col(BusinessCalendar.id).in_(sorted(set(ids))))
+    shared = named.order_by(col(BusinessCalendar.id)).with_for_update(read=True)
+    fresh = shared.execution_options(populate_existing=True)
+    return {row.id: row.calendar() for row in (await session.exec(fresh)).all()}
+
+
 async def find_calendar(session: Session, calendar_id: str) -> BusinessCalendar:
     """The calendar; raises NotFound."""
     found = await session.get(BusinessCalendar, calendar_id)

@@ -18,7 +18,7 @@ from core.facts import OWN_SOURCE, NewFact, record_facts
 from core.ids import derived_id, new_id
 from core.messages import MESSAGE_OWED, MessageCategory, message
 from core.outbox import owe
-from service.calendars import calendars_by_id
+from service.calendars import calendars_by_id, hold_calendars
 from service.complaint_access import AccusedCannotHandle, ComplaintNotYours, Hand, Seat
 from service.complaint_clocks import EntryKind
 from service.complaint_keys import keys_of, put_key, sealed_words
@@ -132,6 +132,8 @@ async def file_complaint(session: Session, new: NewComplaint, *, employee: str |
     }
     if employee is None:
         await hold_standings(session, [new.customer_id])
+    # Its deadlines are counted by days that stay until they can be found to be counted anew.
+    await hold_calendars(session, [level.calendar_id])
     is_new = await insert_once(session, Complaint, row, "id")
     complaint = await lock_complaint(session, complaint_id)
     if not is_new:
@@ -284,6 +286,8 @@ async def reopen_complaint(session: Session, complaint: Complaint, words: str, *
     if complaint.status != ComplaintStatus.CLOSED:
         raise ComplaintNotClosed(path=("complaintId",))
     said = checked_words(words)
+    # As in filing; what is closed is not counted anew.
+    await hold_calendars(session, [complaint.calendar_id])
     # Facts are read in the order of their times: never both at one instant.
     now = max(now, complaint.changed_at + timedelta(microseconds=1))
     complaint.status, complaint.extensions = ComplaintStatus.OPEN, 0

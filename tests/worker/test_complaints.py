@@ -34,8 +34,16 @@ from service.calendars import (
 )
 from service.complaint_hand_offs import accept_hand_off, hand_off
 from service.complaint_keys import open_words
-from service.complaint_records import Complaint, ComplaintMark, ComplaintStatus, entries_of
-from service.complaints import answer_complaint, name_accused, reopen_complaint
+from service.complaint_records import (
+    Complaint,
+    ComplaintChannel,
+    ComplaintMark,
+    ComplaintStatus,
+    ComplaintTopic,
+    entries_of,
+    lock_complaint,
+)
+from service.complaints import NewComplaint, answer_complaint, file_complaint, name_accused, reopen_complaint
 from service.tasks import Task, TaskStatus
 from tests.conftest import RING, Addresses
 from tests.customers.insight import put_tier
@@ -267,6 +275,29 @@ async def test_days_that_become_known_move_deadlines(stores: Addresses, tmp_path
             owed = (await session.exec(select(Outbox).where(Outbox.topic == CALENDAR_CHANGED))).all()
         assert len(owed) == 2 and all(row.settled_at for row in owed)
         assert (await fresh(database, over.id)).solution_minutes == 60
+
+
+@pytest.mark.parametrize("is_opened_again", [False, True])
+async def test_days_that_change_wait_for_what_begins_to_count_by_them(
+    stores: Addresses, tmp_path: Path, graph: GraphClient, is_opened_again: bool
+) -> None:
+    """Given a complaint that is being filed or opened again, when a worker finds that days have changed, then it waits
+    until the complaint can be found to be counted anew."""
+    async with own_database(stores, tmp_path) as database:
+        old = await filed(database, employee="sun")
+        await closed(database, old.id, now=MONDAY + HOUR)
+        now = MONDAY + 2 * HOUR
+        async with database.write() as session:
+            if is_opened_again:
+                await reopen_complaint(session, await lock_complaint(session, old.id), "Again", by=OWNER, now=now)
+            else:
+                new = NewComplaint(new_id(), ComplaintTopic.FEES, ComplaintChannel.PHONE, "Twice!")
+                await file_complaint(session, new, employee=None, now=now)
+            # The migration has written no digest, so that the first look always finds days changed.
+            looking = asyncio.create_task(watch_calendars(Stores(database, graph), now=now))
+            await asyncio.wait([looking], timeout=1)
+            is_waiting = not looking.done()
+        assert (await looking, is_waiting) == (1, True)
 
 
 async def test_what_a_newer_library_knows_moves_deadlines(
