@@ -13,13 +13,19 @@ from service.complaint_records import Complaint, ComplaintAccused, ComplaintMark
 from service.tasks import Task, TaskStatus
 
 
-async def assignees_of(session: Session, mark_ids: Collection[str]) -> Mapping[str, str | None]:
-    """Whose task each of these marks is by now."""
-    statement = (
+async def assignees_of(session: Session, mark_ids: Collection[str], *, hold: bool) -> Mapping[str, str | None]:
+    """Whose task each of these marks is by now; held, their complaints keep their owners until the transaction ends.
+
+    Whoever opens or hands over tasks holds them: else a complaint that changes hands meanwhile finds no task to pass on
+    yet, and the task would be for who had it before, and who may be accused by now.
+    """
+    statement: Any = (
         select(ComplaintMark.id, ComplaintMark.stage, Complaint.owner)
         .join(Complaint, col(Complaint.id) == col(ComplaintMark.complaint_id))
         .where(col(ComplaintMark.id).in_(mark_ids))
     )
+    if hold:
+        statement = statement.order_by(col(Complaint.id)).with_for_update(read=True, of=Complaint)
     rows = (await session.exec(statement)).all()
     return {id: owner if stage == Stage.WARNING else None for id, stage, owner in rows}
 

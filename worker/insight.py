@@ -41,21 +41,24 @@ async def on_tasks_owed(session: Session, graph: GraphClient, payloads: Payloads
     secret = [one for one in others if (one["subject"], employees.get(one["customer_id"])) in named]
     await open_tasks(session, secret, {}, now=now)
     await open_tasks(session, [one for one in others if one not in secret], employees, now=now)
-    for one, assignees in await tasks_of_complaints(session, payloads):
+    for one, assignees in await tasks_of_complaints(session, payloads, hold=True):
         await open_tasks(session, [one], assignees, now=now)
 
 
 async def on_tasks_over(session: Session, graph: GraphClient, payloads: Payloads, now: datetime) -> None:
     others = [one for one in payloads if one["kind"] != TaskKind.COMPLAINT]
     await end_tasks(session, others, await employees_of(graph, customers_in(others)), now=now)
-    for one, assignees in await tasks_of_complaints(session, payloads):
+    # What is over is passed on to nobody, so that its complaint is not held.
+    for one, assignees in await tasks_of_complaints(session, payloads, hold=False):
         await end_tasks(session, [one], assignees, now=now)
 
 
-async def tasks_of_complaints(session: Session, payloads: Payloads) -> list[tuple[dict[str, Any], dict[str, str]]]:
+async def tasks_of_complaints(
+    session: Session, payloads: Payloads, *, hold: bool
+) -> list[tuple[dict[str, Any], dict[str, str]]]:
     """Each with whose it is: who looks after a customer may be the one of whom they complain."""
     own = [one for one in payloads if one["kind"] == TaskKind.COMPLAINT]
-    found = await assignees_of(session, [one["subject"] for one in own]) if own else {}
+    found = await assignees_of(session, [one["subject"] for one in own], hold=hold) if own else {}
     return [(one, {one["customer_id"]: who} if (who := found.get(one["subject"])) else {}) for one in own]
 
 

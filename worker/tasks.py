@@ -27,7 +27,7 @@ async def hand_over_tasks(stores: Stores, *, page: int = PAGE) -> int:
         employees = await employees_of(stores.graph, [one.customer_id for one in tasks])
         async with stores.database.write() as session:
             marks = [one.subject for one in tasks if one.kind == TaskKind.COMPLAINT]
-            whose = await assignees_of(session, marks) if marks else {}
+            whose = await assignees_of(session, marks, hold=True) if marks else {}
             named = await named_in_breaks(session, [one.subject for one in tasks if one.kind == TaskKind.RECOVERY])
             assignees = {
                 one.id: whose.get(one.subject) if one.kind == TaskKind.COMPLAINT else employees.get(one.customer_id)

@@ -32,6 +32,7 @@ from service.calendars import (
     create_business_calendar,
     update_business_calendar,
 )
+from service.complaint_access import Hand, Seat
 from service.complaint_hand_offs import accept_hand_off, hand_off
 from service.complaint_keys import open_words
 from service.complaint_records import (
@@ -230,6 +231,25 @@ async def test_a_warning_goes_on_with_the_complaint(database: Database, graph: G
     assert [task.assignee for task in await tasks_about(database, complaint.id)] == ["wei"]
     await act(database, complaint.id, name_accused, "wei", by=employee("sun"), now=MONDAY + 8 * HOUR)
     assert [task.assignee for task in await tasks_about(database, complaint.id)] == [None]
+
+
+async def test_a_warning_that_is_opened_while_its_complaint_changes_hands_is_the_new_owners(
+    stores: Addresses, tmp_path: Path, graph: GraphClient
+) -> None:
+    """Given a warning that has no task yet, when its owner is named as accused, then they get none by a worker that
+    read the complaint before."""
+    async with own_database(stores, tmp_path) as database:
+        complaint = await filed(database, employee="sun")
+        worker = Stores(database, graph)
+        await sweep_complaints(worker, now=MONDAY + 8 * HOUR)
+        async with database.write() as session:
+            row = await lock_complaint(session, complaint.id)
+            await name_accused(session, row, "sun", by=Hand(Seat.OFFICER, "zhao"), now=MONDAY + 8 * HOUR)
+            opening = asyncio.create_task(sweep_outbox(worker))
+            await asyncio.wait([opening], timeout=2)
+        await opening
+        await sweep_outbox(worker)
+        assert [task.assignee for task in await tasks_about(database, complaint.id)] == [None]
 
 
 async def test_a_closed_complaint_is_silent_until_it_is_opened_again(database: Database, graph: GraphClient) -> None:
