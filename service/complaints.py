@@ -3,6 +3,7 @@
 Whoever acts has taken the complaint's row by `lock_complaint`, so that acts come one after the other.
 """
 
+import re
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -37,10 +38,11 @@ from service.complaint_records import (
     lock_complaint,
 )
 from service.complaint_tasks import pass_tasks_on
+from service.products import CODE
 from service.service_standings import hold_standings
 
 LONGEST_WORDS = 4_000
-LONGEST_NAME = 100
+EMPLOYEE = r"[!-~]{1,100}"
 
 
 class ComplaintInvalid(BadUserInput):
@@ -115,7 +117,7 @@ async def file_complaint(session: Session, new: NewComplaint, *, employee: str |
         "customer_id": new.customer_id,
         "topic": new.topic,
         "channel": new.channel,
-        "product": None if new.product is None else checked_name(new.product, "product"),
+        "product": None if new.product is None else checked_code(new.product),
         "community_id": new.community_id,
         "status": ComplaintStatus.OPEN,
         "filed_by": employee,
@@ -339,10 +341,22 @@ def checked_words(words: str, *path: str) -> str:
 
 
 def checked_name(name: str, *path: str) -> str:
-    """The id of an employee or a code of a product; raises ComplaintInvalid."""
+    """The id of an employee; raises ComplaintInvalid.
+
+    As a product's code it outlives the customer's words, so that it must not be words itself. Subjects of tokens are
+    ASCII (OpenID Connect Core 1.0, section 2).
+    """
     found = name.strip()
-    if not 1 <= len(found) <= LONGEST_NAME or "\0" in found:
-        raise ComplaintInvalid(path=path, detail=f"1 to {LONGEST_NAME} characters")
+    if not re.fullmatch(EMPLOYEE, found):
+        raise ComplaintInvalid(path=path, detail="1 to 100 ASCII characters without space")
+    return found
+
+
+def checked_code(code: str) -> str:
+    """A product's code in the form that codes have, whether we know it or not; raises ComplaintInvalid."""
+    found = code.strip()
+    if not re.fullmatch(CODE, found):
+        raise ComplaintInvalid(path=("product",), detail="a product's code")
     return found
 
 

@@ -331,6 +331,20 @@ async def test_what_cannot_be_said_or_done_now_is_refused(database: Database) ->
                   is_internal=False)  # fmt: skip
 
 
+async def test_what_outlives_the_customer_has_no_words(database: Database) -> None:
+    """Given words where a product's code or an employee's id belongs, then nothing is filed; codes and ids are."""
+    person, said = new_id(), "Mrs Lin of 5 West Street"
+    for words in (said, "林女士", "", "x" * 101):
+        with pytest.raises(ComplaintInvalid) as of_product:
+            await filed(database, customer_id=person, product=words)
+        with pytest.raises(ComplaintInvalid) as of_accused:
+            await filed(database, customer_id=person, accused=words)
+        assert (of_product.value.path, of_accused.value.path) == (("product",), ("accusedEmployeeId",))
+    assert await facts_about(database, person) == []
+    taken = await filed(database, customer_id=person, product=" FUND.A_1:b-2 ", accused="auth0|wei@bank.example")
+    assert taken.product == "FUND.A_1:b-2"
+
+
 async def test_what_was_said_is_sealed_and_what_happened_stays(database: Database) -> None:
     """Given words of a person, then no table shows them, they open by the complaint's key, and the log stands fast."""
     complaint = await filed(database, words="My name is Lin and you charged me twice.")
