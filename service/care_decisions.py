@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, update
+from sqlalchemy import bindparam, or_, update
 from sqlmodel import col, select
 
 from core.days import end_of_day
@@ -88,10 +88,17 @@ async def standing_of(session: Session, occasions: Sequence[CareOccasion], known
         col(CareDate.id).in_(named), col(CareDate.removed_at).is_(None)
     )
     days = sorted({one.on_day for one in occasions})
+    # A merge leaves occasions whose day is no more, because the survivor's own stands: they stand before no other.
+    live = select(CareDate.id).where(
+        col(CareDate.id) == CareOccasion.care_date_id,
+        col(CareDate.customer_id) == CareOccasion.customer_id,
+        col(CareDate.removed_at).is_(None),
+    )
     siblings: Any = select(col(CareOccasion.customer_id), col(CareOccasion.on_day), col(CareOccasion.rank)).where(
         col(CareOccasion.customer_id).in_(ids),
         col(CareOccasion.on_day).in_(days),
         col(CareOccasion.status).in_((CareStatus.PLANNED, CareStatus.OWED)),
+        or_(col(CareOccasion.status) == CareStatus.OWED, col(CareOccasion.care_date_id).is_(None), live.exists()),
     )
     others: dict[tuple[str, Any], int] = {}
     of_day: Sequence[Any] = (await session.exec(siblings)).all()

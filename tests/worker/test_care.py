@@ -16,6 +16,7 @@ from core.days import end_of_day
 from core.db import Database
 from core.facts import NewFact, record_facts
 from core.processes import REPOSITORY
+from core.traces import move_traces
 from customers.consents import ConsentStatus
 from graph.eligibility import Tier
 from service.care_calendar import CareCalendar, CareDay
@@ -25,6 +26,7 @@ from service.care_mutes import MuteReason, mute_care, unmute_care
 from service.care_occasions import CareGreeting
 from service.care_policies import CareDefinition, activate_care_policy, create_care_policy
 from service.care_runs import LEASE, CareRun
+from service.traces import TRACES
 from tests.conftest import Addresses
 from tests.customers.insight import leave, make_people, put_tier
 from tests.databases import own_database
@@ -261,6 +263,22 @@ async def test_of_two_occasions_on_a_day_the_customers_own_is_greeted(stores: Ad
         assert await outcomes(database, people) == [[("OWED", None), other, other], OWED]
         async with database.read() as session:
             assert len((await session.exec(select(CareGreeting))).all()) == 2
+
+
+async def test_a_birthday_that_a_merge_took_silences_no_festival(stores: Addresses, tmp_path: Path) -> None:
+    """Given a birthday on a festival, planned for a profile whose day goes in a merge because the survivor has another,
+    then the survivor is greeted for the festival."""
+    async with own_database(stores, tmp_path) as database:
+        survivor, merged = await make_people(database, 2)
+        await allow(database, survivor)
+        await put_dates(database, (survivor, BIRTHDAY, solar(5, 2)), (merged, BIRTHDAY, solar(10, 1)))
+        day = date(2020, 10, 1)
+        for ahead in range(-3, 0):
+            await care(database, nine(day) + ahead * DAY)
+        async with database.write() as session:
+            await move_traces(session, TRACES, merged, survivor)
+        await care(database, nine(day))
+        assert await greeted(database) == [(survivor, "care.mid_autumn")]
 
 
 async def test_what_was_missed_is_noted_and_its_tasks_are_made(stores: Addresses, tmp_path: Path) -> None:
