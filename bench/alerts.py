@@ -7,11 +7,9 @@ over all transactions and balances, grouped by customer, in the database alone; 
 import asyncio
 import random
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -20,16 +18,15 @@ from rich.table import Table
 from sqlalchemy import insert, text
 
 from bench.children import Child, run_child
+from bench.stores import on_sql_engines
 from core.clock import utc_now
 from core.days import day_of, last_months, months_before
 from core.db import Database, table_of
 from core.ids import derived_id
-from core.processes import free_port, stop
 from customers.insight_sweeps import InsightSweep
 from customers.profiles import Customer
 from customers.records import AccountTransaction, Holding, MonthlyBalance, ServiceRecord
 from migrations.sql_migrations import upgrade_sql
-from ops.postgres_server import create_database, start_postgres
 from segments.traits import CustomerTrait
 
 ZONE = "Asia/Shanghai"
@@ -148,18 +145,7 @@ def main(
     table = Table(
         "store", "look", "customers", "raised", "plain s", "look s", "ratio", "customers/s", "idle MiB", "peak MiB"
     )
-    with tempfile.TemporaryDirectory(prefix="kinship-bench-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        url = f"sqlite+aiosqlite:///{folder / 'bench.sqlite'}"
-        lines = asyncio.run(measure("SQLite", url, customers, moves))
-        if postgres:
-            server, admin = start_postgres(folder / "postgres", port=free_port(), log=folder / "postgres.log")
-            try:
-                url = asyncio.run(create_database(admin, "bench"))
-                lines += asyncio.run(measure("PostgreSQL", url, customers, moves))
-            finally:
-                stop(server)
+    lines = on_sql_engines(lambda name, url: measure(name, url, customers, moves), postgres=postgres)
     for line in lines:
         table.add_row(*line)
     Console(width=140).print(table)

@@ -4,13 +4,10 @@ Planned are four days of birthdays and the festival, then all that is due at nin
 own, whose peak memory is measured. The plain cost is one pass over the customers and their days in the database alone.
 """
 
-import asyncio
 import random
 import sys
-import tempfile
 import time
 from datetime import date, datetime, timedelta
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -19,15 +16,14 @@ from rich.table import Table
 from sqlalchemy import insert, text
 
 from bench.children import Child, run_child
+from bench.stores import on_sql_engines
 from core.clock import iso
 from core.db import Database, table_of
 from core.ids import derived_id
-from core.processes import free_port, stop
 from core.settings import DEVELOPMENT_ONLY
 from customers.consents import Consent
 from customers.profiles import Customer
 from migrations.sql_migrations import upgrade_sql
-from ops.postgres_server import create_database, start_postgres
 from service.care_calendar import CareCalendar, all_care_days, greeted_at
 from service.care_dates import CareDate, NewCareDate, row_of
 from service.care_kinds import CareKind, CareSource
@@ -127,18 +123,7 @@ def main(
 ) -> None:
     """Measure a day of care on SQLite and PostgreSQL."""
     table = Table("store", "what", "customers", "made", "plain s", "s", "ratio", "rows/s", "idle MiB", "peak MiB")
-    with tempfile.TemporaryDirectory(prefix="kinship-bench-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        url = f"sqlite+aiosqlite:///{folder / 'bench.sqlite'}"
-        lines = asyncio.run(measure("SQLite", url, customers))
-        if postgres:
-            server, admin = start_postgres(folder / "postgres", port=free_port(), log=folder / "postgres.log")
-            try:
-                url = asyncio.run(create_database(admin, "bench"))
-                lines += asyncio.run(measure("PostgreSQL", url, customers))
-            finally:
-                stop(server)
+    lines = on_sql_engines(lambda name, url: measure(name, url, customers), postgres=postgres)
     for line in lines:
         table.add_row(*line)
     Console(width=140).print(table)

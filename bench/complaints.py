@@ -7,10 +7,8 @@ many complaints are due stands beside it, as what a look costs at least.
 import asyncio
 import random
 import sys
-import tempfile
 import time
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -20,15 +18,12 @@ from sqlmodel import col, func, select
 
 from bench.children import run_child
 from bench.follow_ups import fill
+from bench.stores import RING, on_sql_engines
 from core.clock import utc_now
 from core.db import Database
 from core.ids import derived_id
 from core.outbox import Outbox
-from core.processes import free_port, stop
-from core.sealing import KeyRing
-from core.settings import DEVELOPMENT_KEY
 from core.tasks import TASK_OWED
-from ops.postgres_server import create_database, start_postgres
 from service.complaint_records import Complaint, ComplaintChannel, ComplaintMark, ComplaintTopic
 from service.complaints import NewComplaint, file_complaint
 
@@ -79,7 +74,7 @@ async def counted(database: Database, at: datetime) -> tuple[int, int, int, floa
 
 async def measure(name: str, url: str, customers: int, complaints: int) -> list[list[str]]:
     now = utc_now()
-    database = Database(url, timeout=3_600, keys=KeyRing.parse(f"1:{DEVELOPMENT_KEY}"))
+    database = Database(url, timeout=3_600, keys=RING)
     try:
         await fill(database, customers, now)
         await complain(database, customers, complaints, now)
@@ -126,17 +121,7 @@ def main(
         "peak MiB",
     )
     table = Table(*columns)
-    with tempfile.TemporaryDirectory(prefix="kinship-bench-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        lines = asyncio.run(measure("SQLite", f"sqlite+aiosqlite:///{folder / 'bench.sqlite'}", customers, complaints))
-        if postgres:
-            server, admin = start_postgres(folder / "postgres", port=free_port(), log=folder / "postgres.log")
-            try:
-                url = asyncio.run(create_database(admin, "bench"))
-                lines += asyncio.run(measure("PostgreSQL", url, customers, complaints))
-            finally:
-                stop(server)
+    lines = on_sql_engines(lambda name, url: measure(name, url, customers, complaints), postgres=postgres)
     for line in lines:
         table.add_row(*line)
     Console(width=140).print(table)

@@ -6,10 +6,8 @@ Each look runs as the worker runs it, in a process of its own, whose peak memory
 import asyncio
 import random
 import sys
-import tempfile
 import time
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -18,14 +16,13 @@ from rich.table import Table
 from sqlalchemy import insert
 
 from bench.children import Child, run_child
+from bench.stores import on_sql_engines
 from core.clock import utc_now
 from core.days import day_of
 from core.db import Database, table_of
 from core.ids import derived_id
-from core.processes import free_port, stop
 from customers.profiles import Customer
 from migrations.sql_migrations import upgrade_sql
-from ops.postgres_server import create_database, start_postgres
 from segments.tiering import CustomerTier
 from service.follow_up_runs import FollowUpRun
 
@@ -98,16 +95,7 @@ def main(
     """Measure the daily look at follow-ups on SQLite and PostgreSQL."""
     columns = ("store", "day", "customers", "tasks", "messages", "missed", "seconds", "customers/s", "peak MiB")
     table = Table(*columns)
-    with tempfile.TemporaryDirectory(prefix="kinship-bench-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        lines = asyncio.run(measure("SQLite", f"sqlite+aiosqlite:///{folder / 'bench.sqlite'}", customers))
-        if postgres:
-            server, admin = start_postgres(folder / "postgres", port=free_port(), log=folder / "postgres.log")
-            try:
-                lines += asyncio.run(measure("PostgreSQL", asyncio.run(create_database(admin, "bench")), customers))
-            finally:
-                stop(server)
+    lines = on_sql_engines(lambda name, url: measure(name, url, customers), postgres=postgres)
     for line in lines:
         table.add_row(*line)
     Console(width=140).print(table)

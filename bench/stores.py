@@ -3,10 +3,11 @@
 import asyncio
 import os
 import tempfile
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from core.db import Database
 from core.processes import free_port, stop
@@ -149,3 +150,20 @@ async def fresh_database(*, postgres: bool) -> AsyncGenerator[str, None]:
         await upgrade_sql(database)
         await database.close()
         yield url
+
+
+def on_sql_engines(
+    measure: Callable[[str, str], Coroutine[Any, Any, list[list[str]]]], *, postgres: bool
+) -> list[list[str]]:
+    """What is measured by an engine's name and the address of an empty database: on SQLite, and on PostgreSQL too."""
+    with tempfile.TemporaryDirectory(prefix="kinship-bench-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        lines = asyncio.run(measure("SQLite", f"sqlite+aiosqlite:///{folder / 'bench.sqlite'}"))
+        if postgres:
+            server, admin = start_postgres(folder / "postgres", port=free_port(), log=folder / "postgres.log")
+            try:
+                lines += asyncio.run(measure("PostgreSQL", asyncio.run(create_database(admin, "bench"))))
+            finally:
+                stop(server)
+    return lines
