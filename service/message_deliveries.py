@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Index, text, update
+from sqlalchemy import Index, Update, text, update
 from sqlmodel import Field, col, func, select
 
 from core.audit import record_change
@@ -136,11 +136,7 @@ async def end_delivery(
     session: Session, taken: Taken, status: DeliveryStatus, *, failure: str | None = None, now: datetime
 ) -> bool:
     """Note how a delivery ended. That it was sent is true whoever has it by now; anything else only its holder says."""
-    row = update(MessageDelivery).where(
-        col(MessageDelivery.id) == taken.id, col(MessageDelivery.status) == DeliveryStatus.DUE
-    )
-    if status is not DeliveryStatus.SENT:
-        row = row.where(col(MessageDelivery.attempts) == taken.attempt)
+    row = due_still(taken) if status is DeliveryStatus.SENT else held_still(taken)
     return bool(await changed_rows(session, row.values(status=status, failure=failure, due_at=None, ended_at=now)))
 
 
@@ -151,23 +147,27 @@ async def fail_delivery(
     if is_final or taken.attempt >= MOST_ATTEMPTS:
         ended = await end_delivery(session, taken, DeliveryStatus.DEAD, failure=failure, now=now)
         return DeliveryStatus.DEAD if ended else None
-    row = update(MessageDelivery).where(
-        col(MessageDelivery.id) == taken.id,
-        col(MessageDelivery.status) == DeliveryStatus.DUE,
-        col(MessageDelivery.attempts) == taken.attempt,
-    )
+    row = held_still(taken)
     due_at = now + pause_after(taken.id, taken.attempt)
     return DeliveryStatus.DUE if await changed_rows(session, row.values(failure=failure, due_at=due_at)) else None
 
 
 async def put_off_delivery(session: Session, taken: Taken, *, until: datetime) -> None:
     """Give back what was taken and not tried: it is due then, and the attempt does not count."""
-    row = update(MessageDelivery).where(
-        col(MessageDelivery.id) == taken.id,
-        col(MessageDelivery.status) == DeliveryStatus.DUE,
-        col(MessageDelivery.attempts) == taken.attempt,
-    )
+    row = held_still(taken)
     await changed_rows(session, row.values(attempts=taken.attempt - 1, due_at=until))
+
+
+def due_still(taken: Taken) -> Update:
+    """Changes the delivery unless it has ended."""
+    return update(MessageDelivery).where(
+        col(MessageDelivery.id) == taken.id, col(MessageDelivery.status) == DeliveryStatus.DUE
+    )
+
+
+def held_still(taken: Taken) -> Update:
+    """Likewise, unless somebody else has taken it since."""
+    return due_still(taken).where(col(MessageDelivery.attempts) == taken.attempt)
 
 
 def pause_after(delivery_id: str, attempt: int) -> timedelta:
