@@ -28,7 +28,7 @@ from service.action_plan_records import (
     PlanStatus,
     StepStatus,
 )
-from service.tasks import open_tasks
+from service.tasks import of_employees, open_tasks
 
 # One step of a plan has come to its day.
 PLAN_STEP_DUE = "plan.step_due"
@@ -99,7 +99,7 @@ async def open_steps(
         else:
             finish_step(held[plan.id], step, StepStatus.SKIPPED, now=now)
     await session.flush()
-    return await open_tasks(session, tasks, assignees, now=now)
+    return await open_tasks(session, tasks, of_employees(tasks, assignees), now=now)
 
 
 def is_ready(plan: ActionPlan, step: ActionPlanStep, today: date) -> bool:

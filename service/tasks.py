@@ -75,16 +75,16 @@ class Task(Record, table=True):
 
 
 async def open_tasks(
-    session: Session, owed: Sequence[dict[str, Any]], assignees: Mapping[str, str], *, now: datetime
+    session: Session, owed: Sequence[dict[str, Any]], assignees: Mapping[str, str | None], *, now: datetime
 ) -> list[str]:
-    """Open the tasks that are owed and not there yet, for whoever looks after each customer; returns the new ids."""
+    """Open the tasks that are owed and not there yet, each for whose it is by its id; returns the new ids."""
     return await put_tasks(session, owed, assignees, TaskStatus.OPEN, now=now)
 
 
 async def end_tasks(
     session: Session,
     over: Sequence[dict[str, Any]],
-    assignees: Mapping[str, str],
+    assignees: Mapping[str, str | None],
     *,
     now: datetime,
     outcome: TaskOutcome = TaskOutcome.NO_LONGER_DUE,
@@ -105,7 +105,7 @@ async def end_tasks(
 async def put_tasks(
     session: Session,
     payloads: Sequence[dict[str, Any]],
-    assignees: Mapping[str, str],
+    assignees: Mapping[str, str | None],
     status: TaskStatus,
     *,
     now: datetime,
@@ -119,7 +119,7 @@ async def put_tasks(
             "key": task_key(TaskKind(one["kind"]), one["subject"]),
             "kind": one["kind"],
             "customer_id": one["customer_id"],
-            "assignee": None if one.get("role") else assignees.get(one["customer_id"]),
+            "assignee": None if one.get("role") else assignees.get(task_id_of(one)),
             "role": one.get("role"),
             "subject": one["subject"],
             "status": status,
@@ -137,6 +137,11 @@ async def put_tasks(
         for task_id in new:
             tell_of(session, task_id, whose[task_id])
     return new
+
+
+def of_employees(payloads: Sequence[dict[str, Any]], employees: Mapping[str, str]) -> dict[str, str | None]:
+    """Whose these tasks are where they are of who looks after the customer, by the tasks' ids."""
+    return {task_id_of(one): employees.get(one["customer_id"]) for one in payloads}
 
 
 def tell_of(session: Session, task_id: str, assignee: str | None) -> None:

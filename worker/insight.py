@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from core.db import Session
 from core.tasks import TASK_OVER, TASK_OWED, TaskKind
@@ -12,9 +11,8 @@ from customers.alerts import raise_alerts
 from customers.care import employees_of
 from customers.tier_risk import TIER_RISK, on_risks_told
 from graph.client import GraphClient
-from service.break_secrets import named_in_breaks
-from service.complaint_tasks import assignees_of
-from service.tasks import end_tasks, open_tasks
+from service.task_assignment import Assignable, assigned
+from service.tasks import end_tasks, open_tasks, task_id_of
 from worker.payloads import ManyHandler, Payloads
 from worker.serving import serve_alerts
 
@@ -28,38 +26,22 @@ async def on_alert_looks(session: Session, _: GraphClient, payloads: Payloads, n
 
 
 async def on_tasks_owed(session: Session, graph: GraphClient, payloads: Payloads, now: datetime) -> None:
-    """Give each task to who looks after its customer now, but those of complaints to who handles them.
-
-    Nobody repairs what a complaint about them has broken: that waits for the administrators.
-
-    Plans begin with new alerts.
-    """
+    """Give each task to whose it is now. Plans begin with new alerts."""
     await serve_alerts(session, [one["subject"] for one in payloads if one["kind"] == TaskKind.ALERT], now=now)
-    others = [one for one in payloads if one["kind"] != TaskKind.COMPLAINT]
-    employees = await employees_of(graph, customers_in(others))
-    named = await named_in_breaks(session, [one["subject"] for one in others if one["kind"] == TaskKind.RECOVERY])
-    secret = [one for one in others if (one["subject"], employees.get(one["customer_id"])) in named]
-    await open_tasks(session, secret, {}, now=now)
-    await open_tasks(session, [one for one in others if one not in secret], employees, now=now)
-    for one, assignees in await tasks_of_complaints(session, payloads, hold=True):
-        await open_tasks(session, [one], assignees, now=now)
+    await open_tasks(session, payloads, await whose(session, graph, payloads, hold=True), now=now)
 
 
 async def on_tasks_over(session: Session, graph: GraphClient, payloads: Payloads, now: datetime) -> None:
-    others = [one for one in payloads if one["kind"] != TaskKind.COMPLAINT]
-    await end_tasks(session, others, await employees_of(graph, customers_in(others)), now=now)
     # What is over is passed on to nobody, so that its complaint is not held.
-    for one, assignees in await tasks_of_complaints(session, payloads, hold=False):
-        await end_tasks(session, [one], assignees, now=now)
+    await end_tasks(session, payloads, await whose(session, graph, payloads, hold=False), now=now)
 
 
-async def tasks_of_complaints(
-    session: Session, payloads: Payloads, *, hold: bool
-) -> list[tuple[dict[str, Any], dict[str, str]]]:
-    """Each with whose it is: who looks after a customer may be the one of whom they complain."""
-    own = [one for one in payloads if one["kind"] == TaskKind.COMPLAINT]
-    found = await assignees_of(session, [one["subject"] for one in own], hold=hold) if own else {}
-    return [(one, {one["customer_id"]: who} if (who := found.get(one["subject"])) else {}) for one in own]
+async def whose(session: Session, graph: GraphClient, payloads: Payloads, *, hold: bool) -> dict[str, str | None]:
+    """Whose tasks these are, by the tasks' ids."""
+    served = [one for one in payloads if one["kind"] != TaskKind.COMPLAINT]
+    employees = await employees_of(graph, customers_in(served)) if served else {}
+    tasks = [Assignable(task_id_of(one), one["kind"], one["subject"], one["customer_id"]) for one in payloads]
+    return await assigned(session, tasks, employees, hold=hold)
 
 
 def customers_in(payloads: Payloads) -> Sequence[str]:

@@ -219,7 +219,7 @@ async def test_tasks_and_complaints_go_on(instances: tuple[Live, Live], unique: 
     for one in (*subjects, subjects[0]):
         payload = task(TaskKind.PLAN_STEP, customer_id=customer, subject=one, due_at=utc_now() + timedelta(days=1))
         async with system.edge.database.write() as session:
-            await open_tasks(session, [payload], {customer: manager}, now=utc_now())
+            await open_tasks(session, [payload], {task_id_of(payload): manager}, now=utc_now())
         await system.edge.ring(f"tasks:{manager}", {"task_id": task_id_of(payload)})
     async with second.client(token(manager, "relationship_manager")) as socket:
         await follow(socket, TASKS, after=cursor)

@@ -12,7 +12,7 @@ from core.clock import iso, utc_now
 from core.ids import derived_id, new_id
 from core.tasks import TaskKind, task, task_key
 from graph.eligibility import Tier
-from service.tasks import open_tasks
+from service.tasks import open_tasks, task_id_of
 from tests.api.conftest import Caller, System, token
 from tests.api.live import Live, follow, hear, serve
 from tests.api.test_alerts import looked_after, manager_of, nodes, raised
@@ -172,7 +172,7 @@ async def test_tasks_are_filtered_ordered_and_paged(system: System, unique: str)
         for one, days in ((mass, 1), (early, 2), (late, 3))
     ]
     async with system.edge.database.write() as session:
-        await open_tasks(session, payloads, dict.fromkeys((mass, early, late), f"rm-{unique}"), now=utc_now())
+        await open_tasks(session, payloads, dict.fromkeys(map(task_id_of, payloads), f"rm-{unique}"), now=utc_now())
 
     async def who(**variables: Any) -> list[str]:
         found: list[str] = []
@@ -206,7 +206,7 @@ async def test_who_listens_hears_of_their_tasks_and_of_nobody_elses(live: Live, 
         subject = new_id()
         payload = task(TaskKind.PLAN_STEP, customer_id=customer, subject=subject, due_at=utc_now() + timedelta(days=1))
         async with system.edge.database.write() as session:
-            await open_tasks(session, [payload], {customer: mine}, now=utc_now())
+            await open_tasks(session, [payload], {task_id_of(payload): mine}, now=utc_now())
         which = global_id("Task", derived_id("task", task_key(TaskKind.PLAN_STEP, subject)))
         await system.caller(mine, roles).ask(COMPLETE, id=which)
         heard = (await hear(manager))["payload"]["data"]["taskChanged"]["task"]

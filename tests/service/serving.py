@@ -16,7 +16,7 @@ from service.follow_up_definition import InteractionKind
 from service.follow_ups import FollowUp, Turn, look, nothing_told, policy_in_use
 from service.interaction_records import Direction, Interaction
 from service.interactions import NewInteraction, log_interaction
-from service.tasks import Task, open_tasks
+from service.tasks import Task, of_employees, open_tasks
 from tests.customers.insight import put
 
 DAY = timedelta(days=1)
@@ -65,7 +65,7 @@ async def settle_tasks(
     """Open the tasks that are owed for these customers, as the worker does, however often."""
     async with database.write() as session:
         payloads = [one.payload for one in await owed(session, TASK_OWED, customer_ids)]
-        return await open_tasks(session, payloads, assignees or {}, now=now)
+        return await open_tasks(session, payloads, of_employees(payloads, assignees or {}), now=now)
 
 
 async def owed(session: Session, topic: str, customer_ids: Sequence[str]) -> list[Outbox]:

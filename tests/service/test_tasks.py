@@ -10,7 +10,7 @@ from core.db import Database
 from core.ids import new_id
 from core.tasks import TaskKind, task
 from service.task_words import WORDS, title_of
-from service.tasks import Task, TaskFilter, TaskStatus, end_tasks, list_tasks, open_tasks
+from service.tasks import Task, TaskFilter, TaskStatus, end_tasks, list_tasks, open_tasks, task_id_of
 from tests.customers.insight import DAY
 
 pytestmark = pytest.mark.anyio
@@ -34,7 +34,7 @@ async def test_eight_workers_open_and_end_a_task_once(database: Database) -> Non
     async def work(number: int) -> None:
         async with database.write() as session:
             put = end_tasks if number % 2 else open_tasks
-            await put(session, [payload], {customer: manager}, now=NOW)
+            await put(session, [payload], {task_id_of(payload): manager}, now=NOW)
 
     await asyncio.gather(*(work(number) for number in range(8)))
     (row,) = await rows_of(database, customer)
@@ -57,7 +57,7 @@ async def test_tasks_are_listed_by_when_they_are_due(database: Database) -> None
     customers = [new_id() for _ in range(3)]
     payloads = [owed(one, days) for one, days in zip(customers, (5, 1, 3), strict=True)]
     async with database.write() as session:
-        await open_tasks(session, payloads, dict.fromkeys(customers, manager), now=NOW)
+        await open_tasks(session, payloads, dict.fromkeys(map(task_id_of, payloads), manager), now=NOW)
     async with database.read() as session:
         page = await list_tasks(session, TaskFilter(assignee=manager), first=2, after=None)
         rest = await list_tasks(session, TaskFilter(assignee=manager), first=2, after=page.cursors[-1])
