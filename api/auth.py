@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import time
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -30,6 +31,8 @@ KEYS_LIVE_SECONDS = 600.0
 KEYS_DIE_SECONDS = 86_400.0
 # At most one request to the issuer in this time: tokens with made-up key ids must not become a flood.
 COOL_DOWN_SECONDS = 10.0
+# So many tokens are remembered as verified: at most 8 KiB each, those that came first go first.
+MOST_VERIFIED = 2_000
 # RFC 9068 names access tokens at+jwt; many issuers write JWT or nothing, and none calls an ID token so.
 ACCEPTED_TYPES = frozenset({"at+jwt", "application/at+jwt", "jwt", ""})
 # What only an ID token carries (OpenID Connect Core, sections 2 and 3.1.3.6).
@@ -44,6 +47,16 @@ class Keys:
     fetched: float
 
 
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A token whose signature was found good by a key; whether it is good now is asked each time."""
+
+    key_id: str
+    algorithm: str
+    key: jwk.Key
+    claims: Mapping[str, Any]
+
+
 class TokenVerifier:
     """Verifies access tokens; one per process, safe to share between tasks."""
 
@@ -51,6 +64,8 @@ class TokenVerifier:
         self._settings = settings
         self._http = http
         self._keys: Keys | None = None
+        # To verify a signature takes longer than all else of this; a key that was fetched anew verifies anew.
+        self._verified: OrderedDict[str, Verified] = OrderedDict()
         self._tried = float("-inf")
         self._refreshing = asyncio.Lock()
         self._renewal: asyncio.Task[Keys] | None = None
@@ -60,23 +75,31 @@ class TokenVerifier:
 
         Raises Unauthenticated for a token that is not good, Unavailable when the issuer's keys cannot be had.
         """
-        header = header_of(raw)
-        key = await self._key(str(header.get("kid", "")), str(header["alg"]))
+        known = self._verified.get(raw)
+        if known is None:
+            header = header_of(raw)
+            key_id, algorithm = str(header.get("kid", "")), str(header["alg"])
+        else:
+            key_id, algorithm = known.key_id, known.algorithm
+        key = await self._key(key_id, algorithm)
+        if known is None or known.key is not key:
+            known = self._remember(raw, Verified(key_id, algorithm, key, self._claims(raw, key)))
+        check_claims(known.claims, self._settings, int(utc_now().timestamp() if now is None else now))
+        return principal_of(known.claims, self._settings)
+
+    def _claims(self, raw: str, key: jwk.Key) -> Mapping[str, Any]:
+        """What a token says whose signature is good; raises Unauthenticated."""
         try:
-            token = jwt.decode(raw, key, algorithms=list(self._settings.oidc_algorithms))
+            return jwt.decode(raw, key, algorithms=list(self._settings.oidc_algorithms)).claims
         except (JoseError, ValueError, RecursionError) as error:
             # The library reads JSON by recursion, also that of a header whose signature nobody has looked at yet.
             raise Unauthenticated(detail="the token's signature is not good") from error
-        return self._principal(token.claims, int(utc_now().timestamp() if now is None else now))
 
-    def _principal(self, claims: Mapping[str, Any], now: int) -> Principal:
-        check_claims(claims, self._settings, now)
-        return Principal(
-            subject=claims["sub"],
-            roles=roles_of(claims, self._settings.oidc_roles_claim),
-            scopes=scopes_of(claims),
-            expires_at=int(claims["exp"]),
-        )
+    def _remember(self, raw: str, found: Verified) -> Verified:
+        self._verified[raw] = found
+        if len(self._verified) > MOST_VERIFIED:
+            self._verified.popitem(last=False)
+        return found
 
     async def _key(self, key_id: str, algorithm: str) -> jwk.Key:
         if algorithm not in self._settings.oidc_algorithms:
@@ -154,6 +177,16 @@ def header_of(raw: str) -> dict[str, Any]:
     if str(header.get("typ", "")).lower() not in ACCEPTED_TYPES or "crit" in header:
         raise Unauthenticated(detail="this is not an access token")
     return cast(dict[str, Any], header)
+
+
+def principal_of(claims: Mapping[str, Any], settings: Settings) -> Principal:
+    """The bearer of a token that says this, once it was checked."""
+    return Principal(
+        subject=claims["sub"],
+        roles=roles_of(claims, settings.oidc_roles_claim),
+        scopes=scopes_of(claims),
+        expires_at=int(claims["exp"]),
+    )
 
 
 def check_claims(claims: Mapping[str, Any], settings: Settings, now: int) -> None:

@@ -169,6 +169,43 @@ async def test_a_new_key_is_found_and_made_up_ids_do_not_flood_the_issuer(
     assert issuer.asked == 2
 
 
+async def test_a_token_that_was_good_is_looked_at_again(
+    verifier: TokenVerifier, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a token that was verified; when it expires, or its key is withdrawn or becomes another under the same id;
+    then it is refused, and what is like it but for its signature was never taken."""
+    token = sign(claims())
+    head, body, signature = token.split(".")
+    for _ in range(2):
+        assert (await verifier.verify(token, NOW)).subject == "lin"
+    with pytest.raises(Unauthenticated):
+        await verifier.verify(f"{head}.{body}.{signature[::-1]}", NOW)
+    with pytest.raises(Unauthenticated):
+        await verifier.verify(token, NOW + 10_000)
+    assert (await verifier.verify(token, NOW)).expires_at == NOW + 600
+
+    monkeypatch.setattr(auth, "KEYS_DIE_SECONDS", -1)
+    monkeypatch.setattr(auth, "COOL_DOWN_SECONDS", 0)
+    for keys in ([CURVE.as_dict(private=False)], [{**NEXT.as_dict(private=False), "kid": "rsa"}]):
+        issuer.keys = keys
+        monkeypatch.setattr(auth, "KEYS_DIE_SECONDS", -1)
+        with pytest.raises((Unauthenticated, Unavailable)):
+            await verifier.verify(token, NOW)
+        monkeypatch.setattr(auth, "KEYS_DIE_SECONDS", 86_400)
+        with pytest.raises(Unauthenticated):
+            await verifier.verify(token, NOW)
+
+
+async def test_no_more_tokens_are_remembered_than_a_few(
+    verifier: TokenVerifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auth, "MOST_VERIFIED", 3)
+    tokens = [sign(claims(sub=f"lin-{number}")) for number in range(9)]
+    for token in tokens * 2:
+        assert (await verifier.verify(token, NOW)).subject.startswith("lin-")
+    assert len(verifier._verified) == 3  # pyright: ignore[reportPrivateUsage] - it is what fills the memory
+
+
 async def test_an_issuer_that_is_away_is_not_the_callers_fault(verifier: TokenVerifier, issuer: Issuer) -> None:
     issuer.is_away = True
     with pytest.raises(Unavailable):
