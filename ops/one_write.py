@@ -1,0 +1,43 @@
+"""An answer's head and body in one write: uvicorn makes two of them, and each wakes whoever reads."""
+
+import asyncio
+from typing import Any, cast
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+
+class Gathering:
+    """A transport that writes at the next turn of the loop what was written in this one; all else is the transport's.
+
+    Who streams is held up as before: the transport says so as soon as it has more than it may hold.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._written: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        self._written.append(data)
+        if len(self._written) == 1:
+            self._loop.call_soon(self._pass_on)
+
+    def close(self) -> None:
+        self._pass_on()
+        self._transport.close()
+
+    def _pass_on(self) -> None:
+        if self._written:
+            data = b"".join(self._written)
+            self._written.clear()
+            self._transport.write(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
+class OneWriteProtocol(HttpToolsProtocol):
+    """uvicorn's protocol over such a transport."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride] - as uvicorn has it
+        super().connection_made(cast(asyncio.Transport, Gathering(transport, self.loop)))
