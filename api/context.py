@@ -26,6 +26,7 @@ from core.budget import Left
 from core.clock import utc_now
 from core.db import Database
 from core.errors import Forbidden, Refusal, Unauthenticated
+from core.failures import look_at_failure
 from core.history import Heard
 from core.live import Listener
 from core.principal import Principal
@@ -85,7 +86,8 @@ class Context:
     left: Left | None = None
     _has_turn: bool = field(default=False, init=False)
     _identified: Principal | None = field(default=None, init=False)
-    _identifying: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
+    _asking: int = field(default=0, init=False)
+    _identifying: asyncio.Task[Principal] | None = field(default=None, init=False)
 
     @property
     def database(self) -> Database:
@@ -114,13 +116,33 @@ class Context:
     async def principal(self) -> Principal:
         """Who asks, with the customer id where there is a profile; raises Unauthenticated."""
         bearer = self.signed_in()
-        # Fields beside each other ask at once; the first looks up, the others wait for it.
-        async with self._identifying:
-            # Somebody without a profile may sign up in one field and act in the next.
-            if self._identified is None or self._identified.customer_id is None:
-                async with self.database.glance() as session:
-                    self._identified = await identify(session, bearer)
+        # Somebody without a profile may sign up in one field and act in the next.
+        if self._identified is not None and self._identified.customer_id is not None:
             return self._identified
+        # Fields beside each other ask at once: one look is for all of them, and they go on together.
+        if self._identifying is None:
+            self._identifying = asyncio.create_task(self._identify(bearer))
+            self._identifying.add_done_callback(look_at_failure)
+        looking = self._identifying
+        self._asking += 1
+        try:
+            return await asyncio.shield(looking)
+        except asyncio.CancelledError:
+            if self._asking == 1:
+                looking.cancel()
+                # What it holds of the database is given back before whoever cancelled goes on.
+                await asyncio.gather(looking, return_exceptions=True)
+            raise
+        finally:
+            self._asking -= 1
+
+    async def _identify(self, bearer: Principal) -> Principal:
+        try:
+            async with self.database.glance() as session:
+                found = self._identified = await identify(session, bearer)
+            return found
+        finally:
+            self._identifying = None
 
     async def viewer_id(self) -> str | None:
         """The asking customer's id; None for somebody without a profile."""

@@ -18,6 +18,7 @@ from api.execution import Schema
 from core.errors import Unavailable
 from core.settings import Settings
 from core.trusted_documents import LONGEST_ID
+from graph.together import reading_together
 
 log = structlog.get_logger(__name__)
 
@@ -124,7 +125,8 @@ async def execute(schema: Schema, operation: Operation, context: Context) -> tup
         return answer_of(None, problems, context)
     try:
         async with asyncio.timeout(context.edge.settings.operation_timeout_seconds):
-            result = await schema.run(context.document, operation.variables, operation.name, context)
+            with reading_together():
+                result = await schema.run(context.document, operation.variables, operation.name, context)
     except TimeoutError:
         late = GraphQLError("late", original_error=Unavailable(detail="the time budget is used up"))
         return {"data": None, "errors": [present(late, context)]}, True

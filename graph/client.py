@@ -20,6 +20,7 @@ from neo4j.exceptions import (
 
 from core.errors import BadUserInput, Unavailable
 from core.settings import Settings
+from graph.together import MOMENT, Columns, Together
 
 Row = dict[str, Any]
 Result = TypeVar("Result")
@@ -50,6 +51,7 @@ class Transaction:
     async def run(self, query: LiteralString, **parameters: Any) -> list[Row]:
         """Run one statement and return its rows."""
         self._client.round_trips += 1
+        self._client.statements += 1
         result = await self._inner.run(query, parameters)
         return [dict(record) async for record in result]
 
@@ -67,8 +69,11 @@ class GraphClient:
         pool_size: int = 50,
         timeout: float = 10.0,
     ) -> None:
+        # What went over the wire, and what was asked for: statements of one moment go together.
         self.round_trips = 0
+        self.statements = 0
         self.retries = 0
+        self._together = Together(self._read_together)
         self._embedded: bool | None = None
         self._database = database
         self._timeout = timeout
@@ -116,15 +121,26 @@ class GraphClient:
         return self._embedded
 
     async def read(self, query: LiteralString, *, timeout: float | None = None, **parameters: Any) -> list[Row]:
-        """Run one reading statement and return its rows; raises Unavailable when time runs out."""
-        return await self._run(neo4j.READ_ACCESS, query, parameters, timeout)
+        """Run one reading statement and return its rows; raises Unavailable when time runs out.
+
+        Within an operation Neo4j is asked for it together with what else the operation asks for at this moment.
+        """
+        self.statements += 1
+        moment = MOMENT.get()
+        if moment is not None and timeout is None and not await self.is_embedded():
+            return await self._together.read(moment, query, parameters)
+        return (await self._run(neo4j.READ_ACCESS, query, parameters, timeout))[1]
+
+    async def _read_together(self, query: LiteralString, parameters: Row) -> tuple[Columns, list[Row]]:
+        return await self._run(neo4j.READ_ACCESS, query, parameters, None)
 
     async def write(self, query: LiteralString, *, timeout: float | None = None, **parameters: Any) -> list[Row]:
         """Run one writing statement in a transaction of its own and return its rows.
 
         It may run more than once (a conflict, a lost answer), so it must be safe to repeat.
         """
-        return await self._run(neo4j.WRITE_ACCESS, query, parameters, timeout)
+        self.statements += 1
+        return (await self._run(neo4j.WRITE_ACCESS, query, parameters, timeout))[1]
 
     async def transact(
         self,
@@ -160,14 +176,15 @@ class GraphClient:
 
     async def _run(
         self, access: str, query: LiteralString, parameters: dict[str, Any], timeout: float | None
-    ) -> list[Row]:
+    ) -> tuple[Columns, list[Row]]:
+        """The columns and rows of one statement."""
         statement = neo4j.Query(query, timeout=timeout or self._timeout)
 
-        async def attempt() -> list[Row]:
+        async def attempt() -> tuple[Columns, list[Row]]:
             self.round_trips += 1
             async with self._driver.session(database=self._database, default_access_mode=access) as session:
                 result = await session.run(statement, parameters)
-                return [dict(record) async for record in result]
+                return tuple(result.keys()), [dict(record) async for record in result]
 
         return await self._retried(attempt, timeout)
 

@@ -1,0 +1,196 @@
+"""Reading together: what one operation reads from Neo4j at one moment is asked for by one statement.
+
+Each of the operation's statements becomes a subquery, and its rows one list. That spares a round trip for each
+statement but one, and the driver a record for each row, which together are most of what reading costs a process.
+The embedded engine takes each by itself: it looks for no index range within a subquery.
+"""
+
+import asyncio
+import re
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, LiteralString, cast
+
+import structlog
+from neo4j.exceptions import Neo4jError
+
+from core.errors import BadUserInput
+
+Rows = list[dict[str, Any]]
+Columns = tuple[str, ...]
+# Statements with their columns.
+Combination = tuple[tuple[LiteralString, Columns], ...]
+Send = Callable[[LiteralString, dict[str, Any]], Awaitable[tuple[Columns, Rows]]]
+
+log = structlog.get_logger(__name__)
+
+# A statement of more parts takes Neo4j longer to plan than it spares, and meets the same parts less often.
+MOST_PARTS = 6
+# Neo4j takes up to a second to plan a statement that it has not seen. So parts are joined once they have come together
+# so often, and no more than so many combinations ever: nobody makes it plan by asking for ever different things.
+COMES_AGAIN = 3
+MOST_JOINED = 300
+# So many combinations that have not come so often yet are remembered.
+MOST_MET = 2_000
+PARAMETER = re.compile(r"\$(\w+)")
+
+
+@dataclass(slots=True)
+class Wish:
+    """One statement that waits for its rows."""
+
+    query: LiteralString
+    parameters: dict[str, Any]
+    rows: asyncio.Future[Rows]
+
+
+@dataclass(slots=True)
+class Moment:
+    """What an operation has asked for since its last statement went out."""
+
+    wishes: list[Wish] = field(default_factory=list[Wish])
+    # The loop keeps no more than a weak reference to a task.
+    going: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
+
+
+MOMENT: ContextVar[Moment | None] = ContextVar("moment", default=None)
+
+
+@contextmanager
+def reading_together() -> Generator[None]:
+    """What is read inside the block, also by its tasks, is read together; the block is of one operation."""
+    token = MOMENT.set(Moment())
+    try:
+        yield
+    finally:
+        MOMENT.reset(token)
+
+
+class Together:
+    """Sends the statements of a moment as one; one per client, since it knows which columns each statement has."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._columns: dict[LiteralString, Columns] = {}
+        # What Neo4j has refused as a part of another, which it does whenever it is asked.
+        self._alone: set[LiteralString] = set()
+        # Of single ones there are as many as we have statements.
+        self._single: dict[Combination, LiteralString] = {}
+        self._joined: dict[Combination, LiteralString] = {}
+        self._met: OrderedDict[Combination, int] = OrderedDict()
+
+    async def read(self, moment: Moment, query: LiteralString, parameters: dict[str, Any]) -> Rows:
+        """The rows of the statement, asked for with all that is asked for within two turns of the loop."""
+        if query not in self._columns or query in self._alone:
+            return await self._by_itself(query, parameters)
+        loop = asyncio.get_running_loop()
+        wish = Wish(query, parameters, loop.create_future())
+        moment.wishes.append(wish)
+        if len(moment.wishes) == 1:
+            # In the first turn those join who have been woken by the same thing.
+            loop.call_soon(loop.call_soon, self._go, moment)
+        return await wish.rows
+
+    def _go(self, moment: Moment) -> None:
+        wishes, moment.wishes = moment.wishes, []
+        for start in range(0, len(wishes), MOST_PARTS):
+            task = asyncio.create_task(self._ask(wishes[start : start + MOST_PARTS]))
+            moment.going.add(task)
+            task.add_done_callback(moment.going.discard)
+
+    async def _by_itself(self, query: LiteralString, parameters: dict[str, Any]) -> Rows:
+        columns, rows = await self._send(query, parameters)
+        self._columns[query] = columns
+        return rows
+
+    async def _ask(self, wishes: Sequence[Wish]) -> None:
+        """Fulfil these wishes; whoever fails is told so, and nobody fails for another's sake."""
+        # The same parts in whichever order are the same statement, which Neo4j plans once.
+        wishes = sorted((wish for wish in wishes if not wish.rows.done()), key=lambda wish: wish.query)
+        if not wishes:
+            return
+        statement = self._statement(tuple((wish.query, self._columns[wish.query]) for wish in wishes))
+        if statement is None:
+            await asyncio.gather(*(self._ask([wish]) for wish in wishes))
+            return
+        try:
+            await self._fulfil(wishes, statement)
+        except (Neo4jError, BadUserInput) as error:
+            log.warning("read_apart", error=f"{type(error).__name__}: {error}", parts=len(wishes))
+            if len(wishes) == 1:
+                await self._apart(wishes[0])
+            else:
+                await asyncio.gather(*(self._ask([wish]) for wish in wishes))
+        except Exception as error:  # noqa: BLE001 - it is raised where the rows are waited for
+            for wish in wishes:
+                refuse(wish, error)
+
+    def _statement(self, parts: Combination) -> LiteralString | None:
+        """The statement of these; None where they are to be asked for one by one, as they have not met often enough."""
+        kept = self._joined if len(parts) > 1 else self._single
+        found = kept.get(parts)
+        if found is None and (len(parts) == 1 or self._comes_again(parts)):
+            found = kept[parts] = joined(parts)
+        return found
+
+    def _comes_again(self, parts: Combination) -> bool:
+        """Whether a combination has come often enough by now, and there is room for it."""
+        times = self._met.pop(parts, 0) + 1
+        if times >= COMES_AGAIN and len(self._joined) < MOST_JOINED:
+            return True
+        self._met[parts] = min(times, COMES_AGAIN)
+        if len(self._met) > MOST_MET:
+            self._met.popitem(last=False)
+        return False
+
+    async def _fulfil(self, wishes: Sequence[Wish], statement: LiteralString) -> None:
+        """Ask for all of them by one statement."""
+        given = {name_of(n, name): value for n, wish in enumerate(wishes) for name, value in wish.parameters.items()}
+        _, (row,) = await self._send(statement, given)
+        for number, wish in enumerate(wishes):
+            fulfil(wish, row[part_of(number)])
+
+    async def _apart(self, wish: Wish) -> None:
+        """Ask for one that failed as a part, as it was written."""
+        try:
+            rows = await self._by_itself(wish.query, wish.parameters)
+        except Exception as error:  # noqa: BLE001 - likewise
+            refuse(wish, error)
+            return
+        self._alone.add(wish.query)
+        fulfil(wish, rows)
+
+
+def fulfil(wish: Wish, rows: Rows) -> None:
+    # Whoever was cancelled meanwhile waits no longer.
+    if not wish.rows.done():
+        wish.rows.set_result(rows)
+
+
+def refuse(wish: Wish, error: Exception) -> None:
+    if not wish.rows.done():
+        wish.rows.set_exception(error)
+
+
+def part_of(number: int) -> str:
+    return f"part_{number}"
+
+
+def name_of(number: int, parameter: str) -> str:
+    return f"p{number}_{parameter}"
+
+
+def joined(parts: Combination) -> LiteralString:
+    """One statement of these with their columns: its one row has the rows of each as a list of maps, in their order."""
+    lines: list[str] = []
+    for number, (query, columns) in enumerate(parts):
+        own = PARAMETER.sub(lambda found, number=number: f"${name_of(number, found.group(1))}", query)
+        row = ", ".join(f"{name}: {name}" for name in columns)
+        # The list is made within a subquery: outside, where a part finds nothing, nothing would be left of the others.
+        lines.append(f"CALL () {{\nCALL () {{\n{own}\n}}\nRETURN collect({{{row}}}) AS {part_of(number)}\n}}")
+    lines.append("RETURN " + ", ".join(part_of(number) for number in range(len(parts))))
+    # Made of constants only, although a type checker cannot follow it.
+    return cast(LiteralString, "\n".join(lines))
