@@ -5,7 +5,8 @@ async resolver of ours is called, and how a list of objects is walked. Errors, t
 graphql-core's: it does anew whatever fails as data, and it is told what resolvers raise.
 """
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Coroutine, Generator, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import date
 from enum import Enum
 from typing import Any, cast
@@ -73,6 +74,38 @@ class CompiledInfo(strawberry.Info[Any, None]):
             raise AttributeError(name)
         self._raw_info: GraphQLResolveInfo[Any] = self._executor.info_of(self._asked, self._parent, self._place)
         return self._raw_info
+
+    def asks_for(self, *names: str) -> bool:
+        """Whether this field of ours is asked for below the one object that this resolver brings, by its path of names
+        as we have them; only fields that are resolved, or hold some that are, are found."""
+        item, details = self._asked.item, self._asked.details
+        for name in names:
+            if item is None:
+                return False
+            fields = cast(Plan, self._executor.plan).compiler.below(item, details).fields
+            found = next((one for one in fields if name in (one.attribute, python_name(one))), None)
+            if found is None:
+                return False
+            item, details = found.item, found.details
+        return True
+
+    def asked_below(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The fields that are resolved of the one object that this resolver brings: our names, and their arguments.
+
+        It is for reading ahead, so a field whose arguments are wrong is left out: it says so when it is resolved.
+        """
+        item = self._asked.item
+        if item is None:
+            return
+        for field in cast(Plan, self._executor.plan).compiler.below(item, self._asked.details).fields:
+            if field.resolver is None:
+                continue
+            with suppress(Exception):
+                yield field.resolver.python_name, self._executor.arguments_of(field, self)
+
+
+def python_name(field: Field) -> str | None:
+    return field.resolver.python_name if field.resolver is not None else None
 
 
 class CompiledExecutor(StrawberryGraphQLCoreExecutionContext):
@@ -179,7 +212,8 @@ class CompiledExecutor(StrawberryGraphQLCoreExecutionContext):
         except Exception as error:  # noqa: BLE001 - it becomes an error of the answer
             self.handle_field_error(error, field.type, field.details, path)
             return None
-        return self._resolved(field, parent, source, path, given, converted)
+        answering = self._resolved(field, parent, source, path, given, converted)
+        return begun(answering) if field.only_loads else answering
 
     def _arguments(self, field: Field) -> tuple[dict[str, Any], dict[str, Any] | None]:
         """The field's arguments, as graphql-core has them and, once that is known, as the resolver is given them."""
@@ -192,6 +226,11 @@ class CompiledExecutor(StrawberryGraphQLCoreExecutionContext):
         within = field.details[0].fragment_variable_values
         given = get_argument_values(definition, node, self.variable_values, within, self.hide_suggestions)
         return given, None
+
+    def arguments_of(self, field: Field, info: CompiledInfo) -> dict[str, Any]:
+        """The field's arguments as its resolver is given them; raises where they are wrong."""
+        given, converted = self._arguments(field)
+        return self._converted(field, given, info) if converted is None else converted
 
     def _converted(self, field: Field, given: dict[str, Any], info: CompiledInfo) -> dict[str, Any]:
         resolver = cast(Any, field.resolver)
@@ -288,6 +327,46 @@ class CompiledExecutor(StrawberryGraphQLCoreExecutionContext):
         except Exception as error:  # noqa: BLE001 - it becomes an error of the answer
             self.handle_field_error(error, kind, details, path)
             return None
+
+
+class Rest:
+    """What is left of a coroutine that was begun and waits for a future."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], waits_for: Any) -> None:
+        self._coroutine = coroutine
+        self._waits_for = waits_for
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        # A future that is being handed to a task carries this mark, and only then.
+        self._waits_for._asyncio_future_blocking = True
+        while True:
+            failure: BaseException | None = None
+            try:
+                yield self._waits_for
+            except GeneratorExit:
+                self._coroutine.close()
+                raise
+            except BaseException as error:  # noqa: BLE001 - it is the coroutine's
+                failure = error
+            try:
+                self._waits_for = self._coroutine.throw(failure) if failure else self._coroutine.send(None)
+            except StopIteration as end:
+                return end.value
+
+
+def begun(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """What a coroutine comes to where it does not wait, else an awaitable of it.
+
+    It begins in the task of whoever calls this and may go on in another, so it is for those that set no time limit
+    before they wait, since such a limit belongs to the task that it was set in.
+    """
+    try:
+        waits_for = coroutine.send(None)
+    except StopIteration as end:
+        return end.value
+    # It is handed to no task yet, and others may begin to wait for it, too.
+    waits_for._asyncio_future_blocking = False
+    return Rest(coroutine, waits_for)
 
 
 async def awaited(answer: Any, waiting: Sequence[Any]) -> Any:

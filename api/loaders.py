@@ -14,7 +14,7 @@ from community.acts import area_of
 from community.comments import comments_of, read_comments
 from community.communities import eligible_for, read_communities, tags_of_communities
 from community.event_series import occurrences_of, read_series
-from community.events import events_of, hosts_of_events, read_events, tags_of_events
+from community.events import events_of, events_of_one, hosts_of_events, read_events, tags_of_events
 from community.feedback import EventRating, feedback_of, ratings_of
 from community.posts import edits_of, pinned_posts, posts_of, read_posts
 from community.reactions import ReactionKind, reactions_by
@@ -144,8 +144,11 @@ class Loaders:
         """Pages of members by community; one loader for each combination of arguments."""
 
         async def load(ids: list[str]) -> list[Page[Row]]:
-            rows = [row for row in await self.communities.load_many(ids) if row]
-            pages = await members_of(self._graph, rows, first=first, after=after, roles=roles)
+            # Without it members would be asked for at once, and communities, which wait for it, apart from them.
+            await self._viewer_id()
+            pages = await members_of(
+                self._graph, ids, lambda: self.communities.load_many(ids), first=first, after=after, roles=roles
+            )
             return [pages[key] for key in ids]
 
         return self._paged.setdefault(("members", first, after, roles), DataLoader(load_fn=load))
@@ -186,6 +189,13 @@ class Loaders:
 
         async def load(ids: list[str]) -> list[Page[Row]]:
             ends_from = None if past else self._now
+            if len(ids) == 1:
+                viewer_id = await self._viewer_id()
+                page = await events_of_one(
+                    self._graph, ids[0], viewer_id=viewer_id, ends_from=ends_from, first=first, after=after
+                )
+                self.events.prime_many({row["id"]: row for row in page.rows})
+                return [page]
             rows = [row for row in await self.communities.load_many(ids) if row]
             pages = await events_of(self._graph, rows, ends_from=ends_from, first=first, after=after)
             return [pages[key] for key in ids]

@@ -107,5 +107,5 @@ def page_info(page: Page[Row], after: Place) -> PageInfo:
 def connection(page: Page[Row], after: Place, make: Callable[[Row], T | None]) -> Connection[T]:
     """A connection of what `make` builds; an item that has gone from view since it was listed is left out."""
     pairs = [(cursor, make(row)) for cursor, row in zip(page.cursors, page.rows, strict=True)]
-    edges = [Edge[T](cursor=cursor, node=node) for cursor, node in pairs if node is not None]
-    return Connection[T](edges=edges, page_info=page_info(page, after))
+    edges = [Edge(cursor=cursor, node=node) for cursor, node in pairs if node is not None]
+    return Connection(edges=edges, page_info=page_info(page, after))

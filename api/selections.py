@@ -12,7 +12,7 @@ has an effect: attributes and methods only read.
 from collections.abc import Callable, Mapping, Sequence
 from inspect import isfunction
 from operator import attrgetter
-from typing import Any, TypeGuard, cast
+from typing import Any, TypeGuard, TypeVar, cast
 
 from graphql import (
     FieldNode,
@@ -39,12 +39,18 @@ Details = list[FieldDetails]
 # A type of the schema as fields have it: with its wrappers, of which graphql-core's annotations leave parts open.
 Kind = Any
 Abstract = GraphQLInterfaceType | GraphQLUnionType
+Resolver = TypeVar("Resolver", bound=Callable[..., Any])
+
+ONLY_LOADS = "only_loads"
 
 
 class Field:
     """One field of a selection that is resolved."""
 
-    __slots__ = ("attribute", "classes", "definition", "details", "done", "item", "name", "nodes", "resolver", "type")
+    __slots__ = (
+        *("attribute", "classes", "definition", "details", "done", "item", "name", "nodes"),
+        *("only_loads", "resolver", "type"),
+    )
 
     def __init__(self, name: str, details: Details, definition: GraphQLField, done: Complete | None) -> None:
         self.name = name
@@ -55,6 +61,7 @@ class Field:
         # What is made of the resolver's value, where all below is data.
         self.done = done
         self.resolver = async_resolver(definition)
+        self.only_loads = self.resolver is not None and is_only_loading(self.resolver)
         own = definition.extensions.get(GraphQLCoreConverter.DEFINITION_BACKREF)
         self.attribute: str | None = own.python_name if is_attribute(own) else None
         # The type of objects that it brings, one or a list of them, and their classes; none where that is not plain.
@@ -253,6 +260,19 @@ def async_resolver(definition: GraphQLField) -> StrawberryField | None:
     if not isfunction(resolver.wrapped_func):
         return None
     return None if resolver.root_parameter or resolver.parent_parameter else field
+
+
+def only_loads(resolver: Resolver) -> Resolver:
+    """Mark an async resolver that waits for nothing but the loaders of its context.
+
+    Where they have its rows already it ends without waiting, so it is spared a task, which costs more than it does.
+    """
+    setattr(resolver, ONLY_LOADS, True)
+    return resolver
+
+
+def is_only_loading(field: StrawberryField) -> bool:
+    return getattr(cast(Any, field.base_resolver).wrapped_func, ONLY_LOADS, False)
 
 
 def classes_of(kind: GraphQLObjectType) -> frozenset[type]:

@@ -4,8 +4,9 @@ from typing import Annotated
 
 import strawberry
 
+from api.ahead import read_ahead
 from api.community.calendar import CalendarFeed, viewer_feed
-from api.community.communities import Community, InvitationConnection, community_page, invitation_page
+from api.community.communities import Community, InvitationConnection, community_of, invitation_page
 from api.community.discovery import NearInput
 from api.community.feed import FeedItem, feed_page
 from api.community.recommendations import RecommendedCommunityConnection, recommendation_page
@@ -36,7 +37,7 @@ from api.loyalty.vouchers import Voucher, voucher_page
 from api.referrals.attribution import Referral, viewer_referrals
 from api.referrals.codes import ReferralCode, viewer_code, viewer_codes
 from api.referrals.prompting import ReferralPrompt, viewer_prompt
-from api.relay import After, Before, Connection, First, Last, local_id
+from api.relay import After, Before, Connection, First, Last, connection, local_id
 from api.service.notifications import (
     Notification,
     NotificationPreference,
@@ -44,7 +45,7 @@ from api.service.notifications import (
     preference_list,
     unread_count,
 )
-from community.communities import communities_of
+from community.communities import own_communities
 from community.seats import RegistrationStatus
 from core.paging import window
 from core.principal import Role
@@ -65,13 +66,17 @@ class Viewer:
     @strawberry.field(description="Your customer profile; null until you sign up.")
     async def customer(self, info: Info) -> Customer | None:
         customer_id = await info.context.viewer_id()
-        return await load_customer(info, customer_id) if customer_id else None
+        if not customer_id:
+            return None
+        read_ahead(info, tags=lambda: info.context.loaders.customer_tags.load(customer_id))
+        return await load_customer(info, customer_id)
 
     @strawberry.field(description="Your communities.")
     async def communities(self, info: Info, first: First = None, after: After = None) -> Connection[Community]:
         customer_id = await info.context.viewer_id() or ""
-        page = await communities_of(info.context.graph, customer_id, first=first, after=after)
-        return await community_page(info, page, after)
+        page = await own_communities(info.context.graph, customer_id, first=first, after=after)
+        info.context.loaders.communities.prime_many({row["id"]: row for row in page.rows})
+        return connection(page, after, lambda row: community_of(row, info))
 
     @strawberry.field(description="Communities that invite you.")
     async def invitations(self, info: Info, first: First = None, after: After = None) -> InvitationConnection:

@@ -50,8 +50,11 @@ async def put_community(graph: GraphClient, customers: list[str]) -> str:
 
 async def first_page(graph: GraphClient, community_id: str, viewer_id: str) -> None:
     """What a member who looks at the list of members costs: the community as they may see it, and the page."""
-    rows = await read_communities(graph, [community_id], viewer_id=viewer_id)
-    page = (await members_of(graph, list(rows.values()), first=20, after=None))[community_id]
+
+    async def seen() -> list[Row | None]:
+        return list((await read_communities(graph, [community_id], viewer_id=viewer_id)).values())
+
+    page = (await members_of(graph, [community_id], seen, first=20, after=None))[community_id]
     assert len(page.rows) == 20
     assert page.has_next
 

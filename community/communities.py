@@ -156,10 +156,35 @@ LIMIT $limit
 async def communities_of(graph: GraphClient, customer_id: str, *, first: int | None, after: str | None) -> Page[str]:
     """Ids of the communities that the customer belongs to."""
     size = page_size(first)
-    position = decode_cursor(after, str)
-    start = str(position[0]) if position else ""
-    rows = await graph.read(COMMUNITIES_OF_CUSTOMER, customer_id=customer_id, after=start, limit=size + 1)
+    rows = await graph.read(COMMUNITIES_OF_CUSTOMER, customer_id=customer_id, after=behind(after), limit=size + 1)
     return cut([str(row["id"]) for row in rows], size, lambda row: (row,))
+
+
+OWN_COMMUNITIES = (
+    """
+MATCH (:Customer {id: $customer_id})-[m:MEMBER_OF]->(c:Community)
+WHERE """
+    + IS_MEMBER
+    + " AND c.id > $after\nRETURN "
+    + COMMUNITY_COLUMNS
+    + """, m.role AS viewer_role
+ORDER BY id
+LIMIT $limit
+"""
+)
+
+
+async def own_communities(graph: GraphClient, customer_id: str, *, first: int | None, after: str | None) -> Page[Row]:
+    """The same communities as that customer sees them, whole: nobody else may be shown them so."""
+    size = page_size(first)
+    rows = await graph.read(OWN_COMMUNITIES, customer_id=customer_id, after=behind(after), limit=size + 1)
+    return cut(rows, size, lambda row: (row["id"],))
+
+
+def behind(after: str | None) -> str:
+    """The id behind which a page in the order of ids begins."""
+    position = decode_cursor(after, str)
+    return str(position[0]) if position else ""
 
 
 ELIGIBLE_FOR = (

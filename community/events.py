@@ -13,7 +13,7 @@ from core.audit import ACT_AUDITED, act
 from core.clock import iso
 from core.errors import NotFound, camel
 from core.ids import new_id
-from core.paging import Page, cut_each, decode_cursor, page_size
+from core.paging import Page, cut, cut_each, decode_cursor, page_size
 from graph.client import GraphClient, Row, Transaction
 from graph.ordered import rows_in_order
 from graph.owed import Effect, owe_effects
@@ -241,21 +241,9 @@ SEES_LINK = (
     + ")"
 )
 
-# The viewer is bound first: asked for within the pattern, the embedded engine walks through all members.
-READ_EVENTS = (
-    """
-UNWIND $ids AS id
-MATCH (e:Event {id: id})<-[:HOSTS]-(c:Community)
-OPTIONAL MATCH (me:Customer {id: $viewer_id})
-OPTIONAL MATCH (me)-[m:MEMBER_OF]->(c)
-OPTIONAL MATCH (me)-[r:REGISTERED_FOR]->(e)
-OPTIONAL MATCH (me)-[h:HOSTS_EVENT]->(e)
-WITH c, e, m, r, h
-WHERE """
-    + MAY_READ
-    + """
-  AND (e.status <> 'DRAFT' OR coalesce(m.role, '') IN ['OWNER', 'MANAGER'])
-RETURN e.id AS id, c.id AS community_id, e.title_zh AS title_zh, e.title_en AS title_en,
+# What is read of an event `e`, where `c`, `me`, `m`, `r` and `h` are bound.
+EVENT_COLUMNS = (
+    """e.id AS id, c.id AS community_id, e.title_zh AS title_zh, e.title_en AS title_en,
        e.description_zh AS description_zh, e.description_en AS description_en, e.language AS language,
        e.starts_at AS starts_at, e.ends_at AS ends_at, e.time_zone AS time_zone, e.venue AS venue,
        e.latitude AS latitude, e.longitude AS longitude, coalesce(e.attendance_mode, 'IN_PERSON') AS attendance_mode,
@@ -274,8 +262,25 @@ RETURN e.id AS id, c.id AS community_id, e.title_zh AS title_zh, e.title_en AS t
        coalesce(m.role, '') IN ['OWNER', 'MANAGER'] AS viewer_manages,
        c.visibility <> 'PRIVATE' AND e.status <> 'DRAFT' AS has_calendar, c.archived_at IS NULL AND """
     + IS_LISTED
-    + """ AS listed
-"""
+    + """ AS listed"""
+)
+MAY_READ_EVENT = MAY_READ + " AND (e.status <> 'DRAFT' OR coalesce(m.role, '') IN ['OWNER', 'MANAGER'])"
+
+# The viewer is bound first: asked for within the pattern, the embedded engine walks through all members.
+READ_EVENTS = (
+    """
+UNWIND $ids AS id
+MATCH (e:Event {id: id})<-[:HOSTS]-(c:Community)
+OPTIONAL MATCH (me:Customer {id: $viewer_id})
+OPTIONAL MATCH (me)-[m:MEMBER_OF]->(c)
+OPTIONAL MATCH (me)-[r:REGISTERED_FOR]->(e)
+OPTIONAL MATCH (me)-[h:HOSTS_EVENT]->(e)
+WITH c, e, m, r, h
+WHERE """
+    + MAY_READ_EVENT
+    + "\nRETURN "
+    + EVENT_COLUMNS
+    + "\n"
 )
 
 
@@ -286,17 +291,52 @@ async def read_events(graph: GraphClient, ids: Sequence[str], *, viewer_id: str 
 
 
 # The events of one community, along the index: the range stands alone, because with anything else beside it, or within
-# a subquery, the embedded engine reads all events there are. And of several, each by a walk over what it hosts. Of what
-# has not ended, the index is read from as long ago as an event may last: the cost is that of what began since then.
-EVENTS_OF_COMMUNITY = """
+# a subquery, the embedded engine reads all events there are. Of what has not ended, the index is read from as long ago
+# as an event may last: the cost is that of what began since then.
+PLACES_OF_EVENTS = """
 MATCH (e:Event)
 WHERE e.order > $after AND e.order < $until
 WITH e
-WHERE e.ends_at >= $ends_from AND ($drafts OR e.status <> 'DRAFT')
-RETURN e.community_id AS community_id, e.id AS id, e.order AS place
+WHERE e.ends_at >= $ends_from
+RETURN e.id AS id, e.order AS place
 LIMIT $limit
 """
 
+# The same with what is said of them, for Neo4j: the embedded engine would say it of all before it cuts them off.
+EVENTS_OF_COMMUNITY = (
+    """
+MATCH (e:Event)
+WHERE e.order > $after AND e.order < $until
+WITH e
+WHERE e.ends_at >= $ends_from
+WITH e
+LIMIT $limit
+MATCH (c:Community {id: $community_id})
+OPTIONAL MATCH (me:Customer {id: $viewer_id})
+OPTIONAL MATCH (me)-[m:MEMBER_OF]->(c)
+OPTIONAL MATCH (me)-[r:REGISTERED_FOR]->(e)
+OPTIONAL MATCH (me)-[h:HOSTS_EVENT]->(e)
+RETURN """
+    + EVENT_COLUMNS
+    + ", e.order AS place, "
+    + MAY_READ
+    + " AS inside, "
+    + MAY_READ_EVENT
+    + " AS visible\n"
+)
+
+IS_INSIDE = (
+    """
+MATCH (c:Community {id: $community_id})
+OPTIONAL MATCH (me:Customer {id: $viewer_id})
+OPTIONAL MATCH (me)-[m:MEMBER_OF]->(c)
+WITH c, m
+WHERE """
+    + MAY_READ
+    + "\nRETURN c.id AS id\n"
+)
+
+# Those of several, each by a walk over what it hosts.
 EVENTS_OF_COMMUNITIES = """
 UNWIND $rows AS row
 MATCH (c:Community {id: row.id})
@@ -312,6 +352,43 @@ ORDER BY place
 """
 
 
+async def events_of_one(
+    graph: GraphClient,
+    community_id: str,
+    *,
+    viewer_id: str | None,
+    ends_from: datetime | None,
+    first: int | None,
+    after: str | None,
+) -> Page[Row]:
+    """Events of a community by their start, as `read_events` has them, those that end from the given instant on.
+
+    There are none for whoever may not read the inside, and drafts for managers only.
+    """
+    size = page_size(first)
+    place, until = community_id + start_of(ends_from, after), f"{community_id};"
+    rows: list[Row] = []
+    while True:
+        bounds: dict[str, Any] = {"after": place, "until": until, "ends_from": from_text(ends_from), "limit": size + 1}
+        found = await in_order(graph, community_id, viewer_id, **bounds)
+        rows += [row for row in found if row["visible"]]
+        # Behind drafts that the viewer may not see there may be more, but not behind what is closed to them.
+        if len(rows) > size or len(found) <= size or not any(row["inside"] for row in found):
+            return cut(rows, size, place_of)
+        place = found[-1]["place"]
+
+
+async def in_order(graph: GraphClient, community_id: str, viewer_id: str | None, **bounds: Any) -> list[Row]:
+    """The first events within these bounds, `visible` or not, and whether the viewer is let `inside`."""
+    viewer: Row = {"community_id": community_id, "viewer_id": viewer_id or ""}
+    if not await graph.is_embedded():
+        return await rows_in_order(graph, EVENTS_OF_COMMUNITY, **bounds, **viewer)
+    places = await rows_in_order(graph, PLACES_OF_EVENTS, **bounds)
+    seen = await read_events(graph, [row["id"] for row in places], viewer_id=viewer_id) if places else {}
+    inside = bool(seen) or (bool(places) and bool(await graph.read(IS_INSIDE, **viewer)))
+    return [{**row, **seen.get(row["id"], {}), "visible": row["id"] in seen, "inside": inside} for row in places]
+
+
 async def events_of(
     graph: GraphClient,
     communities: Sequence[Row],
@@ -320,34 +397,35 @@ async def events_of(
     first: int | None,
     after: str | None,
 ) -> dict[str, Page[Row]]:
-    """Events of each community by their start, those that end from the given instant on; drafts for its managers.
+    """Likewise of each of several communities, but only which events they are.
 
-    The communities are rows as they were read for the viewer, who finds nothing where they may not read the inside.
+    The communities are rows as they were read for the viewer.
     """
-    size = page_size(first)
+    size, start = page_size(first), start_of(ends_from, after)
+    asked = [{"id": row["id"], "drafts": row["viewer_role"] in MANAGERS} for row in communities if readable(row)]
+    names: Row = {"after": start, "ends_from": from_text(ends_from), "limit": size + 1}
+    rows = await graph.read(EVENTS_OF_COMMUNITIES, rows=asked, **names) if asked else []
+    return cut_each([row["id"] for row in communities], rows, "community_id", size, place_of)
+
+
+def start_of(ends_from: datetime | None, after: str | None) -> str:
+    """Behind which place within its community a page of events begins."""
     position = decode_cursor(after, str)
     earliest = iso(ends_from - LONGEST_EVENT) if ends_from else ""
-    start = f":{max(str(position[0]), earliest)}" if position else f":{earliest}"
-    names: Row = {"ends_from": iso(ends_from) if ends_from else "", "limit": size + 1}
-    rows = await read_places(graph, [row for row in communities if readable(row)], start, names)
-    ids = [row["id"] for row in communities]
-    return cut_each(
-        ids, rows, "community_id", size, lambda row: (row["place"].removeprefix(row["community_id"] + ":"),)
-    )
+    return f":{max(str(position[0]), earliest)}" if position else f":{earliest}"
+
+
+def from_text(ends_from: datetime | None) -> str:
+    return iso(ends_from) if ends_from else ""
+
+
+def place_of(row: Row) -> tuple[str]:
+    """The place of an event within its community."""
+    return (row["place"].removeprefix(row["community_id"] + ":"),)
 
 
 def readable(community: Row) -> bool:
     return may_read(community["visibility"], community["viewer_role"])
-
-
-async def read_places(graph: GraphClient, communities: Sequence[Row], start: str, names: Row) -> list[Row]:
-    """The events of these communities behind `start`, in order."""
-    asked = [{"id": row["id"], "drafts": row["viewer_role"] in MANAGERS} for row in communities]
-    if len(asked) == 1:
-        (one,) = asked
-        after, until = f"{one['id']}{start}", f"{one['id']};"
-        return await rows_in_order(graph, EVENTS_OF_COMMUNITY, after=after, until=until, drafts=one["drafts"], **names)
-    return await graph.read(EVENTS_OF_COMMUNITIES, rows=asked, after=start, **names) if asked else []
 
 
 TAGS_OF_EVENTS = """

@@ -1,6 +1,7 @@
 """Who belongs to communities: members page by page, and those of a role, at a cost that does not grow with them."""
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 
 from community.access import MemberRole, may_list_guests, may_read
 from community.standing import TICKETS_A_PAGE, page_of, roster_of
@@ -8,10 +9,14 @@ from core.paging import Page, PageInvalid, cut, cut_each, decode_cursor, page_si
 from graph.client import GraphClient, Row
 from graph.listed import listed_by, read_spans, span
 
+# Communities as they are read for the viewer; None is one that is out of their sight.
+Seen = Callable[[], Awaitable[Sequence[Row | None]]]
+
 
 async def members_of(
     graph: GraphClient,
-    communities: Sequence[Row],
+    ids: Sequence[str],
+    communities: Seen,
     *,
     first: int | None,
     after: str | None,
@@ -19,20 +24,23 @@ async def members_of(
 ) -> dict[str, Page[Row]]:
     """Members of each community in the order in which they joined; none of one whose inside the viewer may not read.
 
-    The communities are rows as they were read for the viewer.
+    Their members are read while the communities are.
     """
     size = page_size(first)
     position = decode_cursor(after, int)
     start = int(position[0]) + 1 if position else 0
     if start < 0:
         raise PageInvalid(path=("after",), detail="not a cursor of this list")
-    readable = {row["id"]: row for row in communities if may_read(row["visibility"], row["viewer_role"])}
     if roles and MemberRole.MEMBER not in roles:
-        found = await read_officers(graph, list(readable), roles, start=start)
+        found = await read_officers(graph, list(readable(await communities())), roles, start=start)
     else:
-        tickets = {key: row["next_ticket"] for key, row in readable.items()}
-        found = await read_members(graph, tickets, roles, start=start, least=size + 1)
-    return {row["id"]: cut(found.get(row["id"], []), size, lambda row: (row["ticket"],)) for row in communities}
+        found = await read_members(graph, ids, communities, roles, start=start, least=size + 1)
+    return {key: cut(found.get(key, []), size, lambda row: (row["ticket"],)) for key in ids}
+
+
+def readable(communities: Sequence[Row | None]) -> dict[str, Row]:
+    """Those whose inside the viewer may read, by id."""
+    return {row["id"]: row for row in communities if row and may_read(row["visibility"], row["viewer_role"])}
 
 
 # The pattern has no labels and the pages are a parameter: so the embedded engine takes the index too.
@@ -47,7 +55,8 @@ ORDER BY ticket
 
 async def read_members(
     graph: GraphClient,
-    tickets: Mapping[str, int],
+    ids: Sequence[str],
+    communities: Seen,
     roles: Sequence[MemberRole] | None,
     *,
     start: int,
@@ -58,16 +67,27 @@ async def read_members(
     Only as many pages of tickets are read as are needed: where members have left, they hold less, and the next
     reading takes twice as many.
     """
-    found: dict[str, list[Row]] = {key: [] for key in tickets}
     number, width = start // TICKETS_A_PAGE, least // TICKETS_A_PAGE + 2
-    while short := [key for key, end in tickets.items() if number * TICKETS_A_PAGE < end and len(found[key]) < least]:
-        first_tickets = range(number * TICKETS_A_PAGE, (number + width) * TICKETS_A_PAGE, TICKETS_A_PAGE)
-        pages = [page_of(key, ticket) for key in short for ticket in first_tickets if ticket < tickets[key]]
-        for row in await graph.read(MEMBERS_ON_PAGES, pages=pages):
-            if row["ticket"] >= start and (not roles or row["role"] in roles):
-                found[row["community_id"]].append(row)
+    rows, seen = await asyncio.gather(read_pages(graph, ids, number, width), communities())
+    tickets = {key: row["next_ticket"] for key, row in readable(seen).items()}
+    found: dict[str, list[Row]] = {key: [] for key in tickets}
+    short = list(tickets)
+    while True:
+        for row in rows:
+            key = row["community_id"]
+            if key in found and row["ticket"] >= start and (not roles or row["role"] in roles):
+                found[key].append(row)
         number, width = number + width, width * 2
-    return found
+        short = [key for key in short if number * TICKETS_A_PAGE < tickets[key] and len(found[key]) < least]
+        if not short:
+            return found
+        rows = await read_pages(graph, short, number, width)
+
+
+async def read_pages(graph: GraphClient, ids: Sequence[str], number: int, width: int) -> list[Row]:
+    """The members on so many pages of tickets of each community; there is nobody on pages that are none yet."""
+    first_tickets = range(number * TICKETS_A_PAGE, (number + width) * TICKETS_A_PAGE, TICKETS_A_PAGE)
+    return await graph.read(MEMBERS_ON_PAGES, pages=[page_of(key, ticket) for key in ids for ticket in first_tickets])
 
 
 OFFICERS = """

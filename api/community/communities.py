@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import strawberry
 
+from api.ahead import read_ahead
 from api.community.rosters import (
     AuditEntryConnection,
     BannedCustomerConnection,
@@ -21,6 +22,7 @@ from api.context import Info
 from api.customers.profiles import Customer, Tag, load_customer, tag_of
 from api.named_segments import segment_seen
 from api.relay import After, Connection, First, Node, PageInfo, connection, global_id, local_id, page_info
+from api.selections import only_loads
 from community.access import MANAGERS, MemberRole, Visibility, may_list_guests, may_read
 from community.communities import JoinPolicy, list_communities
 from community.rosters import invitations_of
@@ -98,6 +100,7 @@ class Community(Node):
         return self.row["viewer_role"] in MANAGERS
 
     @strawberry.field(description="What it is about.")
+    @only_loads
     async def tags(self, info: Info) -> list[Tag]:
         return [tag_of(row, info) for row in await info.context.loaders.community_tags.load(self.local)]
 
@@ -282,7 +285,16 @@ class CommunityQueries:
         self, info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="Global id of the community.")]
     ) -> Community | None:
         info.context.signed_in()
-        return await load_community(info, local_id("Community", id, "id"))
+        local, loaders = local_id("Community", id, "id"), info.context.loaders
+        read_ahead(
+            info,
+            members=lambda first=None, after=None, roles=None: loaders.members(first, after, tuple(roles or ())).load(
+                local
+            ),
+            events=lambda first=None, after=None, past=False: loaders.community_events(first, after, past).load(local),
+            tags=lambda: loaders.community_tags.load(local),
+        )
+        return await load_community(info, local)
 
     @strawberry.field(
         description="Communities that are listed for you, all of them or those about a tag: public ones and your own."

@@ -18,6 +18,7 @@ from api.customers.profiles import Customer, Tag, customer_of, tag_of
 from api.named_segments import check_named, segment_seen
 from api.refusals import Refusal, refusals, result_union
 from api.relay import After, Connection, First, Node, global_id, local_id
+from api.selections import only_loads
 from community.event_changes import cancel_event, complete_event, publish_event, update_event
 from community.event_details import NAMES, AttendanceMode
 from community.event_series_edits import cancel_this_and_following
@@ -99,14 +100,17 @@ class Event(Node):
     managed: strawberry.Private[bool]
 
     @strawberry.field(description="The community that hosts it.")
+    @only_loads
     async def community(self, info: Info) -> Community | None:
         return await load_community(info, self.community_local)
 
     @strawberry.field(description="What it is about.")
+    @only_loads
     async def tags(self, info: Info) -> list[Tag]:
         return [tag_of(row, info) for row in await info.context.loaders.event_tags.load(self.local)]
 
     @strawberry.field(description="The members who host it.")
+    @only_loads
     async def hosts(self, info: Info) -> list[Customer]:
         return [customer_of(row) for row in await info.context.loaders.event_hosts.load(self.local)]
 
@@ -134,6 +138,7 @@ class Event(Node):
         return await feedback_page(info, self.local, first, after) if self.managed else None
 
     @strawberry.field(description="Your own registration; null when you have none.")
+    @only_loads
     async def viewer_registration(
         self, info: Info
     ) -> Annotated["Registration", strawberry.lazy("api.community.registrations")] | None:

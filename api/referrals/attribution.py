@@ -12,6 +12,7 @@ from api.referrals.programs import ReferralProgram, load_program
 from api.referrals.rewards import ReferralReward, referral_reward_of
 from api.refusals import Refusal, refusals, result_union
 from api.relay import Connection, Node, connection, global_id, local_id
+from api.selections import only_loads
 from core.db import Session, rows_by_id
 from core.paging import Page, Place
 from customers.profiles import profile, survivor_of
@@ -52,10 +53,12 @@ class Referral(Node):
         return [ReferralStep(step=row.step, reached_at=row.reached_at) for row in rows]
 
     @strawberry.field(description="Who brought.")
+    @only_loads
     async def referrer(self, info: Info) -> Customer | None:
         return await load_customer(info, self.referrer_local)
 
     @strawberry.field(description="Who was brought.")
+    @only_loads
     async def referee(self, info: Info) -> Customer | None:
         return await load_customer(info, self.referee_local)
 

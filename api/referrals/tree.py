@@ -5,10 +5,12 @@ from typing import Annotated
 
 import strawberry
 
+from api.ahead import asks_for
 from api.context import Info
 from api.customers.profiles import Customer, load_customer, may_see
 from api.referrals.programs import ReferralProgram, program_of
 from api.relay import First, local_id
+from api.selections import only_loads
 from core.db import Session
 from core.errors import NotFound
 from core.principal import Principal, Role
@@ -32,17 +34,21 @@ class ReferralTreeNode:
     referees: int = strawberry.field(
         description="How many they had brought themselves, counted up to one more than `first`."
     )
-    cursor: str = strawberry.field(
-        description="Pass it as `after`, with the parent as `customerId`, to go on behind this node."
-    )
     local: strawberry.Private[str]
+    node: strawberry.Private[TreeNode]
     parent_local: strawberry.Private[str]
 
+    @strawberry.field(description="Pass it as `after`, with the parent as `customerId`, to go on behind this node.")
+    def cursor(self) -> str:
+        return self.node.cursor
+
     @strawberry.field(description="Who was brought.")
+    @only_loads
     async def customer(self, info: Info) -> Customer | None:
         return await load_customer(info, self.local)
 
     @strawberry.field(description="Who brought them.")
+    @only_loads
     async def parent(self, info: Info) -> Customer | None:
         return await load_customer(info, self.parent_local)
 
@@ -86,9 +92,9 @@ def node_of(node: TreeNode) -> ReferralTreeNode:
         status=node.status,
         credit=node.credit,
         referees=node.referees,
-        cursor=node.cursor,
         local=node.customer_id,
         parent_local=node.parent_id,
+        node=node,
     )
 
 
@@ -148,7 +154,7 @@ class ReferralTreeQueries:
         if not await may_see(info, customer) or await load_customer(info, customer) is None:
             return None
         date = min(as_of or context.now, context.now)
-        async with context.database.read() as session:
+        async with context.database.glance() as session:
             row = await program_or_none(session, program)
             if row is None:
                 return None
@@ -162,6 +168,9 @@ class ReferralTreeQueries:
                 after=after,
             )
         named = sees_names(principal, customer)
+        if asks_for(info, "levels", "nodes", "customer"):
+            shown = [node.customer_id for level in levels if named or level.depth == 1 for node in level.nodes]
+            await context.loaders.customers.load_many(shown)
         return ReferralTree(
             as_of=date,
             decay=DECAY,

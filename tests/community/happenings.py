@@ -1,5 +1,6 @@
 """Events as managers make them, for tests; and what they come to owe."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -7,7 +8,8 @@ from community.access import MemberRole
 from community.communities import read_communities
 from community.event_details import EventDetails
 from community.event_series import SeriesDetails, describe_series
-from community.events import create_event, events_of
+from community.events import create_event, events_of, events_of_one
+from community.rosters import members_of
 from community.search_documents import SEARCH_INDEX
 from community.seats import (
     Change,
@@ -129,6 +131,20 @@ async def listed_events(
     after: str | None = None,
 ) -> dict[str, Page[Row]]:
     """Pages of events of communities as the viewer may read them; an empty one where a community is out of sight."""
+    if len(community_ids) == 1:
+        page = await events_of_one(
+            graph, community_ids[0], viewer_id=viewer_id, ends_from=ends_from, first=first, after=after
+        )
+        return {community_ids[0]: page}
     seen = await read_communities(graph, community_ids, viewer_id=viewer_id)
     pages = await events_of(graph, list(seen.values()), ends_from=ends_from, first=first, after=after)
     return {key: pages.get(key, Page(rows=[], cursors=[], has_next=False)) for key in community_ids}
+
+
+async def listed_members(graph: GraphClient, seen: Sequence[Row], **asked: Any) -> dict[str, Page[Row]]:
+    """Pages of members of communities that were read for a viewer."""
+
+    async def at_hand() -> Sequence[Row]:
+        return seen
+
+    return await members_of(graph, [row["id"] for row in seen], at_hand, **asked)

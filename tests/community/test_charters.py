@@ -16,13 +16,13 @@ from community.charters import (
 from community.communities import list_communities, read_communities, tags_of_communities
 from community.memberships import join_community, leave_community
 from community.roles import OwnsTooMany, update_membership_role
-from community.rosters import members_of
 from community.standing import CommunityArchived
 from core.clock import utc_now
 from core.errors import KinshipError, NotFound
 from core.ids import new_id
 from core.paging import encode_cursor
 from graph.client import GraphClient, Row
+from tests.community.happenings import listed_members
 from tests.community.places import add_member, make_customers
 from tests.conftest import Addresses
 
@@ -80,7 +80,7 @@ async def test_who_founds_a_community_owns_it(graph: GraphClient, unique: str) -
         "archived_at": None,
     }
     assert {name: row[name] for name in expected} == expected
-    page = (await members_of(graph, [row], first=5, after=None))[community]
+    page = (await listed_members(graph, [row], first=5, after=None))[community]
     assert [(member["id"], member["role"]) for member in page.rows] == [(lin, "OWNER")]
 
 

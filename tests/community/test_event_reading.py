@@ -107,6 +107,30 @@ async def test_events_page_by_their_start(graph: GraphClient, alone: bool) -> No
         assert seen == [made[day] for day in expected]
 
 
+async def test_pages_go_on_behind_many_drafts(graph: GraphClient) -> None:
+    """Given more drafts in a row than a page holds; when who manages and who does not turn the pages; then each sees
+    all that they may, and an outsider of a private community nothing, however much there is."""
+    community, manager, member = await make_managed(graph, visibility="PRIVATE")
+    (outsider,) = await make_customers(graph, 1)
+    now = utc_now()
+    made: list[tuple[str, bool]] = []
+    for hour in range(12):
+        is_draft = 1 <= hour <= 8
+        status = "DRAFT" if is_draft else "PUBLISHED"
+        starts_at = now + timedelta(days=1, hours=hour)
+        made.append((await make_event(graph, community, starts_at=starts_at, status=status), is_draft))
+    published = [event for event, is_draft in made if not is_draft]
+    for viewer, expected in ((manager, [event for event, _ in made]), (member, published), (outsider, [])):
+        seen: list[str] = []
+        cursor, more = None, True
+        while more:
+            pages = await listed_events(graph, [community], viewer_id=viewer, ends_from=now, first=3, after=cursor)
+            page = pages[community]
+            seen += [row["id"] for row in page.rows]
+            cursor, more = (page.cursors or [None])[-1], page.has_next
+        assert seen == expected
+
+
 OLD = """
 MATCH (c:Community {id: $community})
 CREATE (c)-[:HOSTS]->(:Event {id: $id, community_id: $community, starts_at: $starts_at, ends_at: $starts_at,

@@ -35,12 +35,13 @@ from community.roles import (
     outranks,
     update_membership_role,
 )
-from community.rosters import guests_of, members_of
+from community.rosters import guests_of
 from community.standing import LastOwner
 from core.clock import iso, utc_now
 from core.errors import KinshipError, NotFound
 from graph.client import GraphClient, Row, Transaction
 from graph.eligibility import NotEligible
+from tests.community.happenings import listed_members
 from tests.community.places import add_member, make_community, make_customers
 from tests.conftest import Addresses
 
@@ -179,7 +180,7 @@ async def test_invitations_open_what_is_closed(graph: GraphClient) -> None:
     assert (await owed(graph, place.id)).count((lin, "INVITED")) == 1
     row = await place.seen_by(lin)
     assert row["viewer_role"] == "INVITED"
-    assert (await members_of(graph, [row], first=10, after=None))[place.id].rows == []
+    assert (await listed_members(graph, [row], first=10, after=None))[place.id].rows == []
     await place.act(accept_invitation, lin)
     await place.act(accept_invitation, lin)
     assert await place.act(join_community, wu) == MemberRole.MEMBER
@@ -256,7 +257,7 @@ async def test_roles_change_within_the_rules(graph: GraphClient) -> None:
     await place.act(update_membership_role, owner, by="the bank", is_bank=True, **to[MemberRole.EXPERT])
     await place.act(update_membership_role, manager, by=manager, **to[MemberRole.MEMBER])
     assert await roles_in(graph, place.id) == {owner: "EXPERT", manager: "MEMBER", member: "OWNER"}
-    page = (await members_of(graph, [await place.seen_by(owner)], first=10, after=None))[place.id]
+    page = (await listed_members(graph, [await place.seen_by(owner)], first=10, after=None))[place.id]
     assert [row["id"] for row in page.rows] == [owner, manager, member], "a role does not change one's place"
 
 

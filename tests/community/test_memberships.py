@@ -8,7 +8,6 @@ import pytest
 from community.access import MEMBERS, MemberRole
 from community.communities import read_communities
 from community.memberships import Banned, JoinByInvitation, join_community, leave_community
-from community.rosters import members_of
 from community.standing import CommunityArchived, LastOwner
 from core.clock import utc_now
 from core.errors import NotFound, Refusal
@@ -16,6 +15,7 @@ from core.ids import new_id
 from core.paging import PageInvalid
 from graph.client import GraphClient
 from graph.eligibility import NotEligible
+from tests.community.happenings import listed_members
 from tests.community.places import add_member, make_community, make_customers
 from tests.conftest import Addresses
 
@@ -119,7 +119,7 @@ async def members_by(graph: GraphClient, community_id: str, viewer_id: str | Non
     seen: list[str] = []
     cursor, more = None, True
     while more:
-        page = (await members_of(graph, [row], first=first, after=cursor))[community_id]
+        page = (await listed_members(graph, [row], first=first, after=cursor))[community_id]
         seen += [row["id"] for row in page.rows]
         cursor, more = (page.cursors or [None])[-1], page.has_next
     return seen
@@ -152,7 +152,7 @@ async def test_members_of_some_roles(graph: GraphClient) -> None:
     rows = list((await read_communities(graph, [community, other], viewer_id=None)).values())
 
     async def of(*asked: MemberRole) -> list[list[str]]:
-        pages = await members_of(graph, rows, first=10, after=None, roles=asked)
+        pages = await listed_members(graph, rows, first=10, after=None, roles=asked)
         return [[row["id"] for row in pages[key].rows] for key in (community, other)]
 
     assert await of(MemberRole.OWNER, MemberRole.EXPERT) == [[people[0], people[3]], [people[5]]]
@@ -166,7 +166,7 @@ async def test_pages_that_are_none_are_refused(graph: GraphClient) -> None:
     rows = list((await read_communities(graph, [community], viewer_id=None)).values())
     for bad in ("", "!!!", "W10", "WyJhIl0"):
         with pytest.raises(PageInvalid):
-            await members_of(graph, rows, first=3, after=bad)
+            await listed_members(graph, rows, first=3, after=bad)
     for size in (0, -1, 101):
         with pytest.raises(PageInvalid):
-            await members_of(graph, rows, first=size, after=None)
+            await listed_members(graph, rows, first=size, after=None)

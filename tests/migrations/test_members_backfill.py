@@ -4,10 +4,10 @@ import pytest
 
 from community.access import MemberRole
 from community.communities import read_communities
-from community.rosters import members_of
 from core.ids import new_id
 from graph.client import GraphClient
 from migrations.graph_migrations import read_migrations
+from tests.community.happenings import listed_members
 from tests.community.places import make_community, make_customers
 
 pytestmark = pytest.mark.anyio
@@ -50,5 +50,5 @@ async def test_old_memberships_get_their_places(graph: GraphClient) -> None:
         assert row["page"] == (None if ticket is None else f"{community}:{ticket // 16}")
         assert row["roster"] == (None if role == MemberRole.MEMBER else f"{community}:{role}")
     found = await read_communities(graph, [community], viewer_id=new_id())
-    page = (await members_of(graph, list(found.values()), first=100, after=None))[community]
+    page = (await listed_members(graph, list(found.values()), first=100, after=None))[community]
     assert [row["id"] for row in page.rows] == [key for key, inside in zip(people, expected, strict=True) if inside]

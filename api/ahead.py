@@ -1,0 +1,36 @@
+"""Reading ahead: what is asked of an object is read together with the object, where its id says what to read.
+
+It is a matter of speed alone. What was read ahead is kept by the loader until its field asks for it, which decides
+then whether it may be seen; and where nobody reads ahead the field reads for itself.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+from api.context import Info
+from api.execution import CompiledInfo
+from core.failures import look_at_failure
+
+
+def read_ahead(info: Info, **loads: Callable[..., Awaitable[Any]]) -> None:
+    """Begin to load what is asked for by these fields of the object that the resolver is about to bring.
+
+    Each load takes the arguments of its field.
+    """
+    if not isinstance(info, CompiledInfo):
+        return
+    for name, arguments in info.asked_below():
+        if name in loads:
+            # Arguments that a loader refuses are refused again when the field asks for them.
+            with suppress(Exception):
+                asyncio.ensure_future(loads[name](**arguments)).add_done_callback(look_at_failure)
+
+
+def asks_for(info: Info, *names: str) -> bool:
+    """Whether a field is asked for below what the resolver brings, by its path of names as we have them.
+
+    False where that is not known; so it may decide what is read in good time and nothing else.
+    """
+    return isinstance(info, CompiledInfo) and info.asks_for(*names)
