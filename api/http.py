@@ -1,7 +1,8 @@
 """The route /graphql over HTTP: who asks, what they ask, whether it may run now, and its one answer or its stream."""
 
 import asyncio
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 import orjson
 import structlog
@@ -97,18 +98,21 @@ async def run_for(request: Request, operation: Operation, context: Context) -> t
     state: State = request.app.state
     if context.document.kind(operation.name) is OperationType.MUTATION:
         return await execute(state.schema, operation, context)
-    running = asyncio.create_task(execute(state.schema, operation, context))
+    running = cast("asyncio.Task[Any]", asyncio.current_task())
     leaving = asyncio.create_task(gone(request.receive))
+    stop_if_gone: Callable[[asyncio.Task[None]], object] = lambda left: left.cancelled() or running.cancel()  # noqa: E731 - it is taken off again
+    leaving.add_done_callback(stop_if_gone)
     try:
-        await asyncio.wait([running, leaving], return_when=asyncio.FIRST_COMPLETED)
-        if not running.done():
-            raise RequestInvalid("The client went away.", CLIENT_CLOSED)
-        return running.result()
+        return await execute(state.schema, operation, context)
+    except asyncio.CancelledError:
+        # What it held of the stores has been given back by now, before anybody else is let in.
+        if not leaving.done():
+            raise
+        running.uncancel()
+        raise RequestInvalid("The client went away.", CLIENT_CLOSED) from None
     finally:
+        leaving.remove_done_callback(stop_if_gone)
         leaving.cancel()
-        running.cancel()
-        # What it held of the stores is given back before anybody else is let in.
-        await asyncio.gather(leaving, running, return_exceptions=True)
 
 
 # As nginx has it; nobody reads the answer, but the log tells.

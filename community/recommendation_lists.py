@@ -150,12 +150,12 @@ def rows_of_list(listed: Row) -> Iterator[Row]:
         if is_open and is_eligible(listed["tier"], listed["held"], c["minimum_tier"], c["required_tags"]):
             why, score = listed["reasons"][place], listed["scores"][place]
             own = {"variant": listed["variant"], "score": score, "why": why, "tags": [], "about": one["about"]}
-            yield {**c, **own, "rank": 0, "at": float(place)}
+            yield {"id": c["id"], **own, "rank": 0, "at": float(place), "community": c}
 
 
 def shown(row: Row) -> Row:
     """A row as it is read from a list or, without one, with the reason for which it was found."""
-    community = {name: value for name, value in row.items() if name not in OWN_COLUMNS}
+    community = row.get("community") or {name: row[name] for name in row if name not in OWN_COLUMNS}
     return {
         "community_id": row["id"],
         "score": row["score"],

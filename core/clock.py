@@ -24,7 +24,8 @@ def as_utc(value: datetime) -> datetime:
 
 def iso(value: datetime) -> str:
     """The instant as ISO 8601 in UTC with microseconds, which sorts as text."""
-    return as_utc(value).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    # It ends in +00:00, since it is in UTC; strftime takes three times as long.
+    return as_utc(value).isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 def parse_instant(text: str) -> datetime:

@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any, cast
 
 from sqlalchemy import ColumnElement, Integer, bindparam, func, union_all
+from sqlalchemy import select as sql_select
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 
@@ -23,6 +24,8 @@ DEEPEST = 10
 USUAL_DEPTH = 3
 # A qualified referral counts 1 for whoever made it, and half as much for each who stands one level higher.
 DECAY = 0.5
+# What is read of a conversion.
+SHOWN = ("id", "referrer_id", "referee_id", "claimed_at", "qualified_at", "rejected_at")
 
 
 class DepthInvalid(BadUserInput):
@@ -41,7 +44,12 @@ class TreeNode:
     referred_at: datetime
     status: ReferralStatus
     referees: int
-    cursor: str
+    id: str
+
+    @property
+    def cursor(self) -> str:
+        """Behind it the page goes on; made for whoever asks, since few do."""
+        return encode_cursor((self.referred_at.isoformat(), self.id))
 
     @property
     def credit(self) -> float:
@@ -80,13 +88,13 @@ async def referral_tree(
     """The levels below a customer down to `max_depth` or the last that has anybody; `after` is of the first level."""
     deepest, size = checked_depth(max_depth), page_size(first)
     reader = Reader(session, program_id, as_of, size)
-    rows = await reader.referees([Wish(customer_id, size + 1, after)])
+    rows = await reader.referees([Wish(customer_id, size + 1, after)], 1)
     levels = [level_of(rows, 1, size)]
     for depth in range(2, deepest + 1):
         wishes = share(levels[-1].nodes, size + 1)
         if not wishes:
             break
-        levels.append(level_of(await reader.referees(wishes), depth, size))
+        levels.append(level_of(await reader.referees(wishes, depth), depth, size))
     return [level for level in levels if level.nodes]
 
 
@@ -111,19 +119,7 @@ def share(parents: Sequence[TreeNode], room: int) -> list[Wish]:
 
 
 def level_of(nodes: list[TreeNode], depth: int, size: int) -> TreeLevel:
-    kept = [
-        TreeNode(
-            node.customer_id,
-            node.parent_id,
-            depth,
-            node.referred_at,
-            node.status,
-            node.referees,
-            node.cursor,
-        )
-        for node in nodes[:size]
-    ]
-    return TreeLevel(depth, kept, len(nodes) > size)
+    return TreeLevel(depth, nodes[:size], len(nodes) > size)
 
 
 class Reader:
@@ -135,8 +131,9 @@ class Reader:
         self._as_of = as_of
         self._size = size
 
-    async def referees(self, wishes: Sequence[Wish]) -> list[TreeNode]:
-        """The referees of these referrers in order; all but the last wish are for all whom the referrer has."""
+    async def referees(self, wishes: Sequence[Wish], depth: int) -> list[TreeNode]:
+        """The referees of these referrers in order, who stand so deep; all but the last wish are for all whom the
+        referrer has."""
         *whole, last = wishes
         position = decode_cursor(last.after, str, str)
         given: dict[str, Any] = {"program": self._program_id, "as_of": self._as_of, "most": self._size + 1}
@@ -148,18 +145,18 @@ class Reader:
         statement = referees_statement(has_whole=bool(whole), goes_on=bool(position))
         rows = (await self._session.exec(statement, params=given)).all()
         places = {wish.referrer_id: place for place, wish in enumerate(wishes)}
-        ordered = sorted(rows, key=lambda row: (places[row[0].referrer_id], row[0].claimed_at, row[0].id))
-        return [self._node(referral, count) for referral, count in ordered]
+        ordered = sorted(rows, key=lambda row: (places[row.referrer_id], row.claimed_at, row.id))
+        return [self._node(referral, depth) for referral in ordered]
 
-    def _node(self, referral: Referral, referees: int) -> TreeNode:
+    def _node(self, referral: Any, depth: int) -> TreeNode:
         return TreeNode(
             customer_id=referral.referee_id,
             parent_id=referral.referrer_id,
-            depth=0,
+            depth=depth,
             referred_at=referral.claimed_at,
             status=status_at(referral, self._as_of),
-            referees=referees,
-            cursor=encode_cursor((referral.claimed_at.isoformat(), referral.id)),
+            referees=referral.referees,
+            id=referral.id,
         )
 
 
@@ -180,7 +177,9 @@ def referees_statement(*, has_whole: bool, goes_on: bool) -> Any:
     # In the order of the index: a LIMIT without one tempts PostgreSQL to read the table until it has found enough.
     page = page.order_by(col(below.claimed_at), col(below.id)).limit(bindparam("most", type_=Integer))
     counted = select(func.count()).select_from(page.correlate(Referral).subquery())
-    return select(Referral, counted.scalar_subquery()).join(chosen, chosen.c.id == col(Referral.id))
+    # Columns and not whole records, which cost SQLAlchemy several times as much.
+    shown = [getattr(Referral, name) for name in SHOWN]
+    return sql_select(*shown, counted.scalar_subquery().label("referees")).join(chosen, chosen.c.id == col(Referral.id))
 
 
 def some_of_one(*, goes_on: bool) -> Any:
@@ -203,7 +202,7 @@ def within(referral: type[Referral]) -> tuple[ColumnElement[bool], ...]:
     )
 
 
-def status_at(referral: Referral, as_of: datetime) -> ReferralStatus:
+def status_at(referral: Any, as_of: datetime) -> ReferralStatus:
     """Where a conversion stood at a date, by what is known of it today: what was undone since never was."""
     if referral.rejected_at is not None and referral.rejected_at <= as_of:
         return ReferralStatus.REJECTED
