@@ -169,14 +169,6 @@ def pairs_in_common(members: csr_array, least: int) -> NDArray[np.bool_] | csr_a
     return found
 
 
-def mean_of_columns(matrix: csr_array) -> Floats:
-    """The mean of each column's entries, NaN where there are none."""
-    size = shape_of(matrix)[1]
-    counts = np.bincount(matrix.indices, minlength=size)
-    sums = np.bincount(matrix.indices, matrix.data, minlength=size)
-    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan).astype(np.float32)
-
-
 def inverted(matrix: Floats) -> Floats:
     """The inverse of a symmetric positive definite matrix, in its place; raises ArithmeticError."""
     factor, failed = spotrf(matrix, lower=1, overwrite_a=1, clean=0)

@@ -15,12 +15,12 @@ from community.affinity import (
     Floats,
     entries_kept,
     fit_affinity,
-    mean_of_columns,
     pairs_in_common,
     row_numbers,
 )
 from community.recommendation_order import NONE, Hashes, OrderPolicy, stable_keys
 from community.recommendation_places import Places, places_of
+from community.recommendation_seasons import Season, SeasonPolicy, fit_season
 from graph.export import Catalogue, Incidence
 
 Integers = NDArray[np.int64]
@@ -34,7 +34,7 @@ class Weights:
     """What each kind of evidence, itself between 0 and 1, is worth."""
 
     co_members: float = 1.0
-    season: float = 0.5
+    season: float = 2.0
     tags: float = 0.5
     acquaintances: float = 0.1
     referral_ties: float = 0.1
@@ -44,16 +44,13 @@ class Weights:
 
 @dataclass(frozen=True, slots=True)
 class ScoringPolicy:
-    """How lists are made; the shrinkages are numbers of people or communities that say nothing.
-
-    `season_days` is how far apart two joinings are that have little to do with each other any more.
-    """
+    """How lists are made; the shrinkages are numbers of people or communities that say nothing."""
 
     weights: Weights = field(default_factory=Weights)
     affinity: AffinityPolicy = field(default_factory=AffinityPolicy)
     order: OrderPolicy = field(default_factory=OrderPolicy)
+    season: SeasonPolicy = field(default_factory=SeasonPolicy)
     list_length: int = 30
-    season_days: float = 60.0
     history_shrinkage: float = 2.0
     tie_shrinkage: float = 5.0
     # A smaller number of people would tell who they are.
@@ -65,9 +62,9 @@ class ScoringPolicy:
 class Model:
     """What scoring needs to know of all customers and communities; `tag_idf` and `about` weigh tags.
 
-    `season` is the mean day on which its members joined a community, NaN where none is known; `many_common` says which
-    pairs of communities have so many members in common that the number tells nothing of one of them; `telling` are the
-    rarest tags of each (NONE where there are fewer), and `keys` stand for it where chance decides.
+    `season` says how near in time communities are to a joining; `many_common` which pairs of communities have so many
+    members in common that the number tells nothing of one of them; `telling` are the rarest tags of each (NONE where
+    there are fewer), and `keys` stand for it where chance decides.
     """
 
     policy: ScoringPolicy
@@ -75,7 +72,7 @@ class Model:
     members: csr_array
     affinity: Affinity
     many_common: NDArray[np.bool_] | csr_array
-    season: Floats
+    season: Season
     places: Places
     tag_idf: Floats
     about: csr_array
@@ -85,8 +82,11 @@ class Model:
     keys: Hashes
 
 
-def fit(policy: ScoringPolicy, catalogue: Catalogue, memberships: Incidence) -> Model:
-    """Learn from all memberships what is close to what, what is popular, and when."""
+def fit(policy: ScoringPolicy, catalogue: Catalogue, memberships: Incidence, *, today: float = 0.0) -> Model:
+    """Learn from all memberships what is close to what, what is popular, and when.
+
+    `today` is the day since 1970 for which lists are made; without it each customer's are for their latest joining.
+    """
     members = members_of(memberships.matrix)
     counts = members.sum(axis=0)
     idf = inverse_document_frequency(catalogue.about)
@@ -96,7 +96,7 @@ def fit(policy: ScoringPolicy, catalogue: Catalogue, memberships: Incidence) -> 
         members=members,
         affinity=fit_affinity(policy.affinity, weights_of(memberships.matrix)),
         many_common=pairs_in_common(members, policy.smallest_count),
-        season=mean_of_columns(memberships.joined),
+        season=fit_season(policy.season, memberships.joined, today=today),
         places=places_of(catalogue.points),
         tag_idf=idf,
         about=weighted_tags(catalogue.about, idf),

@@ -26,8 +26,6 @@ SCORE_UNITS = 1_000_000
 # So many times as many communities as are shown are looked at, and so many of those that are new besides.
 CANDIDATES = 2
 NEW_CANDIDATES = 3
-# So many steps of a season before and after the middle of all are told apart, which is some 20 years as standard.
-MOST_STEPS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,25 +228,8 @@ class Scores:
         return near
 
     def season(self, joined: csr_array) -> Floats:
-        """The mean of e^(-days/τ) over one's memberships, days being those between one's joining and its season."""
-        days = self.model.policy.season_days
-        known = ~np.isnan(self.model.season)
-        found = np.zeros(self.closed.shape, dtype=np.float32)
-        if not joined.nnz or not known.any():
-            return found
-        width = days / 4
-        seasons = self.model.season[known] // width
-        # Decades from the middle are no season: a day that a file has wrong would make the matrix below as long.
-        middle = np.floor(np.median(seasons))
-        seasons = np.clip(seasons, middle - MOST_STEPS, middle + MOST_STEPS)
-        first = seasons.min()
-        places = (seasons - first).astype(np.int64)
-        steps = np.arange(places.max() + 1)
-        # Who joined before the first or after the last season counts as if then, so that no block decides on the steps.
-        own = np.clip(np.asarray(joined.data, dtype=np.float32) // width - first, 0, steps[-1]).astype(np.int64)
-        counts = csr_array((np.ones_like(joined.data), own, joined.indptr), shape=(len(self.closed), len(steps)))
-        kernel = np.exp(-np.abs(steps[:, None] - steps) * (width / days)).astype(np.float32)
-        found[:, known] = ((counts @ kernel) / np.maximum(degrees(joined), 1))[:, places]
+        """How near in time one's own joinings are to those of each community's members."""
+        found = self.model.season.scores(self.model.policy.season, joined)
         found[self.closed] = 0.0
         return found
 

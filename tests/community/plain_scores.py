@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from math import ceil, exp, floor, log, sqrt
+from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,7 +64,9 @@ class Constants:
     popularity: float
     history_shrinkage: float
     tie_shrinkage: float
-    season_days: float
+    from_latest: bool
+    before_days: float
+    after_days: float
     regularisation: float
     own_share: float
     popularity_power: float
@@ -102,19 +105,23 @@ def nearness(world: World, constants: Constants) -> Matrix:
 
 
 def season(world: World, who: int, community: int, constants: Constants) -> float:
-    """The mean nearness in time of one's joinings to that of a community's members, both in steps of a quarter."""
-    width = constants.season_days / 4
-    seasons = {
-        c: floor(sum(days) / len(days) / width)
-        for c in range(world.communities)
-        if (days := [day for (_, where), day in world.joined.items() if where == c])
-    }
-    mine = [day for (one, _), day in world.joined.items() if one == who]
-    if community not in seasons or not mine:
+    """How near one's joinings, or the latest, are to those of a community's members, both in steps of five days."""
+    steps = {pair: floor(day / 5) for pair, day in world.joined.items()}
+    theirs = [step for (_, where), step in steps.items() if where == community]
+    mine = sorted(step for (one, _), step in steps.items() if one == who)
+    if not theirs or not mine:
         return 0.0
-    first, last = min(seasons.values()), max(seasons.values())
-    steps = [min(max(floor(day / width), first), last) for day in mine]
-    return sum(exp(-abs(seasons[community] - step) / 4) for step in steps) / len(steps)
+    middle, first, last = floor(median(steps.values())), min(steps.values()), max(steps.values())
+
+    def near(step: int, own: int) -> float:
+        days = 5 * (within(step) - within(own))
+        return exp(-days / constants.after_days) if days >= 0 else exp(days / constants.before_days)
+
+    def within(step: int) -> int:
+        return min(max(step, first, middle - 500), last, middle + 500)
+
+    own = mine[-1:] if constants.from_latest else mine
+    return sum(near(step, one) for step in theirs for one in own) / (len(theirs) * len(own))
 
 
 def trust(world: World, who: int, constants: Constants) -> float:

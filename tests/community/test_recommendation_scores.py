@@ -17,6 +17,7 @@ import community.recommendation_scores as scores
 from community.recommendation_learning import ScoringPolicy, fit
 from community.recommendation_order import OrderPolicy
 from community.recommendation_scores import Evidence, Recommendation, recommend
+from community.recommendation_seasons import SeasonPolicy
 from graph.export import Catalogue, Incidence
 from graph.places import NOWHERE
 from tests.community.plain_scores import Constants, Pair, World, kilometres, parts, rarity
@@ -94,7 +95,7 @@ def constants_of(policy: ScoringPolicy) -> Constants:
         **asdict(policy.weights),
         history_shrinkage=policy.history_shrinkage,
         tie_shrinkage=policy.tie_shrinkage,
-        season_days=policy.season_days,
+        **asdict(policy.season),
         **{name: affinity[name] for name in affinity if name != "neighbours"},
     )
 
@@ -147,10 +148,11 @@ def worlds(draw: st.DrawFn) -> World:
 
 
 @settings(max_examples=150, deadline=None)
-@given(world=worlds(), length=st.integers(1, 5))
-def test_lists_are_what_the_definition_says(world: World, length: int) -> None:
+@given(world=worlds(), length=st.integers(1, 5), from_latest=st.booleans())
+def test_lists_are_what_the_definition_says(world: World, length: int, from_latest: bool) -> None:
     """Given any small world; then each list has the best open communities in order, with their scores and reasons."""
-    policy = ScoringPolicy(list_length=length, smallest_count=2, order=BY_SCORE)
+    season = SeasonPolicy(from_latest=from_latest)
+    policy = ScoringPolicy(season=season, list_length=length, smallest_count=2, order=BY_SCORE)
     constants = constants_of(policy)
     for who, found in enumerate(lists_of(world, policy)):
         expected = {c: parts(world, who, c, constants) for c in world.open_to(who)}
@@ -308,7 +310,7 @@ def test_one_whom_one_invited_is_told_if_they_let_it_be_seen() -> None:
 
 
 def test_a_day_far_off_costs_no_memory() -> None:
-    """Given a membership that a file dates into another century; then it has no season, and the others have theirs."""
+    """Given a membership that a file dates into another century; then it costs nothing, and the others have seasons."""
     members = {(who, c) for who in range(8) for c in range(3) if who or not c}
     days = {pair: 20_000.0 for pair in members}
     world = World(people=8, communities=3, tags=1, members=frozenset(members), joined=days)
