@@ -1,8 +1,9 @@
 """Which policy fits the data: chosen by hiding one membership of some customers and looking where lists put it.
 
-Nothing is tuned by hand for a population. Of the affinity's constants each is tried in turn, the others staying: what
-puts the hidden ones highest wins, among those whose lists cover a good part more communities than lists without regard
-to popularity would. Then the weights of the kinds of evidence are tried in turn in the same way.
+Nothing is tuned by hand for a population. First the season is tried, because what is near depends on what is near in
+time. Then of the affinity's constants each is tried in turn, the others staying: what puts the hidden ones highest
+wins, among those whose lists cover a good part more communities than lists without regard to popularity would. Then the
+weights of the kinds of evidence are tried in turn in the same way.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -25,21 +26,33 @@ from community.recommendation_learning import (
     weights_of,
 )
 from community.recommendation_scores import Evidence, Scores, closed_to
+from community.recommendation_seasons import SeasonPolicy, fit_season
 from graph.export import Catalogue, Incidence
 
 AT = 10
-LARGEST_SAMPLE = 1_000
-# Lists are to cover so many times the communities that plain affinity covers.
-COVERED = 1.15
-PLAIN = AffinityPolicy(regularisation=50.0, own_share=0.0, popularity_power=0.0, activity_power=0.0)
-TRIED: Sequence[tuple[str, Sequence[float]]] = (
+LARGEST_SAMPLE = 2_000
+# Lists are to cover so many times the communities that plain affinity covers, however strongly it is regularised.
+COVERED = 1.12
+PLAIN = tuple(
+    AffinityPolicy(regularisation=value, own_share=0.0, popularity_power=0.0, activity_power=0.0)
+    for value in (10.0, 50.0, 200.0)
+)
+Tries = Sequence[tuple[str, Sequence[float]]]
+TRIED: Tries = (
     ("regularisation", (5.0, 10.0, 20.0, 40.0, 80.0, 160.0)),
     ("popularity_power", (0.05, 0.1, 0.15, 0.2, 0.25, 0.3)),
     ("activity_power", (0.0, 0.25, 0.5)),
     ("own_share", (0.0, 0.2, 0.5)),
 )
-WEIGHTS: Sequence[tuple[str, Sequence[float]]] = (
-    ("season", (0.0, 0.5, 1.0, 2.0, 4.0)),
+# What goes together in time, and what comes next.
+SEASONS: Sequence[SeasonPolicy] = (
+    *(SeasonPolicy(from_latest=False, before_days=days, after_days=days) for days in (30.0, 60.0, 120.0)),
+    *(SeasonPolicy(from_latest=True, before_days=5.0, after_days=days) for days in (60.0, 120.0, 240.0)),
+)
+# At 64 what is of another season counts for next to nothing.
+SEASON: Tries = (("season", (0.0, 0.5, 1.0, 2.0, 4.0, 16.0, 64.0)),)
+WEIGHTS: Tries = (
+    *SEASON,
     ("tags", (0.0, 0.05, 0.1, 0.2, 0.5, 1.0)),
     ("acquaintances", (0.0, 0.05, 0.1, 0.2, 0.5, 1.0)),
     ("referral_ties", (0.0, 0.05, 0.1, 0.2, 0.5, 1.0)),
@@ -117,35 +130,63 @@ def choose(
 ) -> ScoringPolicy:
     """The policy that fits these customers (`rows` of the memberships, with their evidence) best.
 
-    Each of them has at least two memberships; about a thousand of them are enough.
+    Each of them has at least two memberships; about two thousand of them are enough.
     """
     hidden = hide(memberships, evidence, rows, latest=latest, seed=seed)
-    chosen = replace(policy, affinity=choose_affinity(policy.affinity, catalogue, hidden))
+    floor = COVERED * plain_coverage(catalogue, hidden)
+    chosen = choose_season(policy, catalogue, hidden, floor) if hidden.memberships.joined.nnz else policy
+    chosen = replace(chosen, affinity=choose_affinity(chosen, catalogue, hidden, floor))
     model = fit(chosen, catalogue, hidden.memberships)
-    chosen = replace(chosen, weights=choose_weights(chosen.weights, Scores(model, hidden.evidence), hidden.held))
-    return replace(chosen, weights=choose_crowd(chosen.weights, model, hidden))
+    weights = choose_weights(chosen.weights, WEIGHTS, Scores(model, hidden.evidence), hidden.held, floor)
+    return replace(chosen, weights=choose_crowd(weights, model, hidden))
 
 
-def choose_affinity(chosen: AffinityPolicy, catalogue: Catalogue, hidden: Hidden) -> AffinityPolicy:
+def plain_coverage(catalogue: Catalogue, hidden: Hidden) -> float:
+    """Which part of all communities the lists cover that are made by plain affinity alone."""
+    own, members = weights_of(hidden.evidence.taken), members_of(hidden.memberships.matrix)
+    closed = closed_to(hidden.evidence.taken, eligible_of(catalogue))
+
+    def coverage(plain: AffinityPolicy) -> float:
+        near = fit_affinity(plain, members).scores(own)
+        near[closed] = -np.inf
+        return look(near, closed, hidden.held).coverage
+
+    return max(coverage(plain) for plain in PLAIN)
+
+
+def choose_season(policy: ScoringPolicy, catalogue: Catalogue, hidden: Hidden, floor: float) -> ScoringPolicy:
+    """Try each way to tell what is near in time, with each weight."""
+    model = fit(policy, catalogue, hidden.memberships)
+    best, most = policy, -1.0
+    for season in SEASONS:
+        tried = replace(policy, season=season)
+        learnt = fit_season(season, hidden.memberships.joined)
+        scores = Scores(replace(model, policy=tried, season=learnt), hidden.evidence)
+        weights = choose_weights(policy.weights, SEASON, scores, hidden.held, floor)
+        if (found := look(open_only(scores, weights), scores.closed, hidden.held).gain) > most:
+            best, most = replace(tried, weights=weights), found
+    return best
+
+
+def choose_affinity(policy: ScoringPolicy, catalogue: Catalogue, hidden: Hidden, floor: float) -> AffinityPolicy:
     """Try each constant in turn."""
     own, weights = weights_of(hidden.evidence.taken), weights_of(hidden.memberships.matrix)
     closed = closed_to(hidden.evidence.taken, eligible_of(catalogue))
+    season = fit_season(policy.season, hidden.memberships.joined).scores(policy.season, hidden.evidence.joined)
+    in_season = 1 + policy.weights.season * season
 
-    def tried(affinity: AffinityPolicy, learnt_from: csr_array) -> Found:
-        """How well this affinity alone finds what was hidden."""
-        near = fit_affinity(affinity, learnt_from).scores(own)
+    def worth(affinity: AffinityPolicy) -> tuple[bool, float]:
+        """How well this affinity alone finds in its season what was hidden; below the floor, how much it covers."""
+        near = np.maximum(fit_affinity(affinity, weights).scores(own), 0) * in_season
         near[closed] = -np.inf
-        return look(near, closed, hidden.held)
-
-    floor = COVERED * tried(PLAIN, members_of(hidden.memberships.matrix)).coverage
-
-    def worth(found: Found) -> tuple[bool, float]:
+        found = look(near, closed, hidden.held)
         return (True, found.gain) if found.coverage >= floor else (False, found.coverage)
 
-    best = worth(tried(chosen, weights))
+    chosen = policy.affinity
+    best = worth(chosen)
     for name, values in TRIED:
         for candidate in others(chosen, name, values):
-            if (found := worth(tried(candidate, weights))) > best:
+            if (found := worth(candidate)) > best:
                 chosen, best = candidate, found
     return chosen
 
@@ -155,14 +196,20 @@ def others(policy: Any, name: str, values: Sequence[float]) -> Iterator[Any]:
     return (replace(policy, **{name: value}) for value in values if value != getattr(policy, name))
 
 
-def choose_weights(weights: Weights, scores: Scores, held: Integers) -> Weights:
-    """Try each weight in turn, twice."""
+def choose_weights(weights: Weights, tries: Tries, scores: Scores, held: Integers, floor: float) -> Weights:
+    """Try each weight in turn, twice; lists that covered enough are to cover enough, and others no less."""
+
+    def found(candidate: Weights) -> Found:
+        return look(open_only(scores, candidate), scores.closed, held)
+
+    least = min(floor, found(weights).coverage)
 
     def worth(candidate: Weights) -> float:
-        return look(open_only(scores, candidate), scores.closed, held).gain
+        at = found(candidate)
+        return at.gain if at.coverage >= least else -1.0
 
     for _ in range(2):
-        weights = tried_in_turn(weights, WEIGHTS, worth)
+        weights = tried_in_turn(weights, tries, worth)
     return weights
 
 
@@ -188,9 +235,7 @@ def first_only(evidence: Evidence) -> tuple[Evidence, Integers]:
     return replace(own, taken=ones, joined=csr_array(own.joined * ones)), some
 
 
-def tried_in_turn(
-    weights: Weights, values: Sequence[tuple[str, Sequence[float]]], worth: Callable[[Weights], float]
-) -> Weights:
+def tried_in_turn(weights: Weights, values: Tries, worth: Callable[[Weights], float]) -> Weights:
     best = worth(weights)
     for name, tries in values:
         for candidate in others(weights, name, tries):
