@@ -101,8 +101,9 @@ async def learn(
     customers = Numbers(memberships.customers).ids
     chosen = await chosen_policy(graph, policy, catalogue, memberships, now=now) if choosing else policy
     decided = plan.definition(Variant.CONTROL).over(chosen)
-    model = await asyncio.to_thread(fit, decided, catalogue, memberships)
-    return Population(customers, model, plan, Chosen(chosen, day_number(iso(now))) if choosing else Chosen())
+    today = day_number(iso(now))
+    model = await asyncio.to_thread(fit, decided, catalogue, memberships, today=today)
+    return Population(customers, model, plan, Chosen(chosen, today) if choosing else Chosen())
 
 
 async def chosen_policy(
@@ -110,7 +111,8 @@ async def chosen_policy(
 ) -> ScoringPolicy:
     """The policy that the memberships themselves choose, or the given one where they are too few to say.
 
-    Of many communities each try inverts a large matrix, which is too much for a run that begins every hour.
+    The latest memberships are hidden, because a list is of what comes next. Of many communities each try inverts a
+    large matrix, which is too much for a run that begins every hour.
     """
     able = np.flatnonzero(np.diff(csr_array(memberships.matrix > 0).indptr) >= CHOOSING_MEMBERSHIPS)
     if len(able) < LEAST_SAMPLE or len(catalogue.communities) > CHOOSING_COMMUNITIES:
@@ -125,7 +127,7 @@ async def chosen_policy(
     evidence = evidence_by(known, catalogue, everybody)
     # What was read a moment later must not differ: both are to hide the same.
     own = replace(evidence, taken=memberships.matrix[rows], joined=memberships.joined[rows])
-    return await asyncio.to_thread(choose, policy, catalogue, memberships, own, rows)
+    return await asyncio.to_thread(choose, policy, catalogue, memberships, own, rows, latest=True)
 
 
 async def compute_lists(

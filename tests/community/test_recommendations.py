@@ -15,7 +15,7 @@ from community.communities import read_communities
 from community.memberships import join_community
 from community.recommendation_learning import ScoringPolicy
 from community.recommendation_lists import recommended_communities
-from community.recommendation_scores import Evidence
+from community.recommendation_seasons import LATELY_DAYS
 from community.recommendations import RunReport, recompute
 from community.recommended_people import set_discoverable
 from core.clock import iso, utc_now
@@ -242,7 +242,9 @@ async def test_a_run_chooses_its_policy_by_what_is_known_of_some(
     """Given enough customers; then what is chosen decides, by evidence of the same memberships; too few choose not."""
     seen: list[tuple[int, int]] = []
 
-    def watched(policy: ScoringPolicy, catalogue: Catalogue, memberships: Incidence, evidence: Evidence, rows: Any):
+    def watched(policy: ScoringPolicy, catalogue: Catalogue, memberships: Incidence, *own: Any, latest: bool):
+        evidence, rows = own
+        assert latest
         assert (evidence.taken != memberships.matrix[rows]).nnz == 0
         assert len(evidence.seeds) == len(rows)
         seen.append((len(rows), len(catalogue.communities)))
@@ -261,6 +263,7 @@ async def test_a_run_chooses_its_policy_by_what_is_known_of_some(
     assert population.model.policy.history_shrinkage == 7.0
     assert seen[0][0] >= len(circle.everybody) - 1
     assert population.chosen.policy.history_shrinkage == 7.0
+    assert population.model.season.since == pytest.approx(population.chosen.day - LATELY_DAYS)
     assert (await recommendations.learn(graph, ScoringPolicy(), now=utc_now())).chosen.day < 0
 
 
