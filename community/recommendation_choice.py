@@ -138,7 +138,7 @@ def choose(
     chosen = replace(chosen, affinity=choose_affinity(chosen, catalogue, hidden, floor))
     model = fit(chosen, catalogue, hidden.memberships)
     weights = choose_weights(chosen.weights, WEIGHTS, Scores(model, hidden.evidence), hidden.held, floor)
-    return replace(chosen, weights=choose_crowd(weights, model, hidden))
+    return replace(chosen, weights=choose_crowd(weights, model, hidden, seed))
 
 
 def plain_coverage(catalogue: Catalogue, hidden: Hidden) -> float:
@@ -213,9 +213,9 @@ def choose_weights(weights: Weights, tries: Tries, scores: Scores, held: Integer
     return weights
 
 
-def choose_crowd(weights: Weights, model: Model, hidden: Hidden) -> Weights:
+def choose_crowd(weights: Weights, model: Model, hidden: Hidden, seed: int) -> Weights:
     """Try how much little history follows the crowd, with those customers left with one membership."""
-    evidence, some = first_only(hidden.evidence)
+    evidence, some = one_only(hidden.evidence, seed)
     scores = Scores(model, evidence)
 
     def worth(candidate: Weights) -> float:
@@ -224,11 +224,16 @@ def choose_crowd(weights: Weights, model: Model, hidden: Hidden) -> Weights:
     return tried_in_turn(weights, (("popularity", CROWD),), worth)
 
 
-def first_only(evidence: Evidence) -> tuple[Evidence, Integers]:
-    """The evidence of those who have memberships, as if they had but their first, and their rows."""
+def one_only(evidence: Evidence, seed: int) -> tuple[Evidence, Integers]:
+    """The evidence of those who have memberships, as if they had but one of them, and their rows.
+
+    Any one: the first by their ids are the oldest, and those that everybody has.
+    """
     members = csr_array(evidence.taken > 0)
-    some = np.flatnonzero(np.diff(members.indptr))
-    kept = members.indices[members.indptr[some]]
+    counts = np.diff(members.indptr)
+    some = np.flatnonzero(counts)
+    chance = np.random.default_rng(seed)
+    kept = members.indices[members.indptr[some] + chance.integers(0, counts[some])]
     values = (np.ones(len(some), np.float32), kept, np.arange(len(some) + 1))
     ones = csr_array(values, shape=(len(some), shape_of(members)[1]))
     own = evidence.part_of(some)
