@@ -4,7 +4,7 @@ import base64
 import binascii
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Generic, TypeVar
 
 import orjson
@@ -92,12 +92,13 @@ def cut_each(
     parent: str,
     size: int,
     key: Callable[[dict[str, Any]], Key],
+    place: Place = None,
 ) -> dict[str, Page[dict[str, Any]]]:
-    """A page for each parent, from rows in order that name their parent in the column `parent`."""
+    """A page for each parent, from rows that name their parent in the column `parent`, in the order of reading."""
     groups: dict[str, list[dict[str, Any]]] = {name: [] for name in parents}
     for row in rows:
         groups[row[parent]].append(row)
-    return {name: cut(group, size, key) for name, group in groups.items()}
+    return {name: cut(group, size, key, place) for name, group in groups.items()}
 
 
 def encode_cursor(key: Key) -> str:
@@ -118,40 +119,72 @@ def decode_cursor(cursor: str | None, *types: type, argument: str = "after") -> 
     return tuple(key)
 
 
+def position_at(place: Place, *types: type) -> tuple[str | int | float, ...] | None:
+    """The sort key that a place stands on, whichever way the page is read; raises PageInvalid at its argument."""
+    if isinstance(place, Before):
+        return decode_cursor(place.cursor, *types, argument="before")
+    return decode_cursor(place, *types)
+
+
+def goes_back(place: Place) -> bool:
+    """Whether a page is read from its end."""
+    return isinstance(place, Before)
+
+
+def argument_of(place: Place) -> str:
+    """The argument that gave a place."""
+    return "before" if goes_back(place) else "after"
+
+
+@dataclass(frozen=True, slots=True)
+class Falling:
+    """A column by which a list goes from the largest value down."""
+
+    column: Any
+
+
+def in_order(
+    statement: StatementT, *columns: Any, size: int, place: Place, position: Sequence[Any] | None
+) -> StatementT:
+    """The rows beyond the position in the order of these columns, one more than the page.
+
+    A list that is read backwards is the same list with each of its columns turned round: so both ways walk one index.
+    """
+    turned = goes_back(place)
+    order = [(one.column, not turned) if isinstance(one, Falling) else (one, turned) for one in columns]
+    if position is not None:
+        statement = statement.where(beyond(order, position))
+    return statement.order_by(*(column.desc() if falls else column for column, falls in order)).limit(size + 1)
+
+
+def beyond(order: Sequence[tuple[Any, bool]], position: Sequence[Any]) -> Any:
+    """Whether a row comes after the position, in the order of columns that rise or fall."""
+    (column, falls), value = order[0], position[0]
+    further = column < value if falls else column > value
+    if len(order) == 1:
+        return further
+    return further | ((column == value) & beyond(order[1:], position[1:]))
+
+
+def by_text(statement: StatementT, text: Any, *, size: int, after: Place) -> StatementT:
+    """The rows beyond the place in the order of one column of texts that tell them apart, such as their ids."""
+    return in_order(statement, text, size=size, place=after, position=position_at(after, str))
+
+
 def newest_first(statement: StatementT, at: Any, id: Any, *, size: int, after: Place) -> StatementT:
     """The rows beyond the place from the latest instant back, one more than the page; equal instants go by id."""
-    if isinstance(after, Before):
-        return rising(statement, at, id, size, after.cursor, "before")
-    return falling(statement, at, id, size, after, "after")
+    return in_order(statement, Falling(at), Falling(id), size=size, place=after, position=instant_at(after))
 
 
 def oldest_first(statement: StatementT, at: Any, id: Any, *, size: int, after: Place) -> StatementT:
     """Likewise from the earliest instant on."""
-    if isinstance(after, Before):
-        return falling(statement, at, id, size, after.cursor, "before")
-    return rising(statement, at, id, size, after, "after")
+    return in_order(statement, at, id, size=size, place=after, position=instant_at(after))
 
 
-def falling(statement: Any, at: Any, id: Any, size: int, cursor: str | None, argument: str) -> Any:
-    """From the cursor back in time, whichever way the list goes."""
-    key = instant_key(cursor, argument)
-    if key is not None:
-        statement = statement.where((at < key[0]) | ((at == key[0]) & (id < key[1])))
-    return statement.order_by(at.desc(), id.desc()).limit(size + 1)
-
-
-def rising(statement: Any, at: Any, id: Any, size: int, cursor: str | None, argument: str) -> Any:
-    """From the cursor on in time."""
-    key = instant_key(cursor, argument)
-    if key is not None:
-        statement = statement.where((at > key[0]) | ((at == key[0]) & (id > key[1])))
-    return statement.order_by(at, id).limit(size + 1)
-
-
-def instant_key(cursor: str | None, argument: str) -> tuple[datetime, str] | None:
-    """The instant and the id in a cursor; raises PageInvalid at this argument."""
-    position = decode_cursor(cursor, str, str, argument=argument)
-    return None if position is None else (instant_in_cursor(position[0], argument), str(position[1]))
+def instant_at(place: Place) -> tuple[datetime, str] | None:
+    """The instant and the id that a place stands on; raises PageInvalid."""
+    position = position_at(place, str, str)
+    return None if position is None else (instant_in_cursor(position[0], argument_of(place)), str(position[1]))
 
 
 def instant_in_cursor(text: str | float, argument: str = "after") -> datetime:
@@ -163,3 +196,16 @@ def instant_in_cursor(text: str | float, argument: str = "after") -> datetime:
     if found is None or found.tzinfo is None:
         raise PageInvalid(path=(argument,), detail="not a cursor of this list")
     return found
+
+
+def day_in_cursor(text: str | float, argument: str = "after") -> date:
+    """The day that a cursor names; raises PageInvalid."""
+    try:
+        return date.fromisoformat(str(text))
+    except ValueError as error:
+        raise PageInvalid(path=(argument,), detail="not a cursor of this list") from error
+
+
+def held_in(bits: int, number: str | float) -> int:
+    """What is nearest to a number among those that a column of so many bits can hold and be compared with."""
+    return max(-(2 ** (bits - 1)), min(int(number), 2 ** (bits - 1) - 1))

@@ -1,10 +1,26 @@
 """Pages: a cursor survives inserts, and whatever is no cursor of ours is refused, never an error of ours."""
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import Column, Integer, MetaData, Table, Text, create_engine, insert, select
 
-from core.paging import Page, PageInvalid, cut, decode_cursor, encode_cursor, page_size
+from core.paging import (
+    Before,
+    Falling,
+    Page,
+    PageInvalid,
+    Place,
+    cut,
+    decode_cursor,
+    encode_cursor,
+    held_in,
+    in_order,
+    page_size,
+    position_at,
+)
 
 keys = st.tuples(
     st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20),
@@ -57,3 +73,56 @@ def test_a_page_keeps_its_size_and_tells_whether_more_follow(rows: list[int], si
 
 def test_an_empty_page_is_made_by_its_subscripted_name() -> None:
     assert Page[int]([], [], has_next=False) == Page([], [], has_next=False)
+
+
+ROWS = Table("row", MetaData(), Column("a", Integer), Column("b", Integer), Column("id", Text, primary_key=True))
+
+
+@given(
+    rows=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), max_size=12),
+    falls=st.tuples(st.booleans(), st.booleans(), st.booleans()),
+    size=st.integers(1, 5),
+)
+def test_a_list_of_several_columns_is_the_same_from_both_ends(
+    rows: list[tuple[int, int]], falls: Sequence[bool], size: int
+) -> None:
+    """Given rows of which many are equal in what they are ordered by first, then pages of any size tell all of them."""
+    table = [(*row, f"{number:02}") for number, row in enumerate(rows)]
+    expected = table.copy()
+    for number in reversed(range(3)):
+        expected.sort(key=lambda row: row[number], reverse=falls[number])
+    columns = [Falling(column) if falling else column for column, falling in zip(ROWS.c, falls, strict=True)]
+    engine = create_engine("sqlite://")
+    with engine.begin() as connection:
+        ROWS.create(connection)
+        if table:
+            connection.execute(insert(ROWS), [dict(zip("ab", row, strict=False), id=row[2]) for row in table])
+
+        def page_at(place: Place) -> Page[tuple[int, int, str]]:
+            position = position_at(place, int, int, str)
+            statement = in_order(select(ROWS), *columns, size=size, place=place, position=position)
+            return cut([(a, b, id) for a, b, id in connection.execute(statement)], size, list, place)
+
+        for begin, forwards in ((None, True), (Before(), False)):
+            found, place, more = list[tuple[int, int, str]](), begin, True
+            while more:
+                page = page_at(place)
+                found = found + page.rows if forwards else page.rows + found
+                more = page.has_next if forwards else bool(page.has_previous)
+                if more:
+                    place = page.cursors[-1] if forwards else Before(page.cursors[0])
+            assert found == expected
+    engine.dispose()
+
+
+def test_a_cursor_to_go_back_from_is_refused_where_it_was_given() -> None:
+    with pytest.raises(PageInvalid) as caught:
+        position_at(Before("nonsense"), str)
+    assert caught.value.path == ("before",)
+
+
+@pytest.mark.parametrize(
+    ("bits", "number", "held"), [(16, 40_000, 32_767), (16, -40_000, -32_768), (32, 2**40, 2**31 - 1), (16, 7, 7)]
+)
+def test_a_number_beyond_a_column_is_the_nearest_in_it(bits: int, number: int, held: int) -> None:
+    assert held_in(bits, number) == held
