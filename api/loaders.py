@@ -28,7 +28,7 @@ from community.waitlist_order import positions, registrations_at, waitlists_of
 from core.audit import audit_trails
 from core.clock import iso
 from core.db import Database, Record, Session, rows_by_id
-from core.paging import Page
+from core.paging import Page, Place
 from customers.profiles import read_customers
 from customers.tags import tags_of_customers
 from graph.client import GraphClient, Row
@@ -163,7 +163,7 @@ class Loaders:
 
         return self._paged.setdefault((role, first, after), DataLoader(load_fn=load))
 
-    def audit_trails(self, first: int | None, after: str | None) -> DataLoader[str, Page[Row]]:
+    def audit_trails(self, first: int | None, after: Place) -> DataLoader[str, Page[Row]]:
         """Pages of acts by community."""
 
         async def load(ids: list[str]) -> list[Page[Row]]:
@@ -325,7 +325,7 @@ class Loaders:
 
         return by_key(load)
 
-    def event_feedback(self, first: int | None, after: str | None) -> DataLoader[str, Page[Row]]:
+    def event_feedback(self, first: int | None, after: Place) -> DataLoader[str, Page[Row]]:
         """Pages of feedback by event, for its managers; one loader for each combination of arguments."""
 
         async def load(ids: list[str]) -> list[Page[Row]]:

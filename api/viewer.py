@@ -180,9 +180,12 @@ class Viewer:
         booked_before: BookedBefore = None,
         first: First = None,
         after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> Connection[LedgerEntry]:
+        size, place = window(first, after, last, before)
         wanted = LedgerFilter(account, kinds, booked_from, booked_before)
-        return await ledger_page(info, first, after, wanted)
+        return await ledger_page(info, size, place, wanted)
 
     @strawberry.field(description="What you earned by rules and why it is less where it is, the latest facts first.")
     async def earnings(
@@ -213,8 +216,11 @@ class Viewer:
         ] = VoucherStatus.VALID,
         first: First = None,
         after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> Connection[Voucher]:
-        return await voucher_page(info, status, first, after)
+        size, place = window(first, after, last, before)
+        return await voucher_page(info, status, size, place)
 
     @strawberry.field(description="What you were told, the latest first; with `unreadOnly` what you have not read.")
     async def notifications(

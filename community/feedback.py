@@ -12,7 +12,7 @@ from core.clock import as_utc, iso
 from core.db import Record, Session, changed_rows, insert_once, instant, table_of
 from core.errors import BadUserInput, NotFound, Refusal
 from core.ids import derived_id
-from core.paging import Page, cut_each, newest_first, page_size
+from core.paging import Page, Place, cut_each, goes_back, newest_first, page_size
 from graph.client import GraphClient, Row
 
 # An average of fewer would say what one person thought.
@@ -138,7 +138,7 @@ async def own_feedback(session: Session, *, event_id: str, customer_id: str) -> 
 
 
 async def feedback_of(
-    session: Session, event_ids: Sequence[str], *, first: int | None, after: str | None
+    session: Session, event_ids: Sequence[str], *, first: int | None, after: Place
 ) -> Mapping[str, Page[Row]]:
     """Feedback on each event, the latest first; one statement with a limit for each event."""
     size = page_size(first)
@@ -149,11 +149,10 @@ async def feedback_of(
         page = newest_first(mine, table.c.created_at, table.c.id, size=size, after=after)
         pages.append(sql_select(page.subquery()))
     result = await (await session.connection()).execute(union_all(*pages))
-    rows = sorted(
-        (dict(row) for row in result.mappings()), key=lambda row: (row["created_at"], row["id"]), reverse=True
-    )
+    found, falling = [dict(row) for row in result.mappings()], not goes_back(after)
+    rows = sorted(found, key=lambda row: (row["created_at"], row["id"]), reverse=falling)
     return cut_each(
-        list(event_ids), rows, "event_id", size, lambda row: (as_utc(row["created_at"]).isoformat(), row["id"])
+        list(event_ids), rows, "event_id", size, lambda row: (as_utc(row["created_at"]).isoformat(), row["id"]), after
     )
 
 

@@ -21,7 +21,7 @@ from core.db import Record, Session, instant, json_column, rows_by_id
 from core.definitions import read_definition
 from core.errors import BadUserInput, NotFound, Refusal
 from core.ids import new_id
-from core.paging import Page, cut, decode_cursor, page_size
+from core.paging import Falling, Page, Place, by_text, cut, page_size
 from core.versions import newest_versions
 
 COMMUNITIES = "COMMUNITIES"
@@ -294,18 +294,14 @@ async def policies_by_id(session: Session, ids: Collection[str]) -> dict[str, Re
     return await rows_by_id(session, RecommendationPolicy, ids)
 
 
-async def list_policies(session: Session, *, first: int | None, after: str | None) -> Page[RecommendationPolicy]:
+async def list_policies(session: Session, *, first: int | None, after: Place) -> Page[RecommendationPolicy]:
     """All versions, the newest first."""
     number = RecommendationPolicy.number
     return await newest_versions(session, select(RecommendationPolicy), number, first=first, after=after)
 
 
-async def list_experiments(session: Session, *, first: int | None, after: str | None) -> Page[RecommendationExperiment]:
+async def list_experiments(session: Session, *, first: int | None, after: Place) -> Page[RecommendationExperiment]:
     """All trials, the latest first: their ids are in the order of their starts."""
     size = page_size(first)
-    position = decode_cursor(after, str)
-    statement = select(RecommendationExperiment)
-    if position:
-        statement = statement.where(RecommendationExperiment.id < str(position[0]))
-    rows = (await session.exec(statement.order_by(col(RecommendationExperiment.id).desc()).limit(size + 1))).all()
-    return cut(rows, size, lambda row: (row.id,))
+    page = by_text(select(RecommendationExperiment), Falling(col(RecommendationExperiment.id)), size=size, after=after)
+    return cut((await session.exec(page)).all(), size, lambda row: (row.id,), after)

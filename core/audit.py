@@ -15,7 +15,7 @@ from sqlmodel import Field, col, select
 from core.db import Record, Session, insert_once, instant, json_column, rows_by_id, table_of
 from core.errors import BadUserInput
 from core.ids import derived_id, new_id
-from core.paging import Page, Place, cut, cut_each, newest_first, page_size
+from core.paging import Page, Place, cut, cut_each, goes_back, newest_first, page_size
 
 ACT_AUDITED = "act.audited"
 LONGEST_REASON = 500
@@ -131,7 +131,7 @@ async def audit_trail(session: Session, area: str, *, first: int | None, after: 
 
 
 async def audit_trails(
-    session: Session, areas: Sequence[str], *, first: int | None, after: str | None
+    session: Session, areas: Sequence[str], *, first: int | None, after: Place
 ) -> dict[str, Page[dict[str, Any]]]:
     """The acts in each of several areas, the latest first, in one statement that reads no more than their pages."""
     size = page_size(first)
@@ -143,5 +143,6 @@ async def audit_trails(
         parts.append(sql_select(*page.subquery().c))
     connection = await session.connection()
     found = (await connection.execute(union_all(*parts))).mappings() if parts else ()
-    rows = sorted((dict(row) for row in found), key=lambda row: (row["at"], row["id"]), reverse=True)
-    return cut_each(areas, rows, "area", size, lambda row: (row["at"].isoformat(), row["id"]))
+    falling = not goes_back(after)
+    rows = sorted((dict(row) for row in found), key=lambda row: (row["at"], row["id"]), reverse=falling)
+    return cut_each(areas, rows, "area", size, lambda row: (row["at"].isoformat(), row["id"]), after)

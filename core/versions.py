@@ -13,7 +13,7 @@ from core.audit import record_change
 from core.db import Record, Session, instant
 from core.errors import BadUserInput, NotFound, Refusal
 from core.ids import new_id
-from core.paging import Page, cut, decode_cursor, page_size
+from core.paging import Falling, Page, Place, cut, held_in, in_order, page_size, position_at
 
 MOST_VERSIONS = 1_000
 # No number of a version is larger than what PostgreSQL's column holds.
@@ -128,11 +128,10 @@ async def active_version(session: Session, model: type[VersionT]) -> VersionT:
 
 
 async def newest_versions(
-    session: Session, statement: SelectOfScalar[RowT], number: Any, *, first: int | None, after: str | None
+    session: Session, statement: SelectOfScalar[RowT], number: Any, *, first: int | None, after: Place
 ) -> Page[RowT]:
     """What a statement finds, the largest numbers first; `number` is the column that holds them."""
-    size, position = page_size(first), decode_cursor(after, int)
-    if position:
-        statement = statement.where(col(number) < min(int(position[0]), LARGEST_NUMBER))
-    rows = (await session.exec(statement.order_by(col(number).desc()).limit(size + 1))).all()
-    return cut(rows, size, lambda row: (getattr(row, number.key),))
+    size, position = page_size(first), position_at(after, int)
+    mark = None if position is None else [held_in(32, position[0])]
+    page = in_order(statement, Falling(col(number)), size=size, place=after, position=mark)
+    return cut((await session.exec(page)).all(), size, lambda row: (getattr(row, number.key),), after)

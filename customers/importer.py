@@ -32,7 +32,7 @@ from core.importing import (
     unresolved,
     validate,
 )
-from core.paging import Page, cut, decode_cursor, page_size
+from core.paging import Page, Place, cut, held_in, in_order, page_size, position_at
 from customers.import_counts import Counts
 from customers.profiles import SIGN_IN, customer_ids_of
 from customers.sources import note_source
@@ -233,18 +233,12 @@ async def import_report(session: Session, batch_id: str) -> ImportBatch | None:
     return await session.get(ImportBatch, batch_id)
 
 
-async def rejections_of(
-    session: Session, batch_id: str, *, first: int | None, after: str | None
-) -> Page[ImportRejection]:
+async def rejections_of(session: Session, batch_id: str, *, first: int | None, after: Place) -> Page[ImportRejection]:
     """The rejected rows of an import in the order of the file."""
-    size = page_size(first)
-    position = decode_cursor(after, int, str)
+    size, position = page_size(first), position_at(after, int, str)
+    if position is not None:
+        position = (held_in(32, position[0]), position[1])
     statement = select(ImportRejection).where(ImportRejection.batch_id == batch_id)
-    if position:
-        line, last = int(position[0]), str(position[1])
-        later = col(ImportRejection.line) > line
-        statement = statement.where(later | ((col(ImportRejection.line) == line) & (col(ImportRejection.id) > last)))
-    rows = (
-        await session.exec(statement.order_by(col(ImportRejection.line), col(ImportRejection.id)).limit(size + 1))
-    ).all()
-    return cut(rows, size, lambda row: (row.line, row.id))
+    columns = (col(ImportRejection.line), col(ImportRejection.id))
+    page = in_order(statement, *columns, size=size, place=after, position=position)
+    return cut((await session.exec(page)).all(), size, lambda row: (row.line, row.id), after)

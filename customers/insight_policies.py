@@ -14,7 +14,7 @@ from sqlmodel import Field, select
 from core.db import Record, Session, instant, json_column, rows_by_id
 from core.errors import NotFound, Refusal
 from core.ids import new_id
-from core.paging import Page
+from core.paging import Page, Place
 from core.versions import newest_versions
 
 
@@ -122,9 +122,7 @@ async def policies_by_id(session: Session, ids: Collection[str]) -> dict[str, In
     return await rows_by_id(session, InsightPolicy, ids)
 
 
-async def list_policies(
-    session: Session, kind: PolicyKind, *, first: int | None, after: str | None
-) -> Page[InsightPolicy]:
+async def list_policies(session: Session, kind: PolicyKind, *, first: int | None, after: Place) -> Page[InsightPolicy]:
     """The versions of a kind, the newest first."""
     of_kind = select(InsightPolicy).where(InsightPolicy.kind == kind)
     return await newest_versions(session, of_kind, InsightPolicy.number, first=first, after=after)

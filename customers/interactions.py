@@ -11,9 +11,7 @@ from core.paging import Page, Place, cut, newest_first, page_size
 from customers.records import COMPLAINT, ServiceRecord
 
 
-async def told_interactions(
-    session: Session, customer_id: str, *, size: int, after: str | None
-) -> Sequence[ServiceRecord]:
+async def told_interactions(session: Session, customer_id: str, *, size: int, after: Place) -> Sequence[ServiceRecord]:
     """Contacts of a customer, the latest first, one more than the page, for whoever lays them beside others."""
     statement = select(ServiceRecord).where(ServiceRecord.customer_id == customer_id)
     page = newest_first(statement, col(ServiceRecord.occurred_at), col(ServiceRecord.id), size=size, after=after)

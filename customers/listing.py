@@ -10,7 +10,7 @@ from sqlmodel import col, select
 
 from core.db import Session, zone_of
 from core.errors import BadUserInput, Forbidden
-from core.paging import Page, cut, decode_cursor, page_size
+from core.paging import Page, Place, by_text, cut, page_size
 from core.principal import Principal, Role
 from customers.care import customers_of
 from customers.profiles import Customer, is_present
@@ -61,16 +61,13 @@ async def count_customers(session: Session, looked: Looked, *, now: datetime) ->
 
 
 async def list_customers(
-    session: Session, looked: Looked, *, first: int | None, after: str | None, now: datetime
+    session: Session, looked: Looked, *, first: int | None, after: Place, now: datetime
 ) -> Page[tuple[str, str]]:
     """Ids and display names of those who meet it now, by id; whoever leaves or comes shifts nobody's place."""
     size = page_size(first)
-    position = decode_cursor(after, str)
     statement = select(Customer.id, Customer.display_name).where(*looked.where(now, zone_of(session)))
-    if position:
-        statement = statement.where(col(Customer.id) > str(position[0]))
-    rows = (await session.exec(statement.order_by(col(Customer.id)).limit(size + 1))).all()
-    return cut(rows, size, lambda row: (row[0],))
+    page = by_text(statement, col(Customer.id), size=size, after=after)
+    return cut((await session.exec(page)).all(), size, lambda row: (row[0],), after)
 
 
 async def own_customers(graph: GraphClient, principal: Principal) -> Sequence[str] | None:

@@ -1,25 +1,15 @@
 """What sources say of one customer's money, to be shown; each row has its source and its time."""
 
 from collections.abc import Sequence
-from datetime import date
 
-from sqlalchemy import tuple_
 from sqlmodel import col, select
 
 from core.db import Session
-from core.paging import Page, PageInvalid, cut, decode_cursor, page_size
+from core.paging import Falling, Page, Place, argument_of, by_text, cut, day_in_cursor, in_order, page_size, position_at
 from customers.records import Account, ChannelPreference, Holding, MonthlyBalance
 from segments.traits import CustomerTrait, TraitDefinition
 
 MOST_TRAITS = 500
-
-
-def day_in_cursor(text: str) -> date:
-    """The day that a cursor names; raises PageInvalid."""
-    try:
-        return date.fromisoformat(text)
-    except ValueError as error:
-        raise PageInvalid(path=("after",), detail="not a cursor of this list") from error
 
 
 async def traits_of_customer(session: Session, customer_id: str) -> Sequence[tuple[CustomerTrait, TraitDefinition]]:
@@ -33,43 +23,34 @@ async def traits_of_customer(session: Session, customer_id: str) -> Sequence[tup
     return (await session.exec(statement)).all()
 
 
-async def accounts_of(session: Session, customer_id: str, *, first: int | None, after: str | None) -> Page[Account]:
+async def accounts_of(session: Session, customer_id: str, *, first: int | None, after: Place) -> Page[Account]:
     """Accounts by id."""
-    size, position = page_size(first), decode_cursor(after, str)
+    size = page_size(first)
     statement = select(Account).where(Account.customer_id == customer_id)
-    if position:
-        statement = statement.where(Account.id > str(position[0]))
-    rows = (await session.exec(statement.order_by(col(Account.id)).limit(size + 1))).all()
-    return cut(rows, size, lambda row: (row.id,))
+    page = by_text(statement, col(Account.id), size=size, after=after)
+    return cut((await session.exec(page)).all(), size, lambda row: (row.id,), after)
 
 
-async def holdings_of(session: Session, customer_id: str, *, first: int | None, after: str | None) -> Page[Holding]:
+async def holdings_of(session: Session, customer_id: str, *, first: int | None, after: Place) -> Page[Holding]:
     """What is held by id; nothing is left of what has the amount 0."""
-    size, position = page_size(first), decode_cursor(after, str)
+    size = page_size(first)
     statement = select(Holding).where(Holding.customer_id == customer_id, Holding.amount != 0)
-    if position:
-        statement = statement.where(Holding.id > str(position[0]))
-    rows = (await session.exec(statement.order_by(col(Holding.id)).limit(size + 1))).all()
-    return cut(rows, size, lambda row: (row.id,))
+    page = by_text(statement, col(Holding.id), size=size, after=after)
+    return cut((await session.exec(page)).all(), size, lambda row: (row.id,), after)
 
 
 async def balances_of_customer(
-    session: Session, customer_id: str, *, first: int | None, after: str | None
+    session: Session, customer_id: str, *, first: int | None, after: Place
 ) -> Page[MonthlyBalance]:
     """Monthly balances, the latest month first, and of a month by source and its names for the customer."""
-    size, position = page_size(first), decode_cursor(after, str, str, str)
+    size, position = page_size(first), position_at(after, str, str, str)
+    if position is not None:
+        position = (day_in_cursor(position[0], argument_of(after)), *position[1:])
     statement = select(MonthlyBalance).where(MonthlyBalance.customer_id == customer_id)
-    if position:
-        month, source, key = day_in_cursor(str(position[0])), str(position[1]), str(position[2])
-        later = tuple_(col(MonthlyBalance.source), col(MonthlyBalance.customer_key)) > tuple_(source, key)
-        statement = statement.where(
-            (col(MonthlyBalance.month) < month) | ((col(MonthlyBalance.month) == month) & later)
-        )
-    ordered = statement.order_by(
-        col(MonthlyBalance.month).desc(), col(MonthlyBalance.source), col(MonthlyBalance.customer_key)
-    )
-    rows = (await session.exec(ordered.limit(size + 1))).all()
-    return cut(rows, size, lambda row: (row.month.isoformat(), row.source, row.customer_key))
+    columns = (Falling(col(MonthlyBalance.month)), col(MonthlyBalance.source), col(MonthlyBalance.customer_key))
+    page = in_order(statement, *columns, size=size, place=after, position=position)
+    rows = (await session.exec(page)).all()
+    return cut(rows, size, lambda row: (row.month.isoformat(), row.source, row.customer_key), after)
 
 
 async def preferences_of(session: Session, customer_id: str) -> Sequence[ChannelPreference]:

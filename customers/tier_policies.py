@@ -9,7 +9,7 @@ from sqlmodel import select
 from core.db import Session
 from core.errors import NotFound, Refusal
 from core.ids import derived_id
-from core.paging import Page
+from core.paging import Page, Place
 from core.versions import Version, activate_version, active_version, draft_version, newest_versions, one_active
 from customers.tier_policy import TierDefinition, TierPolicyInvalid, parse_tier_definition
 
@@ -71,6 +71,6 @@ async def find_policy(session: Session, policy_id: str) -> TierPolicy:
     return found
 
 
-async def list_policies(session: Session, *, first: int | None, after: str | None) -> Page[TierPolicy]:
+async def list_policies(session: Session, *, first: int | None, after: Place) -> Page[TierPolicy]:
     """The versions, the newest first."""
     return await newest_versions(session, select(TierPolicy), TierPolicy.version, first=first, after=after)

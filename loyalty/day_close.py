@@ -17,7 +17,7 @@ from core.days import day_of, end_of_day
 from core.db import Record, Session, changed_rows, insert_once, instant, json_column
 from core.errors import Refusal
 from core.ids import new_id
-from core.paging import Page, cut, decode_cursor, page_size
+from core.paging import Falling, Page, Place, cut, in_order, page_size, position_at
 from loyalty.ledger import AccountKind, Booking, Cause, Leg, PostingKind, hold, post_all, put_rows
 from loyalty.lots import LOT, NOTHING, UNRELEASED, LedgerLot, LotDebit, collect_debt
 from loyalty.shortfall import debtors
@@ -300,14 +300,11 @@ async def keep_proof(session: Session, day: date, proof: TrialBalance, *, now: d
         log.error("books_do_not_hold", day=str(day), findings=found)
 
 
-async def day_closes(session: Session, *, first: int | None, after: str | None) -> Page[DayClose]:
+async def day_closes(session: Session, *, first: int | None, after: Place) -> Page[DayClose]:
     """The closes, the latest day first."""
-    size = page_size(first)
-    position = decode_cursor(after, int)
-    statement = select(DayClose)
-    if position:
-        statement = statement.where(
-            DayClose.day < date.fromordinal(max(1, min(int(position[0]), date.max.toordinal())))
-        )
-    rows = (await session.exec(statement.order_by(col(DayClose.day).desc()).limit(size + 1))).all()
-    return cut(rows, size, lambda row: (row.day.toordinal(),))
+    size, position = page_size(first), position_at(after, int)
+    mark = None
+    if position is not None:
+        mark = [date.fromordinal(max(1, min(int(position[0]), date.max.toordinal())))]
+    page = in_order(select(DayClose), Falling(col(DayClose.day)), size=size, place=after, position=mark)
+    return cut((await session.exec(page)).all(), size, lambda row: (row.day.toordinal(),), after)

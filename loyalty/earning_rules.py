@@ -18,7 +18,7 @@ from sqlmodel import Field, col, select
 from core.db import Record, Session, insert_once, instant, json_column
 from core.errors import NotFound, Refusal
 from core.ids import new_id
-from core.paging import Page, cut, decode_cursor, page_size
+from core.paging import Page, Place, by_text, cut, page_size
 from loyalty.earning_course import RuleVersion, Span, spans_of
 from loyalty.earning_definition import EarningDefinition, EarningRuleInvalid, parse_earning_definition
 
@@ -310,15 +310,12 @@ def timeline(rule_id: str, turns: Sequence[EarningRuleTurn], versions: dict[int,
 
 
 async def list_earning_rules(
-    session: Session, *, with_others: bool, first: int | None, after: str | None
+    session: Session, *, with_others: bool, first: int | None, after: Place
 ) -> Page[EarningRule]:
     """Rules in the order of their ids; those that are not active only for whoever may see them."""
     size = page_size(first)
-    position = decode_cursor(after, str)
     statement = select(EarningRule)
     if not with_others:
         statement = statement.where(EarningRule.status == EarningRuleStatus.ACTIVE)
-    if position:
-        statement = statement.where(EarningRule.id > str(position[0]))
-    rows = (await session.exec(statement.order_by(col(EarningRule.id)).limit(size + 1))).all()
-    return cut(rows, size, lambda rule: (rule.id,))
+    page = by_text(statement, col(EarningRule.id), size=size, after=after)
+    return cut((await session.exec(page)).all(), size, lambda rule: (rule.id,), after)

@@ -11,7 +11,7 @@ from sqlmodel import col, select
 
 from core.db import Session
 from core.errors import BadUserInput
-from core.paging import Page, cut, decode_cursor, page_size
+from core.paging import Page, Place, by_text, cut, page_size
 from graph.eligibility import TIERS, Held, Tier, is_eligible
 from loyalty.catalogue import LARGEST_PRICE, Reward, RewardKind, RewardTag, on_offer_at, price_at
 from loyalty.redemption_records import COUNTED, Redemption
@@ -136,7 +136,7 @@ async def list_rewards(
     segments: Collection[str] = (),
     budget: int | None = None,
     first: int | None,
-    after: str | None,
+    after: Place,
     now: datetime,
 ) -> Page[Reward]:
     """Rewards in the order of their ids: those on offer now to who has what is `held` and is in these segments, or
@@ -145,14 +145,11 @@ async def list_rewards(
     With a budget, those whose price it covers. Raises OffersInvalid, PageInvalid.
     """
     size = page_size(first)
-    position = decode_cursor(after, str)
     if (wanted.min_price or 0) > (wanted.max_price if wanted.max_price is not None else wanted.min_price or 0):
         raise OffersInvalid(path=("minPrice",), detail="not above maxPrice")
     statement = select(Reward).where(*sought(wanted, held, segments, budget, now))
-    if position:
-        statement = statement.where(Reward.id > str(position[0]))
-    rows = (await session.exec(statement.order_by(col(Reward.id)).limit(size + 1))).all()
-    return cut(rows, size, lambda reward: (reward.id,))
+    page = by_text(statement, col(Reward.id), size=size, after=after)
+    return cut((await session.exec(page)).all(), size, lambda reward: (reward.id,), after)
 
 
 def sought(

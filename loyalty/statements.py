@@ -10,7 +10,7 @@ from sqlmodel import col, func, select
 
 from core.db import Session
 from core.errors import BadUserInput
-from core.paging import Page, cut, decode_cursor, page_size
+from core.paging import Page, PageInvalid, Place, cut, goes_back, page_size, position_at
 from loyalty.ledger import OF_CUSTOMERS, AccountKind, LedgerEntry, LedgerPosting, PostingKind, account_id
 
 BEYOND_ALL = 2**63 - 1
@@ -52,24 +52,48 @@ def check_filter(wanted: LedgerFilter) -> None:
 
 
 async def ledger_of(
-    session: Session, customer_id: str, *, first: int | None, after: str | None, wanted: LedgerFilter = EVERYTHING
+    session: Session, customer_id: str, *, first: int | None, after: Place, wanted: LedgerFilter = EVERYTHING
 ) -> Page[LedgerLine]:
     """The customer's entries, the latest first; raises LedgerRangeInvalid.
 
     A cursor names a position in each of their accounts, so that pages stay as they are while others book.
     """
     check_filter(wanted)
-    size = page_size(first)
-    position = decode_cursor(after, *(int for _ in OF_CUSTOMERS))
-    marks = {kind: BEYOND_ALL for kind in OF_CUSTOMERS}
-    if position:
-        marks = {kind: int(mark) for kind, mark in zip(OF_CUSTOMERS, position, strict=True)}
-    found = await lines_of(session, customer_id, wanted, marks, limit=size + 1)
-    # An account that no page has come to yet ends where it ends now: what is booked later is on none of them.
-    marks = {kind: min(marks[kind], head_of(found, kind) + 1) for kind in OF_CUSTOMERS}
+    size, rising = page_size(first), goes_back(after)
+    marks = marks_at(after)
+    found = await lines_of(session, customer_id, wanted, marks, limit=size + 1, oldest_first=rising)
+    if not rising:
+        # An account that no page has come to yet ends where it ends now: what is booked later is on none of them.
+        marks = {kind: min(marks[kind], head_of(found, kind) + 1) for kind in OF_CUSTOMERS}
     lines = found[: size + 1]
-    places = {line.entry.id: place for line, place in zip(lines, places_after(lines, marks), strict=True)}
-    return cut(lines, size, lambda line: places[line.entry.id])
+    read = zip(lines, places_after(lines, marks), strict=True)
+    places = {line.entry.id: place_of(line, place, rising=rising) for line, place in read}
+    return cut(lines, size, lambda line: places[line.entry.id], after)
+
+
+def marks_at(place: Place) -> dict[AccountKind, int]:
+    """The position in each account beyond which a page lies: above it for one that is read backwards, else below."""
+    position = position_at(place, *(int for _ in OF_CUSTOMERS))
+    if position is None:
+        return dict.fromkeys(OF_CUSTOMERS, 0 if goes_back(place) else BEYOND_ALL)
+    marks = [min(abs(int(mark)), BEYOND_ALL) for mark in position]
+    if goes_back(place):
+        own = [int(mark) < 0 for mark in position]
+        if own.count(True) != 1:
+            # Cursors from the time when this list went one way only do not say in which account they stand.
+            raise PageInvalid(path=("before",), detail="not a cursor to go back from")
+        # The cursor's own line is not before it; of another account the line at the mark is the last that is.
+        marks = [mark if at else max(0, mark - 1) for mark, at in zip(marks, own, strict=True)]
+    return dict(zip(OF_CUSTOMERS, marks, strict=True))
+
+
+def place_of(line: LedgerLine, read: Sequence[int], *, rising: bool) -> list[int]:
+    """The positions in a line's cursor: below them comes what follows, and that of its own account is negative.
+
+    From the end on, what was read last of another account follows the line as well, so its mark is one more.
+    """
+    own = OF_CUSTOMERS.index(kind_of(line.entry))
+    return [-position if number == own else position + rising for number, position in enumerate(read)]
 
 
 def head_of(lines: Sequence[LedgerLine], kind: AccountKind) -> int:

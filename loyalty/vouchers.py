@@ -11,7 +11,7 @@ from core.audit import act, record_act
 from core.codes import normal_code
 from core.db import Session, changed_rows
 from core.errors import Forbidden, Refusal
-from core.paging import Page, cut, newest_first, page_size
+from core.paging import Page, Place, cut, newest_first, page_size
 from core.principal import Principal, Scope
 from loyalty.redemption_records import Redemption, RedemptionStatus
 
@@ -82,7 +82,7 @@ async def vouchers_of(
     *,
     status: VoucherStatus | None,
     first: int | None,
-    after: str | None,
+    after: Place,
     now: datetime,
 ) -> Page[Redemption]:
     """A customer's vouchers, the latest first; those of one status, or all of them."""
@@ -96,7 +96,7 @@ async def vouchers_of(
         statement = statement.where(has_status(status, now))
     page = newest_first(statement, col(Redemption.redeemed_at), col(Redemption.id), size=size, after=after)
     rows = (await session.exec(page)).all()
-    return cut(rows, size, lambda row: (row.redeemed_at.isoformat(), row.id))
+    return cut(rows, size, lambda row: (row.redeemed_at.isoformat(), row.id), after)
 
 
 async def voucher_by_code(session: Session, code: str, *, reward_id: str | None) -> Redemption:

@@ -17,7 +17,7 @@ from sqlalchemy import Float, delete, insert
 from sqlmodel import Field, col, select
 
 from core.db import Database, Record, Session, instant, table_of
-from core.paging import Page, cut, decode_cursor, page_size
+from core.paging import Page, Place, cut, held_in, in_order, page_size, position_at
 from referrals.attribution import Referral, ReferralStatus
 from referrals.programs import ProgramStatus, ReferralProgram
 from referrals.tree import DECAY
@@ -133,13 +133,11 @@ async def keep_ranking(session: Session, program_id: str, ranking: Sequence[Infl
 
 
 async def influence_page(
-    session: Session, program_id: str, *, first: int | None, after: str | None
+    session: Session, program_id: str, *, first: int | None, after: Place
 ) -> Page[ReferralInfluence]:
     """One page of the ranking that was computed last."""
-    size = page_size(first)
-    position = decode_cursor(after, int)
-    statement = select(ReferralInfluence).where(
-        ReferralInfluence.program_id == program_id, ReferralInfluence.rank > (int(position[0]) if position else 0)
-    )
-    rows = (await session.exec(statement.order_by(col(ReferralInfluence.rank)).limit(size + 1))).all()
-    return cut(rows, size, lambda row: (row.rank,))
+    size, position = page_size(first), position_at(after, int)
+    mark = None if position is None else [held_in(32, position[0])]
+    statement = select(ReferralInfluence).where(ReferralInfluence.program_id == program_id)
+    page = in_order(statement, col(ReferralInfluence.rank), size=size, place=after, position=mark)
+    return cut((await session.exec(page)).all(), size, lambda row: (row.rank,), after)

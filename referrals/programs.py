@@ -12,7 +12,7 @@ from sqlmodel import Field, col, select
 from core.db import Record, Session, changed_rows, instant, json_column
 from core.errors import BadUserInput, NotFound, Refusal
 from core.ids import new_id
-from core.paging import Page, cut, decode_cursor, page_size
+from core.paging import Page, Place, by_text, cut, page_size
 from referrals.definition import ProgramDefinition, ProgramInvalid, parse_definition
 from referrals.entitlement import Budget
 
@@ -308,15 +308,12 @@ async def versions_of(session: Session, program_id: str) -> list[ReferralProgram
 
 
 async def list_programs(
-    session: Session, *, with_drafts: bool, first: int | None, after: str | None
+    session: Session, *, with_drafts: bool, first: int | None, after: Place
 ) -> Page[ReferralProgram]:
     """Programmes in the order of their ids; drafts only for whoever may see them."""
     size = page_size(first)
-    position = decode_cursor(after, str)
     statement = select(ReferralProgram)
     if not with_drafts:
         statement = statement.where(ReferralProgram.status != ProgramStatus.DRAFT)
-    if position:
-        statement = statement.where(ReferralProgram.id > str(position[0]))
-    rows = (await session.exec(statement.order_by(col(ReferralProgram.id)).limit(size + 1))).all()
-    return cut(rows, size, lambda program: (program.id,))
+    page = by_text(statement, col(ReferralProgram.id), size=size, after=after)
+    return cut((await session.exec(page)).all(), size, lambda program: (program.id,), after)

@@ -11,7 +11,7 @@ from core.audit import checked_reason, record_change
 from core.db import Record, Session, instant, json_column
 from core.errors import BadUserInput, NotFound, Refusal
 from core.ids import new_id
-from core.paging import Page, cut, decode_cursor, page_size
+from core.paging import Page, Place, by_text, cut, page_size
 from segments.conditions import Condition, Vocabulary, load_vocabulary, parse_condition
 
 
@@ -148,14 +148,11 @@ def condition_of(segment: Segment, known: Vocabulary) -> Condition:
     return parse_condition(segment.condition, known)
 
 
-async def list_segments(session: Session, *, archived: bool, first: int | None, after: str | None) -> Page[Segment]:
+async def list_segments(session: Session, *, archived: bool, first: int | None, after: Place) -> Page[Segment]:
     """Segments in the order in which they were made, archived ones only where they are asked for."""
     size = page_size(first)
-    position = decode_cursor(after, str)
     statement = select(Segment)
     if not archived:
         statement = statement.where(col(Segment.archived_at).is_(None))
-    if position:
-        statement = statement.where(col(Segment.id) > str(position[0]))
-    rows = (await session.exec(statement.order_by(col(Segment.id)).limit(size + 1))).all()
-    return cut(rows, size, lambda row: (row.id,))
+    page = by_text(statement, col(Segment.id), size=size, after=after)
+    return cut((await session.exec(page)).all(), size, lambda row: (row.id,), after)

@@ -15,7 +15,7 @@ from core.audit import record_change
 from core.db import Record, Session, insert_once, instant, json_column
 from core.errors import NotFound, Refusal
 from core.ids import new_id
-from core.paging import Page, cut, decode_cursor, page_size
+from core.paging import Page, Place, by_text, cut, page_size
 from segments.conditions import load_vocabulary
 from service.break_definition import BreakTerms, ServiceBreakRuleInvalid, parse_break_definition
 
@@ -275,12 +275,9 @@ async def rules_by_id(session: Session, ids: Collection[str]) -> Mapping[str, Se
     return {row.id: row for row in (await session.exec(statement)).all()} if ids else {}
 
 
-async def list_break_rules(session: Session, *, first: int | None, after: str | None) -> Page[ServiceBreakRule]:
+async def list_break_rules(session: Session, *, first: int | None, after: Place) -> Page[ServiceBreakRule]:
     """Rules in the order of their ids."""
     size = page_size(first)
-    position = decode_cursor(after, str)
     statement = select(ServiceBreakRule)
-    if position:
-        statement = statement.where(col(ServiceBreakRule.id) > str(position[0]))
-    rows = (await session.exec(statement.order_by(col(ServiceBreakRule.id)).limit(size + 1))).all()
-    return cut(rows, size, lambda row: (row.id,))
+    page = by_text(statement, col(ServiceBreakRule.id), size=size, after=after)
+    return cut((await session.exec(page)).all(), size, lambda row: (row.id,), after)

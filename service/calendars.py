@@ -21,7 +21,7 @@ from core.definitions import read_definition
 from core.errors import BadUserInput, NotFound
 from core.ids import derived_id, new_id
 from core.outbox import owe
-from core.paging import Page, cut, decode_cursor, page_size
+from core.paging import Page, Place, by_text, cut, page_size
 
 # The topic of what is owed when days of a calendar have changed; its key names the calendar and its days.
 CALENDAR_CHANGED = "calendar.changed"
@@ -252,11 +252,9 @@ async def find_calendar(session: Session, calendar_id: str) -> BusinessCalendar:
     return found
 
 
-async def list_calendars(session: Session, *, first: int | None, after: str | None) -> Page[BusinessCalendar]:
+async def list_calendars(session: Session, *, first: int | None, after: Place) -> Page[BusinessCalendar]:
     """The calendars in the order in which they were made."""
-    size, position = page_size(first), decode_cursor(after, str)
+    size = page_size(first)
     statement = select(BusinessCalendar)
-    if position:
-        statement = statement.where(col(BusinessCalendar.id) > str(position[0]))
-    rows = (await session.exec(statement.order_by(col(BusinessCalendar.id)).limit(size + 1))).all()
-    return cut(rows, size, lambda row: (row.id,))
+    page = by_text(statement, col(BusinessCalendar.id), size=size, after=after)
+    return cut((await session.exec(page)).all(), size, lambda row: (row.id,), after)

@@ -16,7 +16,7 @@ from core.days import end_of_day
 from core.db import Record, Session, changed_rows, insert_new, instant, table_of
 from core.ids import derived_id
 from core.outbox import owe_all
-from core.paging import Page, PageInvalid, cut, decode_cursor, page_size
+from core.paging import Falling, Page, Place, argument_of, cut, day_in_cursor, in_order, page_size, position_at
 from core.tasks import TASK_OVER, TASK_OWED, TaskKind, task, task_key
 from service.care_calendar import Festival, greeted_at
 from service.care_kinds import FESTIVAL, CareKind, CareStatus, rank_of
@@ -173,24 +173,12 @@ async def end_tasks_of(session: Session, occasions: Sequence[CareOccasion], *, n
     await owe_all(session, topic=TASK_OVER, payloads=payloads, now=now, hint=True)
 
 
-async def occasions_of(
-    session: Session, customer_id: str, *, first: int | None, after: str | None
-) -> Page[CareOccasion]:
+async def occasions_of(session: Session, customer_id: str, *, first: int | None, after: Place) -> Page[CareOccasion]:
     """What was planned for a customer and what became of it, the latest day first."""
-    size = page_size(first)
-    position = decode_cursor(after, str, str)
+    size, position = page_size(first), position_at(after, str, str)
+    if position is not None:
+        position = (day_in_cursor(position[0], argument_of(after)), position[1])
     statement = select(CareOccasion).where(CareOccasion.customer_id == customer_id)
-    day, id = col(CareOccasion.on_day), col(CareOccasion.id)
-    if position:
-        on, last = day_in_cursor(str(position[0])), str(position[1])
-        statement = statement.where((day < on) | ((day == on) & (id < last)))
-    rows = (await session.exec(statement.order_by(day.desc(), id.desc()).limit(size + 1))).all()
-    return cut(rows, size, lambda row: (row.on_day.isoformat(), row.id))
-
-
-def day_in_cursor(text: str) -> date:
-    """The day that a cursor names; raises PageInvalid."""
-    try:
-        return date.fromisoformat(text)
-    except ValueError as error:
-        raise PageInvalid(path=("after",), detail="not a cursor of this list") from error
+    day, id = Falling(col(CareOccasion.on_day)), Falling(col(CareOccasion.id))
+    page = in_order(statement, day, id, size=size, place=after, position=position)
+    return cut((await session.exec(page)).all(), size, lambda row: (row.on_day.isoformat(), row.id), after)

@@ -12,7 +12,7 @@ from core.audit import record_change
 from core.db import Record, Session, changed_rows, instant, json_column
 from core.errors import BadUserInput, NotFound, Refusal
 from core.ids import new_id
-from core.paging import Page
+from core.paging import Page, Place
 from core.versions import newest_versions
 from graph.eligibility import Tier
 from service.care_calendar import Festival
@@ -129,6 +129,6 @@ async def activate_care_policy(session: Session, policy_id: str, *, actor: str, 
     return chosen
 
 
-async def list_care_policies(session: Session, *, first: int | None, after: str | None) -> Page[CarePolicy]:
+async def list_care_policies(session: Session, *, first: int | None, after: Place) -> Page[CarePolicy]:
     """The versions, the newest first."""
     return await newest_versions(session, select(CarePolicy), CarePolicy.number, first=first, after=after)

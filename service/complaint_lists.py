@@ -2,14 +2,13 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from sqlmodel import col, or_, select
 
 from core.db import Session
-from core.paging import Page, cut, decode_cursor, instant_in_cursor, page_size
+from core.paging import Page, Place, argument_of, cut, held_in, in_order, instant_in_cursor, page_size, position_at
 from service.complaint_records import Complaint, ComplaintAccused, ComplaintStatus
 
 
@@ -40,10 +39,10 @@ async def list_complaints(
     status: ComplaintStatus | None = None,
     ownership: ComplaintOwnership | None = None,
     first: int | None,
-    after: str | None,
+    after: Place,
 ) -> Page[Complaint]:
     """The complaints within reach, served first first."""
-    size, position = page_size(first), decode_cursor(after, int, str, str)
+    size = page_size(first)
     statement = within(select(Complaint), reach)
     if customer_id is not None:
         statement = statement.where(Complaint.customer_id == customer_id)
@@ -51,13 +50,12 @@ async def list_complaints(
         statement = statement.where(Complaint.status == status)
     if ownership is not None:
         statement = statement.where(owned(ownership, reach.employee))
-    priority, filed, id = col(Complaint.priority), col(Complaint.filed_at), col(Complaint.id)
-    if position:
-        at: datetime = instant_in_cursor(str(position[1]))
-        later = (filed > at) | ((filed == at) & (id > str(position[2])))
-        statement = statement.where((priority > int(position[0])) | ((priority == int(position[0])) & later))
-    rows = (await session.exec(statement.order_by(priority, filed, id).limit(size + 1))).all()
-    return cut(rows, size, lambda row: (row.priority, row.filed_at.isoformat(), row.id))
+    mark = None
+    if (position := position_at(after, int, str, str)) is not None:
+        mark = (held_in(32, position[0]), instant_in_cursor(position[1], argument_of(after)), position[2])
+    columns = (col(Complaint.priority), col(Complaint.filed_at), col(Complaint.id))
+    rows = (await session.exec(in_order(statement, *columns, size=size, place=after, position=mark))).all()
+    return cut(rows, size, lambda row: (row.priority, row.filed_at.isoformat(), row.id), after)
 
 
 def within(statement: Any, reach: Reach) -> Any:

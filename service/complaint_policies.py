@@ -10,7 +10,7 @@ from sqlmodel import select
 from core.db import Session, rows_by_id
 from core.errors import Refusal
 from core.ids import derived_id
-from core.paging import Page
+from core.paging import Page, Place
 from core.versions import Version, activate_version, active_version, draft_version, newest_versions, one_active
 from segments.vocabulary import load_vocabulary
 from service.calendars import calendars_by_id
@@ -78,6 +78,6 @@ async def definitions_by_id(session: Session, ids: Collection[str]) -> dict[str,
     return {id: row.parsed() for id, row in (await rows_by_id(session, ComplaintPolicy, ids)).items()}
 
 
-async def list_policies(session: Session, *, first: int | None, after: str | None) -> Page[ComplaintPolicy]:
+async def list_policies(session: Session, *, first: int | None, after: Place) -> Page[ComplaintPolicy]:
     """The versions, the newest first."""
     return await newest_versions(session, select(ComplaintPolicy), ComplaintPolicy.version, first=first, after=after)

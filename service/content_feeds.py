@@ -13,7 +13,7 @@ from sqlalchemy import union_all
 from sqlmodel import col, select
 
 from core.db import Session
-from core.paging import Page, cut, decode_cursor, instant_in_cursor, page_size
+from core.paging import Page, Place, cut, newest_first, page_size
 from graph.eligibility import TIERS, Tier
 from segments.tagging import CustomerTag, holds_at
 from segments.tiering import CustomerTier, tier_at
@@ -49,7 +49,7 @@ async def tiers_open_to(session: Session, customer_id: str, *, now: datetime) ->
 
 
 async def content_feed(
-    session: Session, customer_id: str, *, first: int | None, after: str | None, now: datetime
+    session: Session, customer_id: str, *, first: int | None, after: Place, now: datetime
 ) -> Page[Fed]:
     """A page of what fits a customer now."""
     size = page_size(first)
@@ -59,7 +59,7 @@ async def content_feed(
     articles = await articles_by_id(session, list(found))
     about = await tags_of(session, list(found))
     rows = [Fed(articles[id], because(about[id], weights)) for id in found]
-    return cut(rows, size, lambda row: (at_of(row.article).isoformat(), row.article.id))
+    return cut(rows, size, lambda row: (at_of(row.article).isoformat(), row.article.id), after)
 
 
 def because(tags: list[str], weights: Mapping[str, float]) -> tuple[tuple[str, float], ...]:
@@ -71,9 +71,8 @@ def at_of(article: ContentArticle) -> datetime:
     return article.published_at or article.created_at
 
 
-async def shelved(session: Session, keys: list[str], tiers: list[Tier], *, size: int, after: str | None) -> list[str]:
+async def shelved(session: Session, keys: list[str], tiers: list[Tier], *, size: int, after: Place) -> list[str]:
     """The ids of the next published articles about any of these tags, one more than the page."""
-    position = decode_cursor(after, str, str)
     parts: list[Any] = []
     for key in keys:
         part = (
@@ -85,16 +84,14 @@ async def shelved(session: Session, keys: list[str], tiers: list[Tier], *, size:
                 col(ContentArticle.minimum_tier).in_(tiers),
             )
         )
-        if position is not None:
-            moment, last = instant_in_cursor(position[0]), str(position[1])
-            at, id = col(ContentTag.published_at), col(ContentTag.article_id)
-            part = part.where((at < moment) | ((at == moment) & (id < last)))
-        ordered = part.order_by(col(ContentTag.published_at).desc(), col(ContentTag.article_id).desc())
-        parts.append(sql_select(ordered.limit(size + 1).subquery()))
+        columns = (col(ContentTag.published_at), col(ContentTag.article_id))
+        parts.append(sql_select(newest_first(part, *columns, size=size, after=after).subquery()))
     union = union_all(*parts).subquery()
     # One article stands here once for each of its tags that the customer carries.
-    statement: Any = sql_select(union.c.id, union.c.at).distinct().order_by(union.c.at.desc(), union.c.id.desc())
-    rows = (await (await session.connection()).execute(statement.limit(size + 1))).all()
+    statement = newest_first(
+        sql_select(union.c.id, union.c.at).distinct(), union.c.at, union.c.id, size=size, after=after
+    )
+    rows = (await (await session.connection()).execute(statement)).all()
     return [row.id for row in rows]
 
 

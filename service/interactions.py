@@ -14,7 +14,7 @@ from core.errors import BadUserInput
 from core.fact_kinds import INTERACTION_LOGGED
 from core.facts import LONGEST_LEAD, OWN_SOURCE, NewFact, record_facts
 from core.ids import derived_id, new_id
-from core.paging import newest_first
+from core.paging import Place, newest_first
 from service.follow_up_definition import InteractionKind
 from service.follow_ups import Told, contact, nothing_told, policy_in_use
 from service.interaction_records import Direction, Interaction
@@ -108,9 +108,7 @@ def logged_fact(id: str, new: NewInteraction, now: datetime) -> NewFact:
     )
 
 
-async def logged_interactions(
-    session: Session, customer_id: str, *, size: int, after: str | None
-) -> Sequence[Interaction]:
+async def logged_interactions(session: Session, customer_id: str, *, size: int, after: Place) -> Sequence[Interaction]:
     """What was logged of a customer, the latest first, one more than the page, for whoever lays them beside others."""
     statement = select(Interaction).where(Interaction.customer_id == customer_id)
     page = newest_first(statement, col(Interaction.occurred_at), col(Interaction.id), size=size, after=after)

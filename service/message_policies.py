@@ -9,7 +9,7 @@ from sqlmodel import select
 from core.db import Session
 from core.errors import Refusal
 from core.ids import derived_id
-from core.paging import Page
+from core.paging import Page, Place
 from core.versions import Version, activate_version, active_version, draft_version, newest_versions, one_active
 from service.message_policy import MessageDefinition, MessagePolicyInvalid, parse_message_definition
 
@@ -63,6 +63,6 @@ async def active_message_policy(session: Session) -> MessagePolicy:
     return await active_version(session, MessagePolicy)
 
 
-async def list_message_policies(session: Session, *, first: int | None, after: str | None) -> Page[MessagePolicy]:
+async def list_message_policies(session: Session, *, first: int | None, after: Place) -> Page[MessagePolicy]:
     """The versions, the newest first."""
     return await newest_versions(session, select(MessagePolicy), MessagePolicy.version, first=first, after=after)

@@ -14,7 +14,7 @@ from core.audit import record_change
 from core.db import Record, Session, instant, json_column
 from core.errors import NotFound, Refusal
 from core.ids import new_id
-from core.paging import Page
+from core.paging import Page, Place
 from core.versions import newest_versions
 
 
@@ -124,7 +124,7 @@ def area_of(kind: ServicePolicyKind) -> str:
 
 
 async def list_policies(
-    session: Session, kind: ServicePolicyKind, *, first: int | None, after: str | None
+    session: Session, kind: ServicePolicyKind, *, first: int | None, after: Place
 ) -> Page[ServicePolicy]:
     """The versions of a kind, the newest first."""
     of_kind = select(ServicePolicy).where(ServicePolicy.kind == kind)

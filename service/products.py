@@ -17,7 +17,7 @@ from core.db import Record, Session, changed_rows, insert_new, insert_once, inst
 from core.errors import BadUserInput, NotFound, Refusal
 from core.ids import derived_id
 from core.outbox import owe_all
-from core.paging import Page, cut, decode_cursor, page_size
+from core.paging import Page, Place, by_text, cut, page_size
 from core.versions import newest_versions
 from segments.tagging import Tag
 from service.suitability import Liquidity, Offer, ProductRisk, Rating
@@ -336,19 +336,17 @@ async def tags_of_products(session: Session, ids: Collection[str]) -> Mapping[st
     return {one: sorted(tags) for one, tags in found.items()}
 
 
-async def list_products(session: Session, *, active_only: bool, first: int | None, after: str | None) -> Page[Product]:
+async def list_products(session: Session, *, active_only: bool, first: int | None, after: Place) -> Page[Product]:
     """Products by their codes."""
-    size, position = page_size(first), decode_cursor(after, str)
+    size = page_size(first)
     statement = select(Product)
     if active_only:
         statement = statement.where(col(Product.is_active).is_(True))
-    if position:
-        statement = statement.where(Product.code > str(position[0]))
-    rows = (await session.exec(statement.order_by(col(Product.code)).limit(size + 1))).all()
-    return cut(rows, size, lambda row: (row.code,))
+    page = by_text(statement, col(Product.code), size=size, after=after)
+    return cut((await session.exec(page)).all(), size, lambda row: (row.code,), after)
 
 
-async def ratings_of(session: Session, product_id: str, *, first: int | None, after: str | None) -> Page[ProductRating]:
+async def ratings_of(session: Session, product_id: str, *, first: int | None, after: Place) -> Page[ProductRating]:
     """How a product was rated, the newest version first."""
     ratings = select(ProductRating).where(ProductRating.product_id == product_id)
     return await newest_versions(session, ratings, ProductRating.version, first=first, after=after)

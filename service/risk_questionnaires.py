@@ -8,7 +8,7 @@ from sqlmodel import select
 
 from core.db import Session
 from core.errors import Refusal
-from core.paging import Page
+from core.paging import Page, Place
 from core.versions import Version, activate_version, active_version, draft_version, newest_versions, one_active
 from service.questionnaire_definition import QuestionnaireDefinition, RiskQuestionnaireInvalid, parse_questionnaire
 
@@ -76,7 +76,7 @@ async def active_questionnaire(session: Session) -> RiskQuestionnaire:
     return await active_version(session, RiskQuestionnaire)
 
 
-async def list_questionnaires(session: Session, *, first: int | None, after: str | None) -> Page[RiskQuestionnaire]:
+async def list_questionnaires(session: Session, *, first: int | None, after: Place) -> Page[RiskQuestionnaire]:
     """The versions, the newest first."""
     return await newest_versions(
         session, select(RiskQuestionnaire), RiskQuestionnaire.version, first=first, after=after

@@ -17,7 +17,7 @@ from core.db import Record, Session, instant, json_column
 from core.definitions import read_definition
 from core.errors import BadUserInput, NotFound, Refusal
 from core.ids import new_id
-from core.paging import Page
+from core.paging import Page, Place
 from core.versions import newest_versions
 from service.survey_rows import SurveyKind, SurveyOccasion
 
@@ -152,6 +152,6 @@ async def activate_survey_policy(session: Session, policy_id: str, *, actor: str
     return chosen
 
 
-async def list_survey_policies(session: Session, *, first: int | None, after: str | None) -> Page[SurveyPolicy]:
+async def list_survey_policies(session: Session, *, first: int | None, after: Place) -> Page[SurveyPolicy]:
     """The versions, the newest first."""
     return await newest_versions(session, select(SurveyPolicy), SurveyPolicy.number, first=first, after=after)

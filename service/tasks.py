@@ -6,13 +6,25 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Index, SmallInteger, UniqueConstraint, and_, or_, update
+from sqlalchemy import ColumnElement, Index, SmallInteger, UniqueConstraint, update
 from sqlmodel import Field, col, select
 
 from core.db import Record, Session, changed_rows, insert_new, instant
 from core.ids import derived_id
 from core.live import tell
-from core.paging import Page, cut, decode_cursor, instant_in_cursor, oldest_first, page_size
+from core.paging import (
+    Falling,
+    Page,
+    Place,
+    argument_of,
+    cut,
+    held_in,
+    in_order,
+    instant_in_cursor,
+    oldest_first,
+    page_size,
+    position_at,
+)
 from core.tasks import TaskKind, task_key
 from service.entitlements import entitlements_of
 
@@ -199,22 +211,20 @@ async def list_tasks(
     order: TaskOrder = TaskOrder.DUE,
     *,
     first: int | None,
-    after: str | None,
+    after: Place,
 ) -> Page[Task]:
     """Tasks in this order, one page; a cursor is of its own order."""
     size = page_size(first)
     statement = select(Task).where(*wanted.where())
     if order == TaskOrder.DUE:
         page = oldest_first(statement, col(Task.due_at), col(Task.id), size=size, after=after)
-        return cut((await session.exec(page)).all(), size, lambda row: (row.due_at.isoformat(), row.id))
-    if (position := decode_cursor(after, int, str, str)) is not None:
-        priority, due_at = min(int(position[0]), 2**15 - 1), instant_in_cursor(position[1])
-        later = or_(col(Task.due_at) > due_at, and_(col(Task.due_at) == due_at, col(Task.id) > str(position[2])))
-        beyond = or_(col(Task.priority) < priority, and_(col(Task.priority) == priority, later))
-        statement = statement.where(beyond)
-    ordered = statement.order_by(col(Task.priority).desc(), col(Task.due_at), col(Task.id)).limit(size + 1)
-    rows = (await session.exec(ordered)).all()
-    return cut(rows, size, lambda row: (row.priority, row.due_at.isoformat(), row.id))
+        return cut((await session.exec(page)).all(), size, lambda row: (row.due_at.isoformat(), row.id), after)
+    mark = None
+    if (position := position_at(after, int, str, str)) is not None:
+        mark = (held_in(16, position[0]), instant_in_cursor(position[1], argument_of(after)), position[2])
+    columns = (Falling(col(Task.priority)), col(Task.due_at), col(Task.id))
+    rows = (await session.exec(in_order(statement, *columns, size=size, place=after, position=mark))).all()
+    return cut(rows, size, lambda row: (row.priority, row.due_at.isoformat(), row.id), after)
 
 
 async def tasks_about(session: Session, subjects: Sequence[str]) -> dict[str, Task]:

@@ -21,13 +21,13 @@ from api.community.rosters import (
 from api.context import Info
 from api.customers.profiles import Customer, Tag, load_customer, tag_of
 from api.named_segments import segment_seen
-from api.relay import After, Connection, First, Node, PageInfo, connection, global_id, local_id, page_info
+from api.relay import After, Before, Connection, First, Last, Node, PageInfo, connection, global_id, local_id, page_info
 from api.selections import only_loads
 from community.access import MANAGERS, MemberRole, Visibility, may_list_guests, may_read
 from community.communities import JoinPolicy, list_communities
 from community.rosters import invitations_of
 from core.errors import NotFound
-from core.paging import Page
+from core.paging import Page, window
 from graph.client import Row
 from graph.eligibility import Tier
 
@@ -143,11 +143,14 @@ class Community(Node):
     @strawberry.field(
         description="Every act in its government, the latest first; null for all but its owners and administrators."
     )
-    async def audit_trail(self, info: Info, first: First = None, after: After = None) -> AuditEntryConnection | None:
+    async def audit_trail(
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+    ) -> AuditEntryConnection | None:
+        size, place = window(first, after, last, before)
         if self.row["viewer_role"] != MemberRole.OWNER and not info.context.signed_in().is_administrator:
             return None
-        page = await info.context.loaders.audit_trails(first, after).load(self.local)
-        return audit_connection(page, after)
+        page = await info.context.loaders.audit_trails(size, place).load(self.local)
+        return audit_connection(page, place)
 
     @strawberry.field(description="Events by their start; only those that have not ended, unless `past` is true.")
     async def events(

@@ -17,7 +17,7 @@ from api.context import Info
 from api.customers.profiles import Customer, Tag, customer_of, tag_of
 from api.named_segments import check_named, segment_seen
 from api.refusals import Refusal, refusals, result_union
-from api.relay import After, Connection, First, Node, global_id, local_id
+from api.relay import After, Before, Connection, First, Last, Node, global_id, local_id
 from api.selections import only_loads
 from community.event_changes import cancel_event, complete_event, publish_event, update_event
 from community.event_details import NAMES, AttendanceMode
@@ -26,6 +26,7 @@ from community.events import EventStatus, create_event
 from community.feedback import FEWEST_FOR_AVERAGE
 from community.seats import Channel, RegistrationStatus
 from core.errors import NotFound
+from core.paging import window
 from graph.client import Row
 
 if TYPE_CHECKING:
@@ -131,11 +132,12 @@ class Event(Node):
 
     @strawberry.field(description="Feedback, the latest first; null for anybody but managers.")
     async def feedback(
-        self, info: Info, first: First = None, after: After = None
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
     ) -> Connection[Annotated["EventFeedback", strawberry.lazy("api.community.feedback")]] | None:
+        size, place = window(first, after, last, before)
         from api.community.feedback import feedback_page
 
-        return await feedback_page(info, self.local, first, after) if self.managed else None
+        return await feedback_page(info, self.local, size, place) if self.managed else None
 
     @strawberry.field(description="Your own registration; null when you have none.")
     @only_loads

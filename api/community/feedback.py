@@ -12,6 +12,7 @@ from api.refusals import Refusal, refusals, result_union
 from api.relay import Connection, connection, local_id
 from community.feedback import check_attendance, check_feedback, give_feedback, own_feedback
 from core.errors import NotFound
+from core.paging import Place
 from graph.client import Row
 
 
@@ -36,7 +37,7 @@ def feedback_from(row: Row) -> EventFeedback:
     )
 
 
-async def feedback_page(info: Info, event_id: str, first: int | None, after: str | None) -> Connection[EventFeedback]:
+async def feedback_page(info: Info, event_id: str, first: int | None, after: Place) -> Connection[EventFeedback]:
     page = await info.context.loaders.event_feedback(first, after).load(event_id)
     return connection(page, after, feedback_from)
 

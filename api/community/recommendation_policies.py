@@ -8,10 +8,11 @@ from strawberry.scalars import JSON
 
 from api.context import Info
 from api.refusals import Refusal, refusals, result_union
-from api.relay import After, Connection, First, Node, connection, global_id, local_id
+from api.relay import After, Before, Connection, First, Last, Node, connection, global_id, local_id
 from community import recommendation_policies as rules
 from community.recommendation_policies import RecommendationPolicyStatus
 from core.audit import record_change
+from core.paging import window
 
 AREA = "recommendation-policy"
 
@@ -134,21 +135,23 @@ EndRecommendationExperimentResult = Annotated[
 class RecommendationPolicyQueries:
     @strawberry.field(description="The versions of how lists are made, the newest first; for administrators.")
     async def recommendation_policies(
-        self, info: Info, first: First = None, after: After = None
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
     ) -> Connection[RecommendationPolicy]:
+        size, place = window(first, after, last, before)
         info.context.administrator()
         async with info.context.database.read() as session:
-            page = await rules.list_policies(session, first=first, after=after)
-        return connection(page, after, policy_of)
+            page = await rules.list_policies(session, first=size, after=place)
+        return connection(page, place, policy_of)
 
     @strawberry.field(description="Trials of policies, the latest first; for administrators.")
     async def recommendation_experiments(
-        self, info: Info, first: First = None, after: After = None
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
     ) -> Connection[RecommendationExperiment]:
+        size, place = window(first, after, last, before)
         info.context.administrator()
         async with info.context.database.read() as session:
-            page = await rules.list_experiments(session, first=first, after=after)
-        return connection(page, after, experiment_of)
+            page = await rules.list_experiments(session, first=size, after=place)
+        return connection(page, place, experiment_of)
 
 
 @strawberry.type

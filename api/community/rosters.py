@@ -10,7 +10,7 @@ from api.context import Info
 from api.customers.profiles import Customer, customer_of, load_customer
 from api.relay import PageInfo, global_id, page_info
 from community.access import MemberRole
-from core.paging import Page
+from core.paging import Page, Place
 from graph.client import Row
 
 strawberry.enum(MemberRole, name="MemberRole", description="What a customer is to a community.")
@@ -147,7 +147,7 @@ class AuditEntryConnection:
     page_info: PageInfo = strawberry.field(description="Where it ends and whether more follow.")
 
 
-def audit_connection(page: Page[Row], after: str | None) -> AuditEntryConnection:
+def audit_connection(page: Page[Row], after: Place) -> AuditEntryConnection:
     edges = [
         AuditEntryEdge(cursor=cursor, node=audit_entry_of(row))
         for cursor, row in zip(page.cursors, page.rows, strict=True)

@@ -48,8 +48,11 @@ class TiesOfCustomer:
             return [referral_of(row) for row in await referrals_to(session, self.local)]
 
     @strawberry.field(description="Contacts with the bank, logged here or told by its systems, the latest first.")
-    async def interactions(self, info: Info, first: First = None, after: After = None) -> Connection[Interaction]:
-        return await interaction_page(info, self.local, first, after)
+    async def interactions(
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+    ) -> Connection[Interaction]:
+        size, place = window(first, after, last, before)
+        return await interaction_page(info, self.local, size, place)
 
     @strawberry.field(description="Complaints, the latest first.")
     async def complaints(

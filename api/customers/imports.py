@@ -9,8 +9,9 @@ import strawberry
 
 from api.context import Info
 from api.refusals import Refusal, refusals, result_union
-from api.relay import After, Connection, First, Node, connection, global_id, local_id
+from api.relay import After, Before, Connection, First, Last, Node, connection, global_id, local_id
 from core.errors import Forbidden
+from core.paging import window
 from core.principal import Principal, Scope
 from customers.import_counts import ImportCount as ImportCountRow
 from customers.import_counts import counts_of
@@ -56,10 +57,13 @@ class ImportReport(Node):
     local: strawberry.Private[str]
 
     @strawberry.field(description="The rows that did not go in, in the order of the file.")
-    async def rejections(self, info: Info, first: First = None, after: After = None) -> Connection[ImportRejection]:
+    async def rejections(
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+    ) -> Connection[ImportRejection]:
+        size, place = window(first, after, last, before)
         async with info.context.database.read() as session:
-            page = await rejections_of(session, self.local, first=first, after=after)
-        return connection(page, after, rejection_of)
+            page = await rejections_of(session, self.local, first=size, after=place)
+        return connection(page, place, rejection_of)
 
     @strawberry.field(description="The counts by kind.")
     async def kinds(self, info: Info) -> list[ImportCount]:

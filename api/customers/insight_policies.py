@@ -8,9 +8,10 @@ from strawberry.scalars import JSON
 from api.context import Info
 from api.customers.insight import PolicyVersion, version_fields
 from api.refusals import Refusal, refusals, result_union
-from api.relay import After, Connection, First, Node, connection, global_id, local_id
+from api.relay import After, Before, Connection, First, Last, Node, connection, global_id, local_id
 from core.audit import record_change
 from core.db import Session
+from core.paging import window
 from customers.alert_definition import parse_alert_definition
 from customers.alert_looks import read_policy
 from customers.insight_policies import (
@@ -136,18 +137,24 @@ def area_of(kind: PolicyKind) -> str:
 @strawberry.type
 class InsightPolicyQueries:
     @strawberry.field(description="The versions of the rules of early warning, the newest first; for administrators.")
-    async def alert_policies(self, info: Info, first: First = None, after: After = None) -> Connection[AlertPolicy]:
+    async def alert_policies(
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+    ) -> Connection[AlertPolicy]:
+        size, place = window(first, after, last, before)
         info.context.administrator()
         async with info.context.database.read() as session:
-            page = await list_policies(session, PolicyKind.ALERTS, first=first, after=after)
-        return connection(page, after, alert_policy_of)
+            page = await list_policies(session, PolicyKind.ALERTS, first=size, after=place)
+        return connection(page, place, alert_policy_of)
 
     @strawberry.field(description="The versions of the rules that find needs, the newest first; for administrators.")
-    async def need_policies(self, info: Info, first: First = None, after: After = None) -> Connection[NeedPolicy]:
+    async def need_policies(
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+    ) -> Connection[NeedPolicy]:
+        size, place = window(first, after, last, before)
         info.context.administrator()
         async with info.context.database.read() as session:
-            page = await list_policies(session, PolicyKind.NEEDS, first=first, after=after)
-        return connection(page, after, need_policy_of)
+            page = await list_policies(session, PolicyKind.NEEDS, first=size, after=place)
+        return connection(page, place, need_policy_of)
 
 
 @strawberry.type

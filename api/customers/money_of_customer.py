@@ -207,22 +207,31 @@ class MoneyOfCustomer:
         return [trait_of(row, definition, info) for row, definition in rows]
 
     @strawberry.field(description="What is held of products.")
-    async def holdings(self, info: Info, first: First = None, after: After = None) -> Connection[Holding]:
+    async def holdings(
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+    ) -> Connection[Holding]:
+        size, place = window(first, after, last, before)
         async with info.context.database.read() as session:
-            page = await holdings_of(session, self.local, first=first, after=after)
-        return connection(page, after, lambda row: holding_of(row, info.context.now))
+            page = await holdings_of(session, self.local, first=size, after=place)
+        return connection(page, place, lambda row: holding_of(row, info.context.now))
 
     @strawberry.field(description="Accounts with the bank.")
-    async def accounts(self, info: Info, first: First = None, after: After = None) -> Connection[BankAccount]:
+    async def accounts(
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+    ) -> Connection[BankAccount]:
+        size, place = window(first, after, last, before)
         async with info.context.database.read() as session:
-            page = await accounts_of(session, self.local, first=first, after=after)
-        return connection(page, after, lambda row: account_of(row, info.context.now))
+            page = await accounts_of(session, self.local, first=size, after=place)
+        return connection(page, place, lambda row: account_of(row, info.context.now))
 
     @strawberry.field(description="Monthly balances, the latest first.")
-    async def balances(self, info: Info, first: First = None, after: After = None) -> Connection[MonthlyBalance]:
+    async def balances(
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+    ) -> Connection[MonthlyBalance]:
+        size, place = window(first, after, last, before)
         async with info.context.database.read() as session:
-            page = await balances_of_customer(session, self.local, first=first, after=after)
-        return connection(page, after, lambda row: balance_of(row, info.context.now))
+            page = await balances_of_customer(session, self.local, first=size, after=place)
+        return connection(page, place, lambda row: balance_of(row, info.context.now))
 
     @strawberry.field(description="Channels that sources say are liked or not.")
     async def channel_preferences(self, info: Info) -> list[ChannelPreference]:

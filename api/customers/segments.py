@@ -10,9 +10,10 @@ from api.context import Context, Info
 from api.customers.looked_after import is_staff, own_customers, staff
 from api.customers.profiles import Customer, customer_of
 from api.refusals import Refusal, refusals, result_union
-from api.relay import After, Connection, First, Node, connection, global_id, local_id
+from api.relay import After, Before, Connection, First, Last, Node, connection, global_id, local_id
 from core.db import Session
 from core.errors import NotFound
+from core.paging import window
 from customers.listing import Looked, count_customers, list_customers
 from segments.condition_words import words_of
 from segments.conditions import Condition, load_vocabulary, parse_condition
@@ -57,12 +58,15 @@ class Segment(Node):
             return await count_customers(session, looked, now=info.context.now)
 
     @strawberry.field(description="The customers who are in it now.")
-    async def customers(self, info: Info, first: First = None, after: After = None) -> Connection[Customer]:
+    async def customers(
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+    ) -> Connection[Customer]:
+        size, place = window(first, after, last, before)
         own = await own_customers(info)
         async with info.context.database.read() as session:
             looked = Looked([condition_of(self.row, await load_vocabulary(session))], own=own)
-            page = await list_customers(session, looked, first=first, after=after, now=info.context.now)
-        return connection(page, after, named_customer)
+            page = await list_customers(session, looked, first=size, after=place, now=info.context.now)
+        return connection(page, place, named_customer)
 
 
 @strawberry.type(description="What a condition would find now.")
@@ -168,11 +172,14 @@ class SegmentQueries:
         archived: Annotated[bool, strawberry.argument(description="Whether archived ones are shown too.")] = False,
         first: First = None,
         after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> Connection[Segment]:
+        size, place = window(first, after, last, before)
         staff(info)
         async with info.context.database.read() as session:
-            page = await list_segments(session, archived=archived, first=first, after=after)
-        return connection(page, after, lambda row: segment_of(row, info.context))
+            page = await list_segments(session, archived=archived, first=size, after=place)
+        return connection(page, place, lambda row: segment_of(row, info.context))
 
     @strawberry.field(description="What a condition would find now; it writes nothing. For administrators.")
     async def preview_segment(
@@ -201,14 +208,17 @@ class SegmentQueries:
         filter: Filtered = None,
         first: First = None,
         after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> Connection[Customer]:
+        size, place = window(first, after, last, before)
         context = info.context
         own = await own_customers(info)
         async with context.database.read() as session:
             conditions = await asked(session, segment, filter)
             looked = Looked(conditions, filter.name if filter else None, own)
-            page = await list_customers(session, looked, first=first, after=after, now=context.now)
-        return connection(page, after, named_customer)
+            page = await list_customers(session, looked, first=size, after=place, now=context.now)
+        return connection(page, place, named_customer)
 
 
 async def asked(session: Session, segment: strawberry.ID | None, filter: CustomerFilter | None) -> list[Condition]:

@@ -8,9 +8,10 @@ from strawberry.scalars import JSON
 
 from api.context import Info
 from api.refusals import Refusal, refusals, result_union
-from api.relay import After, Connection, First, Node, connection, global_id, local_id
+from api.relay import After, Before, Connection, First, Last, Node, connection, global_id, local_id
 from core.db import Session
 from core.errors import BadUserInput
+from core.paging import window
 from customers.tier_policies import TierPolicy as TierPolicyRow
 from customers.tier_policies import (
     TierPolicyStatus,
@@ -137,11 +138,14 @@ async def asked_definition(session: Session, policy_id: strawberry.ID | None, de
 @strawberry.type
 class TierPolicyQueries:
     @strawberry.field(description="Versions of the tier policy, the newest first; for administrators.")
-    async def tier_policies(self, info: Info, first: First = None, after: After = None) -> Connection[TierPolicy]:
+    async def tier_policies(
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+    ) -> Connection[TierPolicy]:
+        size, place = window(first, after, last, before)
         info.context.administrator()
         async with info.context.database.read() as session:
-            page = await list_policies(session, first=first, after=after)
-        return connection(page, after, policy_of)
+            page = await list_policies(session, first=size, after=place)
+        return connection(page, place, policy_of)
 
     @strawberry.field(
         description="Who would have moved from which tier to which in a month by another policy. Nothing is written. "

@@ -7,7 +7,8 @@ import strawberry
 
 from api.context import Info
 from api.named_segments import segment_seen
-from api.relay import After, Connection, First, Node, connection, global_id, local_id
+from api.relay import After, Before, Connection, First, Last, Node, connection, global_id, local_id
+from core.paging import window
 from graph.eligibility import Held, Tier
 from loyalty.catalogue import Reward as RewardRow
 from loyalty.catalogue import RewardKind, RewardPrice
@@ -239,7 +240,10 @@ class CatalogueQueries:
         ] = None,
         first: First = None,
         after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> Connection[Reward]:
+        size, place = window(first, after, last, before)
         context = info.context
         context.signed_in()
         if statuses is not None:
@@ -257,13 +261,13 @@ class CatalogueQueries:
                 held=held,
                 segments=segments,
                 budget=budget,
-                first=first,
-                after=after,
+                first=size,
+                after=place,
                 now=context.now,
             )
         for row in page.rows:
             context.loaders.rewards.prime(row.id, row)
-        return connection(page, after, lambda row: reward_of(row, info))
+        return connection(page, place, lambda row: reward_of(row, info))
 
     @strawberry.field(description="One reward, also one that is not on offer; ask its `eligibility`.")
     async def reward(

@@ -8,9 +8,10 @@ from strawberry.scalars import JSON
 
 from api.context import Info
 from api.refusals import Refusal, refusals, result_union
-from api.relay import After, Connection, First, connection
+from api.relay import After, Before, Connection, First, Last, connection
 from api.scalars import SafeInt
 from core.audit import act, record_act
+from core.paging import window
 from loyalty.adjustments import AREA
 from loyalty.day_close import ClosePhase, day_closes, open_days
 from loyalty.day_close import DayClose as DayCloseRow
@@ -137,11 +138,14 @@ def report_of(found: Report, per_thousand: int, currency: str) -> LiabilityRepor
 @strawberry.type
 class DayCloseQueries:
     @strawberry.field(description="The closes of days, the latest first; for administrators.")
-    async def day_closes(self, info: Info, first: First = None, after: After = None) -> Connection[DayClose]:
+    async def day_closes(
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+    ) -> Connection[DayClose]:
+        size, place = window(first, after, last, before)
         info.context.administrator()
         async with info.context.database.read() as session:
-            page = await day_closes(session, first=first, after=after)
-        return connection(page, after, close_of)
+            page = await day_closes(session, first=size, after=place)
+        return connection(page, place, close_of)
 
     @strawberry.field(
         description="Points that the house owes at the end of a day of the programme (null: yesterday) or at an "

@@ -290,11 +290,14 @@ async def changed_rule(session: Session, rule_id: str, action: str, info: Info, 
 @strawberry.type
 class EarningQueries:
     @strawberry.field(description="Rules that earn; for administrators drafts, paused and retired ones too.")
-    async def earning_rules(self, info: Info, first: First = None, after: After = None) -> Connection[EarningRule]:
+    async def earning_rules(
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+    ) -> Connection[EarningRule]:
+        size, place = window(first, after, last, before)
         with_others = info.context.signed_in().is_administrator
         async with info.context.database.read() as session:
-            page = await list_earning_rules(session, with_others=with_others, first=first, after=after)
-        return connection(page, after, lambda row: rule_of(row, info))
+            page = await list_earning_rules(session, with_others=with_others, first=size, after=place)
+        return connection(page, place, lambda row: rule_of(row, info))
 
     @strawberry.field(description="A rule; null where there is none that you may see.")
     async def earning_rule(

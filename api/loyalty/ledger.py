@@ -9,7 +9,7 @@ from api.context import Info
 from api.relay import Connection, Node, connection, global_id
 from api.scalars import SafeInt
 from core.errors import BadUserInput
-from core.paging import Page
+from core.paging import Page, Place
 from loyalty.holdings import expiring_within, holdings
 from loyalty.ledger import AccountKind, LedgerPosting, PostingKind
 from loyalty.ledger import LedgerEntry as LedgerEntryRow
@@ -159,7 +159,7 @@ async def points_of(info: Info) -> Points:
 
 
 async def ledger_page(
-    info: Info, first: int | None, after: str | None, wanted: LedgerFilter = EVERYTHING
+    info: Info, first: int | None, after: Place, wanted: LedgerFilter = EVERYTHING
 ) -> Connection[LedgerEntry]:
     """The viewer's entries, the latest first."""
     customer_id = await info.context.viewer_id()

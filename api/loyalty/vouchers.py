@@ -10,7 +10,7 @@ from api.loyalty.catalogue import Reward, load_reward
 from api.qr import qr_png, qr_svg
 from api.refusals import Refusal, refusals, result_union
 from api.relay import Connection, Node, connection, global_id, local_id
-from core.paging import Page
+from core.paging import Page, Place
 from core.principal import Principal, Scope
 from core.rate import Limit
 from loyalty.redemption_records import Redemption as RedemptionRow
@@ -80,7 +80,7 @@ async def load_voucher(info: Info, local: str) -> Voucher | None:
 
 
 async def voucher_page(
-    info: Info, status: VoucherStatus | None, first: int | None, after: str | None
+    info: Info, status: VoucherStatus | None, first: int | None, after: Place
 ) -> Connection[Voucher]:
     """The viewer's vouchers, the latest first."""
     context = info.context

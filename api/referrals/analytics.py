@@ -7,7 +7,8 @@ import strawberry
 
 from api.context import Info
 from api.customers.profiles import Customer, load_customer
-from api.relay import After, Connection, First, connection, local_id
+from api.relay import After, Before, Connection, First, Last, connection, local_id
+from core.paging import window
 from referrals import funnel as funnels
 from referrals.analytics import known_program
 from referrals.funnel import Stage, StageKind, Tally, referral_funnel
@@ -195,12 +196,19 @@ class ReferralAnalyticsQueries:
 
     @strawberry.field(description="Who stands behind the most qualified referrals; for administrators.")
     async def referral_influence(
-        self, info: Info, program_id: ProgramId, first: First = None, after: After = None
+        self,
+        info: Info,
+        program_id: ProgramId,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> Connection[ReferralInfluence]:
+        size, place = window(first, after, last, before)
         context = info.context
         context.administrator()
         local = local_id("ReferralProgram", program_id, "programId")
         async with context.database.read() as session:
             await known_program(session, local)
-            page = await influence_page(session, local, first=first, after=after)
-        return connection(page, after, influence_of)
+            page = await influence_page(session, local, first=size, after=place)
+        return connection(page, place, influence_of)

@@ -8,10 +8,11 @@ from strawberry.scalars import JSON
 
 from api.context import Info
 from api.refusals import Refusal, refusals, result_union
-from api.relay import After, Connection, First, Node, connection, global_id, local_id
+from api.relay import After, Before, Connection, First, Last, Node, connection, global_id, local_id
 from api.scalars import SafeInt
 from core.audit import record_change
 from core.db import Session
+from core.paging import window
 from referrals.programs import (
     MoneyBudget,
     ProgramStatus,
@@ -231,12 +232,13 @@ async def changed_program(session: Session, program_id: str, action: str, info: 
 class ReferralProgramQueries:
     @strawberry.field(description="Programmes that are or were running; for administrators drafts too.")
     async def referral_programs(
-        self, info: Info, first: First = None, after: After = None
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
     ) -> Connection[ReferralProgram]:
+        size, place = window(first, after, last, before)
         with_drafts = info.context.signed_in().is_administrator
         async with info.context.database.read() as session:
-            page = await list_programs(session, with_drafts=with_drafts, first=first, after=after)
-        return connection(page, after, lambda row: program_of(row, info))
+            page = await list_programs(session, with_drafts=with_drafts, first=size, after=place)
+        return connection(page, place, lambda row: program_of(row, info))
 
     @strawberry.field(description="A programme; null where there is none that you may see.")
     async def referral_program(

@@ -9,7 +9,8 @@ from strawberry.scalars import JSON
 from api.context import Info
 from api.customers.looked_after import is_staff
 from api.refusals import Refusal, refusals, result_union
-from api.relay import After, Connection, First, Node, connection, global_id, local_id
+from api.relay import After, Before, Connection, First, Last, Node, connection, global_id, local_id
+from core.paging import window
 from service.break_looks import preview_break_rule
 from service.break_rules import (
     BreakRuleStatus,
@@ -176,12 +177,13 @@ def local_rule(rule_id: str) -> str:
 class ServiceBreakRuleQueries:
     @strawberry.field(description="The rules of service breaks in the order of their ids; for administrators.")
     async def service_break_rules(
-        self, info: Info, first: First = None, after: After = None
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
     ) -> Connection[ServiceBreakRule]:
+        size, place = window(first, after, last, before)
         info.context.administrator()
         async with info.context.database.read() as session:
-            page = await list_break_rules(session, first=first, after=after)
-        return connection(page, after, lambda row: rule_of(row, info))
+            page = await list_break_rules(session, first=size, after=place)
+        return connection(page, place, lambda row: rule_of(row, info))
 
 
 @strawberry.type

@@ -8,10 +8,11 @@ from strawberry.scalars import JSON
 
 from api.context import Info
 from api.refusals import Refusal, refusals, result_union
-from api.relay import After, Connection, First, Node, connection, global_id, local_id
+from api.relay import After, Before, Connection, First, Last, Node, connection, global_id, local_id
 from api.service.complaints import staff_of_complaints
 from core.business_calendar import is_provisional, is_working_day, provisional_from
 from core.days import day_of
+from core.paging import window
 from service.calendars import BusinessCalendar as CalendarRow
 from service.calendars import (
     create_business_calendar,
@@ -85,12 +86,13 @@ BusinessCalendarResult = Annotated[BusinessCalendarSuccess | Refusal, result_uni
 class BusinessCalendarQueries:
     @strawberry.field(description="The bank's calendars, for staff.")
     async def business_calendars(
-        self, info: Info, first: First = None, after: After = None
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
     ) -> Connection[BusinessCalendar]:
+        size, place = window(first, after, last, before)
         staff_of_complaints(info)
         async with info.context.database.read() as session:
-            page = await list_calendars(session, first=first, after=after)
-        return connection(page, after, lambda row: calendar_of(info, row))
+            page = await list_calendars(session, first=size, after=place)
+        return connection(page, place, lambda row: calendar_of(info, row))
 
 
 @strawberry.type

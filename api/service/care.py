@@ -10,10 +10,11 @@ from api.context import Info
 from api.customers.looked_after import in_care, is_staff, present_in_care
 from api.customers.profiles import Customer, load_customer
 from api.refusals import Refusal, refusals, result_union
-from api.relay import After, Connection, First, Node, connection, global_id, local_id
+from api.relay import After, Before, Connection, First, Last, Node, connection, global_id, local_id
 from core.days import day_of
 from core.db import Session
 from core.errors import NotFound
+from core.paging import window
 from customers.access import access_of, may_read
 from customers.profiles import survivor_of
 from service.care_calendar import CareCalendar, CareDay, Festival, next_occurrences
@@ -253,12 +254,19 @@ class CareQueries:
         "day first; likewise."
     )
     async def care_greetings(
-        self, info: Info, customer_id: OfCustomer = None, first: First = None, after: After = None
+        self,
+        info: Info,
+        customer_id: OfCustomer = None,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> Connection[CareGreeting]:
+        size, place = window(first, after, last, before)
         async with info.context.database.read() as session:
             local = await read_of(info, session, customer_id)
-            page = await occasions_of(session, local, first=first, after=after)
-        return connection(page, after, greeting_of)
+            page = await occasions_of(session, local, first=size, after=place)
+        return connection(page, place, greeting_of)
 
 
 @strawberry.type

@@ -8,7 +8,8 @@ from strawberry.scalars import JSON
 
 from api.context import Info
 from api.refusals import Refusal, refusals, result_union
-from api.relay import After, Connection, First, Node, connection, global_id, local_id
+from api.relay import After, Before, Connection, First, Last, Node, connection, global_id, local_id
+from core.paging import window
 from service.care_policies import CarePolicy as CarePolicyRow
 from service.care_policies import activate_care_policy, create_care_policy, list_care_policies
 
@@ -68,11 +69,14 @@ ActivateCarePolicyResult = Annotated[ActivateCarePolicySuccess | Refusal, result
 @strawberry.type
 class CarePolicyQueries:
     @strawberry.field(description="The versions of the policy of care, the newest first; for administrators.")
-    async def care_policies(self, info: Info, first: First = None, after: After = None) -> Connection[CarePolicy]:
+    async def care_policies(
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+    ) -> Connection[CarePolicy]:
+        size, place = window(first, after, last, before)
         info.context.administrator()
         async with info.context.database.read() as session:
-            page = await list_care_policies(session, first=first, after=after)
-        return connection(page, after, care_policy_of)
+            page = await list_care_policies(session, first=size, after=place)
+        return connection(page, place, care_policy_of)
 
 
 @strawberry.type

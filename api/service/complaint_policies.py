@@ -8,8 +8,9 @@ from strawberry.scalars import JSON
 
 from api.context import Info
 from api.refusals import Refusal, refusals, result_union
-from api.relay import After, Connection, First, Node, connection, global_id, local_id
+from api.relay import After, Before, Connection, First, Last, Node, connection, global_id, local_id
 from api.service.complaints import staff_of_complaints
+from core.paging import window
 from service.complaint_policies import ComplaintPolicy as PolicyRow
 from service.complaint_policies import (
     ComplaintPolicyStatus,
@@ -74,12 +75,13 @@ ComplaintPolicyResult = Annotated[ComplaintPolicySuccess | Refusal, result_union
 class ComplaintPolicyQueries:
     @strawberry.field(description="The versions, the newest first, for staff.")
     async def complaint_policies(
-        self, info: Info, first: First = None, after: After = None
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
     ) -> Connection[ComplaintPolicy]:
+        size, place = window(first, after, last, before)
         staff_of_complaints(info)
         async with info.context.database.read() as session:
-            page = await list_policies(session, first=first, after=after)
-        return connection(page, after, policy_of)
+            page = await list_policies(session, first=size, after=place)
+        return connection(page, place, policy_of)
 
 
 @strawberry.type

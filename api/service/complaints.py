@@ -10,9 +10,10 @@ from api.community.communities import Community, load_community
 from api.context import Info
 from api.customers.looked_after import own_customers
 from api.customers.profiles import Customer, load_customer
-from api.relay import After, Connection, First, Node, connection, global_id, local_id
+from api.relay import After, Before, Connection, First, Last, Node, connection, global_id, local_id
 from core.db import Session
 from core.errors import Forbidden, NotFound
+from core.paging import Place, window
 from core.principal import Principal, Role
 from customers.access import access_of
 from service.complaint_access import STAFF, Seat, seat_of
@@ -298,7 +299,7 @@ async def complaint_page(
     status: ComplaintStatus | None,
     ownership: ComplaintOwnership | None,
     first: int | None,
-    after: str | None,
+    after: Place,
 ) -> Connection[Complaint]:
     """Complaints within the reach of the asking person; a list holds none that is about them."""
     context = info.context
@@ -357,8 +358,11 @@ class ComplaintsOfCustomer:
     local: strawberry.Private[str]
 
     @strawberry.field(description="Complaints that are handled here, but for those that are about you.")
-    async def complaint_cases(self, info: Info, first: First = None, after: After = None) -> Connection[Complaint]:
-        return await complaint_page(info, customer=self.local, status=None, ownership=None, first=first, after=after)
+    async def complaint_cases(
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+    ) -> Connection[Complaint]:
+        size, place = window(first, after, last, before)
+        return await complaint_page(info, customer=self.local, status=None, ownership=None, first=size, after=place)
 
 
 @strawberry.type
@@ -380,10 +384,13 @@ class ComplaintQueries:
         ] = None,
         first: First = None,
         after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> Connection[Complaint]:
+        size, place = window(first, after, last, before)
         customer = local_id("Customer", customer_id, "customerId") if customer_id else None
         return await complaint_page(
-            info, customer=customer, status=status, ownership=ownership, first=first, after=after
+            info, customer=customer, status=status, ownership=ownership, first=size, after=place
         )
 
     @strawberry.field(description="A complaint, as far as you may see it; null where you may not see it at all.")

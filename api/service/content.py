@@ -227,14 +227,17 @@ def new_content(input: ContentInput) -> NewContent:
 @strawberry.type
 class ContentQueries:
     @strawberry.field(description="Articles that fit your tags and tier and those for everybody, the latest first.")
-    async def content_feed(self, info: Info, first: First = None, after: After = None) -> Connection[FedContent]:
+    async def content_feed(
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+    ) -> Connection[FedContent]:
+        size, place = window(first, after, last, before)
         context = info.context
         viewer = await context.viewer_id()
         if viewer is None:
-            return connection(Page[Fed]([], [], has_next=False), after, lambda fed: fed_of(fed, info))
+            return connection(Page[Fed]([], [], has_next=False), place, lambda fed: fed_of(fed, info))
         async with context.database.read() as session:
-            page = await content_feed(session, viewer, first=first, after=after, now=context.now)
-        return connection(page, after, lambda fed: fed_of(fed, info))
+            page = await content_feed(session, viewer, first=size, after=place, now=context.now)
+        return connection(page, place, lambda fed: fed_of(fed, info))
 
     @strawberry.field(description="Articles in all states, the newest first; for staff.")
     async def contents(

@@ -9,12 +9,12 @@ import strawberry
 from api.context import Info
 from api.customers.looked_after import is_staff, present_in_care, staff
 from api.refusals import Refusal, refusals, result_union
-from api.relay import After, Connection, First, connection, global_id, local_id
+from api.relay import After, Before, Connection, First, Last, connection, global_id, local_id
 from api.ringing import ring_told
 from api.service.follow_ups import FollowUp, follow_up_of
 from core.db import Session
 from core.facts import OWN_SOURCE
-from core.paging import Page, Place, cut, page_size
+from core.paging import Page, Place, cut, goes_back, page_size, window
 from core.sealing import seal, unseal_what_opens
 from customers.access import may_look_after
 from customers.interactions import interactions_of, latest_contacts, told_interactions
@@ -81,18 +81,16 @@ def logged_of(row: InteractionRow, summary: str | None) -> Interaction:
     )
 
 
-async def interaction_page(
-    info: Info, customer_id: str, first: int | None, after: str | None
-) -> Connection[Interaction]:
+async def interaction_page(info: Info, customer_id: str, first: int | None, after: Place) -> Connection[Interaction]:
     """Both kinds of contacts in one list, the latest first: a page has at most a page of either."""
-    size = page_size(first)
+    size, falling = page_size(first), not goes_back(after)
     async with info.context.database.read() as session:
         logged = await logged_interactions(session, customer_id, size=size, after=after)
         told = await told_interactions(session, customer_id, size=size, after=after)
         words = await summaries(session, customer_id, logged) if is_staff(info) else {}
-    both = sorted([*logged, *told], key=lambda row: (row.occurred_at, row.id), reverse=True)
+    both = sorted([*logged, *told], key=lambda row: (row.occurred_at, row.id), reverse=falling)
     page: Page[InteractionRow | ServiceRecord] = cut(
-        both[: size + 1], size, lambda row: (row.occurred_at.isoformat(), row.id)
+        both[: size + 1], size, lambda row: (row.occurred_at.isoformat(), row.id), after
     )
     return connection(
         page,
@@ -152,12 +150,15 @@ class InteractionQueries:
         customer_id: Annotated[strawberry.ID, strawberry.argument(description="Global id of the customer.")],
         first: First = None,
         after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> Connection[Interaction]:
+        size, place = window(first, after, last, before)
         principal, context = staff(info), info.context
         async with context.database.read() as session:
             customer = await survivor_of(session, local_id("Customer", customer_id, "customerId"))
             await may_look_after(context.graph, session, principal, customer, now=context.now)
-        return await interaction_page(info, customer, first, after)
+        return await interaction_page(info, customer, size, place)
 
 
 @strawberry.type

@@ -8,7 +8,8 @@ from strawberry.scalars import JSON
 
 from api.context import Info
 from api.refusals import Refusal, refusals, result_union
-from api.relay import After, Connection, First, Node, connection, global_id, local_id
+from api.relay import After, Before, Connection, First, Last, Node, connection, global_id, local_id
+from core.paging import window
 from service.message_policies import MessagePolicy as MessagePolicyRow
 from service.message_policies import (
     MessagePolicyStatus,
@@ -81,11 +82,14 @@ ActivateMessagePolicyResult = Annotated[
 @strawberry.type
 class MessagePolicyQueries:
     @strawberry.field(description="Versions of the message policy, the newest first; for administrators.")
-    async def message_policies(self, info: Info, first: First = None, after: After = None) -> Connection[MessagePolicy]:
+    async def message_policies(
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+    ) -> Connection[MessagePolicy]:
+        size, place = window(first, after, last, before)
         info.context.administrator()
         async with info.context.database.read() as session:
-            page = await list_message_policies(session, first=first, after=after)
-        return connection(page, after, policy_of)
+            page = await list_message_policies(session, first=size, after=place)
+        return connection(page, place, policy_of)
 
 
 @strawberry.type

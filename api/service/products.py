@@ -8,9 +8,10 @@ import strawberry
 from api.context import Info
 from api.customers.looked_after import is_staff
 from api.refusals import Refusal, refusals, result_union
-from api.relay import After, Connection, First, Node, connection, global_id, local_id
+from api.relay import After, Before, Connection, First, Last, Node, connection, global_id, local_id
 from core.audit import checked_reason
 from core.db import rows_by_id
+from core.paging import window
 from service.products import Product as ProductRecord
 from service.products import (
     ProductChange,
@@ -73,12 +74,15 @@ class Product(Node):
         return await info.context.offers.tags.load(self.local)
 
     @strawberry.field(description="How it was rated, the newest first; for the bank's staff, null for others.")
-    async def ratings(self, info: Info, first: First = None, after: After = None) -> Connection[RatingVersion] | None:
+    async def ratings(
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+    ) -> Connection[RatingVersion] | None:
+        size, place = window(first, after, last, before)
         if not is_staff(info):
             return None
         async with info.context.database.read() as session:
-            page = await ratings_of(session, self.local, first=first, after=after)
-        return connection(page, after, rating_of)
+            page = await ratings_of(session, self.local, first=size, after=place)
+        return connection(page, place, rating_of)
 
 
 def product_of(row: ProductRecord, info: Info) -> Product:
@@ -170,11 +174,14 @@ class ProductQueries:
         active_only: Annotated[bool, strawberry.argument(description="Only those on offer.")] = True,
         first: First = None,
         after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> Connection[Product]:
+        size, place = window(first, after, last, before)
         info.context.signed_in()
         async with info.context.database.read() as session:
-            page = await list_products(session, active_only=active_only, first=first, after=after)
-        return connection(page, after, lambda row: product_of(row, info))
+            page = await list_products(session, active_only=active_only, first=size, after=place)
+        return connection(page, place, lambda row: product_of(row, info))
 
 
 @strawberry.type

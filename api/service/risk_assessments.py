@@ -228,12 +228,13 @@ class RiskAssessmentQueries:
 
     @strawberry.field(description="The versions of the questionnaire, the newest first; for administrators.")
     async def risk_questionnaires(
-        self, info: Info, first: First = None, after: After = None
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
     ) -> Connection[RiskQuestionnaire]:
+        size, place = window(first, after, last, before)
         info.context.administrator()
         async with info.context.database.read() as session:
-            page = await list_questionnaires(session, first=first, after=after)
-        return connection(page, after, lambda row: questionnaire_of(row, info))
+            page = await list_questionnaires(session, first=size, after=place)
+        return connection(page, place, lambda row: questionnaire_of(row, info))
 
     @strawberry.field(description="Assessments of yourself, or of a customer whom you look after, the latest first.")
     async def risk_assessments(

@@ -8,7 +8,8 @@ from strawberry.scalars import JSON
 
 from api.context import Info
 from api.refusals import Refusal, refusals, result_union
-from api.relay import After, Connection, First, Node, connection, global_id, local_id
+from api.relay import After, Before, Connection, First, Last, Node, connection, global_id, local_id
+from core.paging import window
 from service.entitlements import parse_entitlements
 from service.follow_up_definition import parse_follow_ups
 from service.policies import (
@@ -139,21 +140,23 @@ class ServicePolicyQueries:
         description="The versions of how often customers are to be seen, the newest first; for administrators."
     )
     async def follow_up_policies(
-        self, info: Info, first: First = None, after: After = None
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
     ) -> Connection[FollowUpPolicy]:
+        size, place = window(first, after, last, before)
         info.context.administrator()
         async with info.context.database.read() as session:
-            page = await list_policies(session, ServicePolicyKind.FOLLOW_UPS, first=first, after=after)
-        return connection(page, after, follow_up_policy_of)
+            page = await list_policies(session, ServicePolicyKind.FOLLOW_UPS, first=size, after=place)
+        return connection(page, place, follow_up_policy_of)
 
     @strawberry.field(description="The versions of what tiers are entitled to, the newest first; for administrators.")
     async def entitlement_policies(
-        self, info: Info, first: First = None, after: After = None
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
     ) -> Connection[EntitlementPolicy]:
+        size, place = window(first, after, last, before)
         info.context.administrator()
         async with info.context.database.read() as session:
-            page = await list_policies(session, ServicePolicyKind.ENTITLEMENTS, first=first, after=after)
-        return connection(page, after, entitlement_policy_of)
+            page = await list_policies(session, ServicePolicyKind.ENTITLEMENTS, first=size, after=place)
+        return connection(page, place, entitlement_policy_of)
 
 
 @strawberry.type

@@ -8,7 +8,8 @@ from strawberry.scalars import JSON
 
 from api.context import Info
 from api.refusals import Refusal, refusals, result_union
-from api.relay import After, Connection, First, Node, connection, global_id, local_id
+from api.relay import After, Before, Connection, First, Last, Node, connection, global_id, local_id
+from core.paging import window
 from service.survey_policies import SurveyPolicy as PolicyRow
 from service.survey_policies import (
     SurveyPolicyStatus,
@@ -80,11 +81,14 @@ ActivateSurveyPolicyResult = Annotated[ActivateSurveyPolicySuccess | Refusal, re
 @strawberry.type
 class SurveyPolicyQueries:
     @strawberry.field(description="The versions of the policy of surveys, the newest first; for administrators.")
-    async def survey_policies(self, info: Info, first: First = None, after: After = None) -> Connection[SurveyPolicy]:
+    async def survey_policies(
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+    ) -> Connection[SurveyPolicy]:
+        size, place = window(first, after, last, before)
         info.context.administrator()
         async with info.context.database.read() as session:
-            page = await list_survey_policies(session, first=first, after=after)
-        return connection(page, after, survey_policy_of)
+            page = await list_survey_policies(session, first=size, after=place)
+        return connection(page, place, survey_policy_of)
 
 
 @strawberry.type

@@ -12,13 +12,14 @@ from api.customers.insight import is_in_care
 from api.customers.looked_after import bank_staff, in_care, staff
 from api.customers.profiles import Customer, load_customer
 from api.refusals import Refusal, refusals, result_union
-from api.relay import After, Connection, First, Node, connection, global_id, local_id
+from api.relay import After, Before, Connection, First, Last, Node, connection, global_id, local_id
 from api.ringing import ring_told
 from api.service.action_plans import ActionPlanStep, step_of
 from api.service.complaints import Complaint, complaint_of_mark
 from api.service.follow_ups import FollowUp, follow_up_of
 from core.db import Session
 from core.errors import BadUserInput, Forbidden, NotFound
+from core.paging import window
 from core.principal import Role
 from core.tasks import TaskKind
 from service.action_plan_definition import Doer
@@ -229,13 +230,16 @@ class TaskQueries:
         order: Annotated[TaskOrder, strawberry.argument(description="In which order.")] = TaskOrder.DUE,
         first: First = None,
         after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> Connection[Task]:
+        size, place = window(first, after, last, before)
         info.context.signed_in()
         async with info.context.database.read() as session:
             whose = await chosen(info, session, unassigned=unassigned, role=role, customer_id=customer_id)
             wanted = replace(whose, status=status, kinds=tuple(kinds or ()), due_before=due_before)
-            page = await list_tasks(session, wanted, order, first=first, after=after)
-        return connection(page, after, task_of)
+            page = await list_tasks(session, wanted, order, first=size, after=place)
+        return connection(page, place, task_of)
 
 
 @strawberry.type

@@ -24,33 +24,79 @@ def lists_of(name: str) -> list[str]:
     return [name for name, field in kind.fields.items() if "last" in field.args]
 
 
-# Where such lists stand, and who may read one of each kind.
-OF_OTHERS = {"viewer": "customer, own", "customer360": "customer's RM"}
-TYPES = {"viewer": "Viewer", "customer360": "Customer360"}
-LISTS = [("query", name) for name in lists_of("Query")] + [
-    (parent, name) for parent, kind in TYPES.items() for name in lists_of(kind)
-]
+# Where such lists stand beside the query itself: the field that leads there, and who may read one of each kind.
+PLACES = {
+    "Viewer": ("viewer", "customer, own"),
+    "Customer360": ("customer360", "customer's RM"),
+    "Community": ("community", "manager of the place"),
+    "Event": ("event", "manager of the place"),
+    "Product": ("product", "administrator"),
+    "Segment": ("segment", "administrator"),
+    "ImportReport": ("importReport", "administrator"),
+}
+# Lists that go one way only; docs/adr/0017-places-and-figures.md says why.
+ONE_WAY = {
+    "Community.bannedMembers",
+    "Community.events",
+    "Community.invitedMembers",
+    "Community.members",
+    "Community.pendingMembers",
+    "Community.posts",
+    "Customer360.communities",
+    "Event.registrations",
+    "Event.waitlist",
+    "EventSeries.occurrences",
+    "Post.comments",
+    "Post.edits",
+    "Query.communities",
+    "Query.events",
+    "Query.referralLeaderboard",
+    "Query.referralTree",
+    "Query.search",
+    "Query.tags",
+    "Viewer.communities",
+    "Viewer.feed",
+    "Viewer.invitations",
+    "Viewer.recommendedCommunities",
+    "Viewer.recommendedEvents",
+    "Viewer.recommendedPeople",
+    "Viewer.registrations",
+}
+LISTS = [(kind, name) for kind in ("Query", *PLACES) for name in lists_of(kind)]
 
 
 def test_every_such_list_is_asked_here() -> None:
-    assert {name for name in SCHEMA.type_map if lists_of(name)} == {"Query", *TYPES.values()}
-    assert len(LISTS) >= 37
+    assert {name for name in SCHEMA.type_map if lists_of(name)} == {"Query", *PLACES}
+    assert len(LISTS) >= 75
 
 
-async def read(world: World, parent: str, name: str, **place: Any) -> Any:
+def test_no_other_list_goes_one_way_only() -> None:
+    """Given each list that is a connection, then it goes both ways, or the documentation says why it does not."""
+    one_way = {
+        f"{kind.name}.{name}"
+        for kind in SCHEMA.type_map.values()
+        if isinstance(kind, GraphQLObjectType)
+        for name, field in kind.fields.items()
+        if "after" in field.args and "last" not in field.args and kind.name != "Subscription"
+    }
+    assert one_way == ONE_WAY
+
+
+async def read(world: World, kind: str, name: str, **place: Any) -> Any:
     """One page of a list, by whoever may read it."""
-    if parent == "query":
+    if kind == "Query":
         given: Mapping[str, Any] = {**given_of(world, name, "administrator"), **place}
         document, variables = document_of(name, world.ids, given, PAGE)
         return (await world.administrator.ask(document, **variables))[name]
+    parent, role = PLACES[kind]
     more = {"programId": world.ids["ReferralProgram"]} if name == "referralCodes" else {}
     told = ", ".join(f"{argument}: {orjson.dumps(value).decode()}" for argument, value in {**more, **place}.items())
     inner = f"{{ list: {name}({told}) {PAGE} }}"
-    document, variables = document_of(parent, world.ids, given_of(world, parent, OF_OTHERS[parent]), inner)
-    return (await world.callers[OF_OTHERS[parent]].ask(document, **variables))[parent]["list"]
+    document, variables = document_of(parent, world.ids, given_of(world, parent, role), inner)
+    return (await world.callers[role].ask(document, **variables))[parent]["list"]
 
 
-async def walked(world: World, parent: str, name: str, size: int, *, forwards: bool, pages: int = 100) -> list[str]:
+async def walked(world: World, kind: str, name: str, size: int, *, forwards: bool, pages: int = 100) -> list[str]:
     """The cursors of so many pages, in the order of the list, from its beginning or from its end."""
     asked, cursor_at, more = (
         ("first", "endCursor", "hasNextPage") if forwards else ("last", "startCursor", "hasPreviousPage")
@@ -58,7 +104,7 @@ async def walked(world: World, parent: str, name: str, size: int, *, forwards: b
     found: list[str] = []
     place: dict[str, Any] = {}
     for _ in range(pages):
-        page = await read(world, parent, name, **{asked: size}, **place)
+        page = await read(world, kind, name, **{asked: size}, **place)
         cursors = [edge["cursor"] for edge in page["edges"]]
         assert page["pageInfo"]["hasPreviousPage" if forwards else "hasNextPage"] is bool(found)
         found = found + cursors if forwards else cursors + found
@@ -68,13 +114,13 @@ async def walked(world: World, parent: str, name: str, size: int, *, forwards: b
     return found
 
 
-@pytest.mark.parametrize(("parent", "name"), LISTS)
-async def test_from_its_end_a_list_is_the_same(world: World, parent: str, name: str) -> None:
+@pytest.mark.parametrize(("kind", "name"), LISTS)
+async def test_from_its_end_a_list_is_the_same(world: World, kind: str, name: str) -> None:
     """Given a list that is read from both ends, in large pages and its last rows one by one; then they agree."""
-    whole = await walked(world, parent, name, 100, forwards=True)
+    whole = await walked(world, kind, name, 100, forwards=True)
     assert len(set(whole)) == len(whole)
-    assert await walked(world, parent, name, 100, forwards=False) == whole
-    assert await walked(world, parent, name, 1, forwards=False, pages=3) == whole[-3:]
+    assert await walked(world, kind, name, 100, forwards=False) == whole
+    assert await walked(world, kind, name, 1, forwards=False, pages=3) == whole[-3:]
     if whole:
-        nothing = await read(world, parent, name, last=1, before=whole[0])
+        nothing = await read(world, kind, name, last=1, before=whole[0])
         assert (nothing["edges"], nothing["pageInfo"]["hasPreviousPage"]) == ([], False)

@@ -316,7 +316,10 @@ async def trials(world: World) -> None:
     one = await import_person(world.database, graph, unique, "1")
     other = await import_person(world.database, graph, unique, "2", document=None)
     row = row_of(unique, "3", document=one.document, phone=other.phone)
-    assert (await import_rows(world.database, graph, unique, row)).reviewed == 1
+    wrong = [{"kind": "customer", "key": key} for key in "45"]
+    report = await import_rows(world.database, graph, unique, row, *wrong)
+    assert (report.reviewed, report.rejected) == (1, 2)
+    world.ids["ImportReport"] = global_id("ImportReport", report.id)
     listed = await world.administrator.ask("{ identityReviews { edges { node { id } } } }")
     world.ids |= {
         "Reviewed": global_id("Customer", one.customer_id),

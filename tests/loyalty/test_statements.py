@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from core.db import Database
 from core.ids import new_id
-from core.paging import PageInvalid
+from core.paging import Before, PageInvalid, decode_cursor, encode_cursor
 from loyalty.ledger import AccountKind, PostingKind
 from loyalty.lots import lot_id, release
 from loyalty.statements import EVERYTHING, LedgerFilter, LedgerLine, LedgerRangeInvalid, balances_before, ledger_of
@@ -49,6 +49,30 @@ async def history(database: Database, customer_id: str) -> None:
         await release(session, lot_id(f"{customer_id}:b"), now=NOON + 3 * DAY)
 
 
+async def lines_from_the_end(
+    database: Database, customer_id: str, wanted: LedgerFilter = EVERYTHING, *, last: int
+) -> list[LedgerLine]:
+    """Likewise, read backwards; and each cursor on the way parts the list into what is before it and after it."""
+    found: list[LedgerLine] = []
+    whole = ids_of(await all_lines(database, customer_id, wanted, first=100))
+    place: Before | None = Before()
+    while place is not None:
+        async with database.read() as session:
+            page = await ledger_of(session, customer_id, first=last, after=place, wanted=wanted)
+            for line, cursor in zip(page.rows, page.cursors, strict=True):
+                at = whole.index(line.entry.id)
+                before = await ledger_of(session, customer_id, first=100, after=Before(cursor), wanted=wanted)
+                after = await ledger_of(session, customer_id, first=100, after=cursor, wanted=wanted)
+                assert (ids_of(before.rows), ids_of(after.rows)) == (whole[:at], whole[at + 1 :])
+        found = page.rows + found
+        place = Before(page.cursors[0]) if page.has_previous else None
+    return found
+
+
+def ids_of(lines: list[LedgerLine]) -> list[str]:
+    return [line.entry.id for line in lines]
+
+
 def shown(lines: list[LedgerLine]) -> list[tuple[str, str, int, int | None]]:
     return [
         (line.posting.kind, line.entry.account_id.rpartition(":")[2], line.entry.points, line.entry.balance_after)
@@ -74,6 +98,7 @@ async def test_every_account_runs_to_its_balance_on_pages_of_any_size(database: 
     )
     for first in (1, 2, 4):
         assert shown(await all_lines(database, unique, first=first)) == whole
+        assert shown(await lines_from_the_end(database, unique, last=first)) == whole
     # What is booked while somebody turns pages is on none of the later ones.
     assert shown(await all_lines(database, unique, first=2, between=True)) == whole
 
@@ -89,6 +114,10 @@ async def test_filters_by_account_kind_and_time(database: Database, unique: str)
         (-30, 20),
         (50, 50),
     ]
+    for wanted in (available, LedgerFilter(kinds=[PostingKind.EARN, PostingKind.CLAWBACK, PostingKind.RELEASE])):
+        found = await all_lines(database, unique, wanted)
+        for last in (1, 2):
+            assert ids_of(await lines_from_the_end(database, unique, wanted, last=last)) == ids_of(found)
     kinds = LedgerFilter(kinds=[PostingKind.EARN, PostingKind.REDEEM])
     assert {line[0] for line in shown(await all_lines(database, unique, kinds))} == {"EARN", "REDEEM"}
     second_day = LedgerFilter(booked_from=NOON + DAY, booked_before=NOON + 2 * DAY)
@@ -108,6 +137,20 @@ async def test_filters_by_account_kind_and_time(database: Database, unique: str)
             await ledger_of(session, unique, first=1, after=None, wanted=backwards)
         with pytest.raises(PageInvalid):
             await ledger_of(session, unique, first=1, after="WyJhIl0")
+
+
+async def test_a_cursor_from_when_the_ledger_went_one_way_still_leads_on(database: Database, unique: str) -> None:
+    """Given a cursor that does not say in which account it stands, then one goes on from it, and not back."""
+    await history(database, unique)
+    whole = ids_of(await all_lines(database, unique, first=100))
+    async with database.read() as session:
+        page = await ledger_of(session, unique, first=2, after=None)
+        marks = decode_cursor(page.cursors[-1], int, int, int) or ()
+        old = encode_cursor([abs(int(mark)) for mark in marks])
+        assert ids_of((await ledger_of(session, unique, first=100, after=old)).rows) == whole[2:]
+        with pytest.raises(PageInvalid) as caught:
+            await ledger_of(session, unique, first=2, after=Before(old))
+    assert caught.value.path == ("before",)
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

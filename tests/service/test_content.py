@@ -14,6 +14,7 @@ from core.db import Database
 from core.ids import new_id
 from core.messages import MESSAGE_OWED
 from core.outbox import Outbox
+from core.paging import Before, Place
 from core.processes import REPOSITORY, start_leashed
 from graph.eligibility import Tier
 from segments.tagging import CustomerTag, Tag, TagFamily
@@ -40,7 +41,7 @@ from service.content_announcements import (
     announce_content,
     announce_page,
 )
-from service.content_feeds import content_feed, may_read_article
+from service.content_feeds import Fed, content_feed, may_read_article
 from tests.conftest import Addresses
 from worker.announcing import sweep_announcements
 
@@ -94,16 +95,20 @@ async def published(database: Database, *tags: str, tier: Tier = Tier.MASS, at: 
 
 
 async def fed(database: Database, customer_id: str, ids: set[str], *, size: int = 3) -> list[tuple[str, list[str]]]:
-    """All pages of a feed, of these articles: other tests have published for everybody."""
-    found: list[tuple[str, list[str]]] = []
-    after: str | None = None
-    while True:
-        async with database.read() as session:
-            page = await content_feed(session, customer_id, first=size, after=after, now=NOW + DAY)
-        found += [(one.article.id, [key for key, _ in one.because]) for one in page.rows if one.article.id in ids]
-        if not page.has_next:
-            return found
-        after = page.cursors[-1]
+    """All pages of a feed, of these articles, the same from both ends: other tests have published for everybody."""
+    found: dict[bool, list[Fed]] = {True: [], False: []}
+    for forwards, begin in ((True, None), (False, Before())):
+        place: Place = begin
+        more: bool | None = True
+        while more:
+            async with database.read() as session:
+                page = await content_feed(session, customer_id, first=size, after=place, now=NOW + DAY)
+            found[forwards] = found[forwards] + page.rows if forwards else page.rows + found[forwards]
+            more = page.has_next if forwards else page.has_previous
+            if more:
+                place = page.cursors[-1] if forwards else Before(page.cursors[0])
+    assert found[False] == found[True]
+    return [(one.article.id, [key for key, _ in one.because]) for one in found[True] if one.article.id in ids]
 
 
 async def test_a_second_person_approves_what_was_read(database: Database) -> None:

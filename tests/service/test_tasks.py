@@ -8,9 +8,10 @@ from sqlmodel import col, select
 from core.clock import utc_now
 from core.db import Database
 from core.ids import new_id
+from core.paging import Before
 from core.tasks import TaskKind, task
 from service.task_words import WORDS, title_of
-from service.tasks import Task, TaskFilter, TaskStatus, end_tasks, list_tasks, open_tasks, task_id_of
+from service.tasks import Task, TaskFilter, TaskOrder, TaskStatus, end_tasks, list_tasks, open_tasks, task_id_of
 from tests.customers.insight import DAY
 
 pytestmark = pytest.mark.anyio
@@ -63,6 +64,14 @@ async def test_tasks_are_listed_by_when_they_are_due(database: Database) -> None
         rest = await list_tasks(session, TaskFilter(assignee=manager), first=2, after=page.cursors[-1])
     assert [row.customer_id for row in (*page.rows, *rest.rows)] == [customers[1], customers[2], customers[0]]
     assert (page.has_next, rest.has_next) == (True, False)
+    for order in TaskOrder:
+        async with database.read() as session:
+            whole = await list_tasks(session, TaskFilter(assignee=manager), order, first=9, after=None)
+            end = await list_tasks(session, TaskFilter(assignee=manager), order, first=2, after=Before())
+            begin = Before(end.cursors[0])
+            start = await list_tasks(session, TaskFilter(assignee=manager), order, first=2, after=begin)
+        assert [*start.rows, *end.rows] == whole.rows
+        assert (start.has_previous, end.has_previous) == (False, True)
 
 
 def test_every_kind_of_task_is_called_something() -> None:
