@@ -118,7 +118,7 @@ class Loaders:
 
         return by_key(load)
 
-    def waitlists(self, channel: Channel, first: int | None, after: str | None) -> DataLoader[str, Page[Row]]:
+    def waitlists(self, channel: Channel, first: int | None, after: Place) -> DataLoader[str, Page[Row]]:
         """Pages of waiting lists by event; one loader for each combination of arguments."""
 
         async def load(ids: list[str]) -> list[Page[Row]]:
@@ -128,7 +128,7 @@ class Loaders:
         return self._paged.setdefault(("waitlists", channel, first, after), DataLoader(load_fn=load))
 
     def event_registrations(
-        self, statuses: frozenset[RegistrationStatus] | None, first: int | None, after: str | None
+        self, statuses: frozenset[RegistrationStatus] | None, first: int | None, after: Place
     ) -> DataLoader[str, Page[Row]]:
         """Pages of registrations by event; one loader for each combination of arguments."""
 
@@ -153,7 +153,7 @@ class Loaders:
 
         return self._paged.setdefault(("members", first, after, roles), DataLoader(load_fn=load))
 
-    def guests(self, role: MemberRole, first: int | None, after: str | None) -> DataLoader[str, Page[Row]]:
+    def guests(self, role: MemberRole, first: int | None, after: Place) -> DataLoader[str, Page[Row]]:
         """Pages of those who ask to join, are invited or banned, by community."""
 
         async def load(ids: list[str]) -> list[Page[Row]]:
@@ -220,7 +220,7 @@ class Loaders:
 
         return by_key(load)
 
-    def posts_of(self, first: int | None, after: str | None) -> DataLoader[str, Page[Row]]:
+    def posts_of(self, first: int | None, after: Place) -> DataLoader[str, Page[Row]]:
         """Pages of posts by community; one loader for each combination of arguments."""
 
         async def load(ids: list[str]) -> list[Page[Row]]:
@@ -229,7 +229,7 @@ class Loaders:
 
         return self._paged.setdefault(("posts", first, after), DataLoader(load_fn=load))
 
-    def comments_of(self, first: int | None, after: str | None) -> DataLoader[str, Page[Row]]:
+    def comments_of(self, first: int | None, after: Place) -> DataLoader[str, Page[Row]]:
         """Pages of comments by post; one loader for each combination of arguments."""
 
         async def load(ids: list[str]) -> list[Page[Row]]:
@@ -238,7 +238,7 @@ class Loaders:
 
         return self._paged.setdefault(("comments", first, after), DataLoader(load_fn=load))
 
-    def edits_of(self, first: int | None, after: str | None) -> DataLoader[str, Page[Row]]:
+    def edits_of(self, first: int | None, after: Place) -> DataLoader[str, Page[Row]]:
         """Pages of earlier versions by post; one loader for each combination of arguments."""
 
         async def load(ids: list[str]) -> list[Page[Row]]:
@@ -307,7 +307,7 @@ class Loaders:
 
         return by_key(load)
 
-    def occurrences(self, first: int | None, after: str | None) -> DataLoader[str, Page[Row]]:
+    def occurrences(self, first: int | None, after: Place) -> DataLoader[str, Page[Row]]:
         """Pages of occurrences by series; one loader for each combination of arguments."""
 
         async def load(ids: list[str]) -> list[Page[Row]]:

@@ -79,8 +79,11 @@ class Viewer:
         return connection(page, after, lambda row: community_of(row, info))
 
     @strawberry.field(description="Communities that invite you.")
-    async def invitations(self, info: Info, first: First = None, after: After = None) -> InvitationConnection:
-        return await invitation_page(info, first, after)
+    async def invitations(
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+    ) -> InvitationConnection:
+        size, place = window(first, after, last, before)
+        return await invitation_page(info, size, place)
 
     @strawberry.field(description="Communities that fit you, the best first; with `tag`, those about it.")
     async def recommended_communities(
@@ -122,8 +125,11 @@ class Viewer:
         return await viewer_is_discoverable(info)
 
     @strawberry.field(description="The newest posts and published events of all your communities.")
-    async def feed(self, info: Info, first: First = None, after: After = None) -> Connection[FeedItem]:
-        return await feed_page(info, first, after)
+    async def feed(
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+    ) -> Connection[FeedItem]:
+        size, place = window(first, after, last, before)
+        return await feed_page(info, size, place)
 
     @strawberry.field(description="Your registrations, the latest first.")
     async def registrations(
@@ -135,8 +141,11 @@ class Viewer:
         upcoming: Annotated[bool, strawberry.argument(description="Only for events that have not ended.")] = False,
         first: First = None,
         after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> Connection[Registration]:
-        return await registration_page(info, statuses, upcoming, first, after)
+        size, place = window(first, after, last, before)
+        return await registration_page(info, statuses, upcoming, size, place)
 
     @strawberry.field(description="Your code and link in a programme; made at the first asking.")
     async def referral_code(self, info: Info, program_id: Program) -> ReferralCode:

@@ -28,7 +28,7 @@ from core.clock import iso
 from core.errors import NotFound, Refusal
 from core.ids import new_id
 from core.notices import NoticeKind
-from core.paging import Page, cut_each, decode_cursor, page_size
+from core.paging import Page, Place, cut_each, goes_back, page_size, position_at
 from graph.client import GraphClient, Row, Transaction
 from graph.owed import Effect, owe_effects
 from graph.ranges import range_query, read_ranges
@@ -272,10 +272,11 @@ COMMENTS_OF = range_query("Comment", COMMENT_ITEM + ", " + ABOUT, parent="post_i
 
 
 async def comments_of(
-    graph: GraphClient, post_ids: Sequence[str], *, viewer_id: str | None, first: int | None, after: str | None
+    graph: GraphClient, post_ids: Sequence[str], *, viewer_id: str | None, first: int | None, after: Place
 ) -> dict[str, Page[Row]]:
     """The comments of each post that the viewer may read: the oldest first, each followed by its replies."""
-    size, position = page_size(first), decode_cursor(after, str)
-    place = str(position[0]) if position else None
-    rows = await read_ranges(graph, COMMENTS_OF, post_ids, after=place, limit=size + 1, viewer_id=viewer_id or "")
-    return cut_each(post_ids, seen(rows), "parent", size, lambda row: (row["place"].partition(":")[2],))
+    size, position = page_size(first), position_at(after, str)
+    place, reader = str(position[0]) if position else None, viewer_id or ""
+    back = goes_back(after)
+    rows = await read_ranges(graph, COMMENTS_OF, post_ids, after=place, back=back, limit=size + 1, viewer_id=reader)
+    return cut_each(post_ids, seen(rows), "parent", size, lambda row: (row["place"].partition(":")[2],), after)

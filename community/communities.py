@@ -7,9 +7,10 @@ from typing import Any
 
 from community.access import IS_MEMBER, MAY_SEE
 from core.clock import iso
-from core.paging import Page, cut, decode_cursor, page_size
+from core.paging import Page, Place, cut, decode_cursor, goes_back, page_size, text_at
 from graph.client import GraphClient, Row
 from graph.eligibility import ELIGIBLE
+from graph.turned import turned
 
 
 class JoinPolicy(StrEnum):
@@ -114,17 +115,16 @@ LIMIT $limit
 
 
 async def list_communities(
-    graph: GraphClient, *, viewer_id: str | None, tag: str | None, first: int | None, after: str | None
+    graph: GraphClient, *, viewer_id: str | None, tag: str | None, first: int | None, after: Place
 ) -> Page[str]:
     """Ids of the communities that are listed for the viewer, in the order of their ids."""
-    size = page_size(first)
-    position = decode_cursor(after, str)
-    names: Row = {"viewer_id": viewer_id or "", "after": str(position[0]) if position else "", "limit": size + 1}
-    if tag is None:
-        rows = await graph.read(LIST_COMMUNITIES, **names)
-    else:
-        rows = await graph.read(LIST_COMMUNITIES_BY_TAG, tag=tag, **names)
-    return cut(sorted(str(row["id"]) for row in rows), size, lambda row: (row,))
+    size, back = page_size(first), goes_back(after)
+    names: Row = {"viewer_id": viewer_id or "", "after": text_at(after), "limit": size + 1}
+    query = LIST_COMMUNITIES if tag is None else LIST_COMMUNITIES_BY_TAG
+    if tag is not None:
+        names["tag"] = tag
+    rows = await graph.read(turned(query) if back else query, **names)
+    return cut(sorted((str(row["id"]) for row in rows), reverse=back), size, lambda row: (row,), after)
 
 
 TAGS_OF_COMMUNITIES = """

@@ -20,8 +20,9 @@ from community.recurrence import (
 )
 from core.clock import iso
 from core.ids import new_id
-from core.paging import Page, cut_each, decode_cursor, page_size
+from core.paging import Page, Place, cut_each, goes_back, page_size, text_at
 from graph.client import GraphClient, Row, Transaction
+from graph.turned import turned
 
 FARTHEST_YEARS = 5
 EXTEND_EVERY = timedelta(days=1)
@@ -349,16 +350,10 @@ ORDER BY place
 
 
 async def occurrences_of(
-    graph: GraphClient, ids: Sequence[str], *, viewer_id: str | None, first: int | None, after: str | None
+    graph: GraphClient, ids: Sequence[str], *, viewer_id: str | None, first: int | None, after: Place
 ) -> dict[str, Page[Row]]:
     """The events of each series by their original start; it reads the occurrences that were ever made of them."""
     size = page_size(first)
-    position = decode_cursor(after, str)
-    rows = await graph.read(
-        OCCURRENCES_OF,
-        ids=list(ids),
-        viewer_id=viewer_id or "",
-        after=str(position[0]) if position else "",
-        limit=size + 1,
-    )
-    return cut_each(list(ids), rows, "series_id", size, lambda row: (row["place"],))
+    query = turned(OCCURRENCES_OF) if goes_back(after) else OCCURRENCES_OF
+    rows = await graph.read(query, ids=list(ids), viewer_id=viewer_id or "", after=text_at(after), limit=size + 1)
+    return cut_each(list(ids), rows, "series_id", size, lambda row: (row["place"],), after)

@@ -7,7 +7,7 @@ from community.communities import READ_COMMUNITIES
 from community.content import seen
 from community.events import READ_EVENTS
 from community.posts import READ_POSTS
-from core.paging import Page, cut, decode_cursor, page_size
+from core.paging import Page, Place, cut, goes_back, page_size, position_at
 from graph.client import GraphClient, Row
 from graph.nested import nested
 
@@ -30,13 +30,13 @@ LIMIT $communities
 WITH c.id AS community_id
 CALL (community_id) {
   MATCH (x:Post {community_id: community_id})
-  WHERE x.feed_order > community_id + ':' AND x.feed_order < community_id + $before
+  WHERE x.feed_order > community_id + $low AND x.feed_order < community_id + $high
   RETURN 'Post' AS kind, x.id AS key, x.feed_order AS place
   ORDER BY place DESC
   LIMIT $limit
 UNION ALL
   MATCH (x:Event {community_id: community_id})
-  WHERE x.feed_order > community_id + ':' AND x.feed_order < community_id + $before AND x.status <> 'DRAFT'
+  WHERE x.feed_order > community_id + $low AND x.feed_order < community_id + $high AND x.status <> 'DRAFT'
   RETURN 'Event' AS kind, x.id AS key, x.feed_order AS place
   ORDER BY place DESC
   LIMIT $limit
@@ -56,16 +56,21 @@ ORDER BY place DESC
 )
 
 
-async def feed_of(graph: GraphClient, customer_id: str, *, first: int | None, after: str | None) -> Page[Row]:
+# From the end of the list each community gives a page from the beginning of its range.
+FEED_BACK: LiteralString = FEED.replace("ORDER BY place DESC", "ORDER BY place")
+
+
+async def feed_of(graph: GraphClient, customer_id: str, *, first: int | None, after: Place) -> Page[Row]:
     """Rows with `kind` and the row of the post or event under its name, and that of its community; newest first.
 
     A cursor is an instant and an id, so what is posted meanwhile shifts nothing.
     """
-    size, position = page_size(first), decode_cursor(after, str, str)
-    before = f":{position[0]}:{position[1]}" if position else ";"
-    rows = await graph.read(FEED, viewer_id=customer_id, before=before, limit=size + 1, communities=MOST_COMMUNITIES)
-    page = cut(rows, size, place_of)
-    return Page([shown(row) for row in page.rows], page.cursors, page.has_next)
+    size, position = page_size(first), position_at(after, str, str)
+    passed, back = f":{position[0]}:{position[1]}" if position else "", goes_back(after)
+    low, high = (passed or ":", ";") if back else (":", passed or ";")
+    names: Row = {"viewer_id": customer_id, "limit": size + 1, "communities": MOST_COMMUNITIES}
+    rows = await graph.read(FEED_BACK if back else FEED, low=low, high=high, **names)
+    return cut([shown(row) for row in rows], size, place_of, after)
 
 
 def place_of(row: Row) -> tuple[str, str]:

@@ -27,7 +27,7 @@ from core.audit import ACT_AUDITED, act
 from core.clock import iso
 from core.errors import NotFound, Refusal
 from core.ids import new_id
-from core.paging import Page, cut_each, decode_cursor, page_size
+from core.paging import Page, Place, cut_each, goes_back, page_size, position_at
 from graph.client import GraphClient, Row, Transaction
 from graph.owed import Effect, owe_effects
 from graph.ranges import range_query, read_ranges
@@ -251,21 +251,21 @@ POSTS_OF = range_query("Post", POST_ITEM + ", " + ABOUT, parent="community_id", 
 
 
 async def posts_of(
-    graph: GraphClient, community_ids: Sequence[str], *, viewer_id: str | None, first: int | None, after: str | None
+    graph: GraphClient, community_ids: Sequence[str], *, viewer_id: str | None, first: int | None, after: Place
 ) -> dict[str, Page[Row]]:
     """The posts of each community that the viewer may read, the newest first."""
-    size, position = page_size(first), decode_cursor(after, str, str)
+    size, position = page_size(first), position_at(after, str, str)
     place = f"{position[0]}:{position[1]}" if position else None
     rows = await read_ranges(
         graph,
         POSTS_OF,
         community_ids,
         after=place,
-        newest_first=True,
+        back=goes_back(after),
         limit=size + 1,
         viewer_id=viewer_id or "",
     )
-    return cut_each(community_ids, seen(rows), "parent", size, lambda row: (row["created_at"], row["id"]))
+    return cut_each(community_ids, seen(rows), "parent", size, lambda row: (row["created_at"], row["id"]), after)
 
 
 PINNED_POSTS: LiteralString = (
@@ -298,10 +298,10 @@ EDITS_OF = range_query(
 
 
 async def edits_of(
-    graph: GraphClient, post_ids: Sequence[str], *, first: int | None, after: str | None
+    graph: GraphClient, post_ids: Sequence[str], *, first: int | None, after: Place
 ) -> dict[str, Page[Row]]:
     """Earlier versions of posts, the latest first; whether the viewer may read them is decided with the post."""
-    size, position = page_size(first), decode_cursor(after, int)
+    size, position = page_size(first), position_at(after, int)
     place = f"{position[0]:08}" if position else None
-    rows = await read_ranges(graph, EDITS_OF, post_ids, after=place, newest_first=True, limit=size + 1)
-    return cut_each(post_ids, rows, "parent", size, lambda row: (row["version"],))
+    rows = await read_ranges(graph, EDITS_OF, post_ids, after=place, back=goes_back(after), limit=size + 1)
+    return cut_each(post_ids, rows, "parent", size, lambda row: (row["version"],), after)

@@ -26,7 +26,7 @@ from community.seats import (
 from community.waitlist import Promotion, promote_waitlist, queue_of, rank_of, seat_of
 from core.clock import iso
 from core.errors import BadUserInput, NotFound, Refusal
-from core.paging import Page, cut, decode_cursor, page_size
+from core.paging import Page, Place, cut, goes_back, page_size, position_at
 from graph.client import GraphClient, Row, Transaction
 from graph.owed import owe_effects
 
@@ -399,6 +399,10 @@ ORDER BY r.registered_at DESC, r.id DESC
 LIMIT $limit
 """
 )
+# The same from its end: before the place instead of behind it, the earliest first.
+REGISTRATIONS_BACK = (
+    REGISTRATIONS_OF.replace("_at < $at", "_at > $at").replace("id < $id", "id > $id").replace(" DESC", "")
+)
 
 
 async def registrations_of(
@@ -408,16 +412,16 @@ async def registrations_of(
     statuses: Collection[RegistrationStatus] | None = None,
     ends_from: datetime | None = None,
     first: int | None,
-    after: str | None,
+    after: Place,
 ) -> Page[Row]:
     """A customer's registrations, the latest first; those with one of the statuses, for events that end later."""
     size = page_size(first)
-    position = decode_cursor(after, str, str) or ("", "")
+    position = position_at(after, str, str) or ("", "")
     chosen: Row = {
         "any": statuses is None,
         "statuses": sorted(set(statuses or ())),
         "ends_from": iso(ends_from) if ends_from else "",
     }
     names: Row = {"customer_id": customer_id, "at": position[0], "id": position[1], **chosen}
-    rows = await graph.read(REGISTRATIONS_OF, limit=size + 1, **names)
-    return cut(rows, size, lambda row: (row["registered_at"], row["id"]))
+    rows = await graph.read(REGISTRATIONS_BACK if goes_back(after) else REGISTRATIONS_OF, limit=size + 1, **names)
+    return cut(rows, size, lambda row: (row["registered_at"], row["id"]), after)

@@ -5,9 +5,21 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from community.access import MemberRole, may_list_guests, may_read
 from community.standing import TICKETS_A_PAGE, page_of, roster_of
-from core.paging import Page, PageInvalid, cut, cut_each, decode_cursor, page_size
+from core.paging import (
+    Page,
+    PageInvalid,
+    Place,
+    cut,
+    cut_each,
+    decode_cursor,
+    goes_back,
+    page_size,
+    position_at,
+    text_at,
+)
 from graph.client import GraphClient, Row
 from graph.listed import listed_by, read_spans, span
+from graph.turned import turned
 
 # Communities as they are read for the viewer; None is one that is out of their sight.
 Seen = Callable[[], Awaitable[Sequence[Row | None]]]
@@ -112,6 +124,7 @@ async def read_officers(
 
 
 GUEST_PLACES = listed_by("roll")
+GUEST_PLACES_BACK = listed_by("roll", back=True)
 
 GUESTS_AT = """
 MATCH (x)-[m:MEMBER_OF]->(c)
@@ -123,23 +136,23 @@ RETURN m.key AS key, c.id AS community_id, x.id AS id, x.display_name AS display
 
 
 async def guests_of(
-    graph: GraphClient, communities: Sequence[Row], role: MemberRole, *, first: int | None, after: str | None
+    graph: GraphClient, communities: Sequence[Row], role: MemberRole, *, first: int | None, after: Place
 ) -> dict[str, Page[Row]]:
     """Those who ask to join, are invited or banned, the longest first; empty for whoever may not list them.
 
     The communities are rows as they were read for the viewer. Of each, no more is read than its page.
     """
-    size = page_size(first)
-    position = decode_cursor(after, str, str)
+    size, back = page_size(first), goes_back(after)
+    position = position_at(after, str, str)
     passed = f"{position[0]}:{position[1]}" if position else ""
     managed = [row["id"] for row in communities if may_list_guests(row["viewer_role"], role)]
-    spans = [span(roster_of(key, role), passed) for key in managed]
-    places = await read_spans(graph, GUEST_PLACES, spans, limit=size + 1)
+    spans = [span(roster_of(key, role), passed, back=back) for key in managed]
+    places = await read_spans(graph, GUEST_PLACES_BACK if back else GUEST_PLACES, spans, limit=size + 1)
     found = await graph.read(GUESTS_AT, keys=[row["key"] for row in places]) if places else []
     rows = {row["key"]: row for row in found if row["role"] == role}
     ids = [row["id"] for row in communities]
     listed = [rows[row["key"]] for row in places if row["key"] in rows]
-    return cut_each(ids, listed, "community_id", size, lambda row: (row["since"], row["id"]))
+    return cut_each(ids, listed, "community_id", size, lambda row: (row["since"], row["id"]), after)
 
 
 INVITATIONS_OF = """
@@ -151,10 +164,9 @@ LIMIT $limit
 """
 
 
-async def invitations_of(graph: GraphClient, customer_id: str, *, first: int | None, after: str | None) -> Page[Row]:
+async def invitations_of(graph: GraphClient, customer_id: str, *, first: int | None, after: Place) -> Page[Row]:
     """The customer's invitations that wait for an answer."""
     size = page_size(first)
-    position = decode_cursor(after, str)
-    start = str(position[0]) if position else ""
-    rows = await graph.read(INVITATIONS_OF, customer_id=customer_id, after=start, limit=size + 1)
-    return cut(rows, size, lambda row: (row["community_id"],))
+    query = turned(INVITATIONS_OF) if goes_back(after) else INVITATIONS_OF
+    rows = await graph.read(query, customer_id=customer_id, after=text_at(after), limit=size + 1)
+    return cut(rows, size, lambda row: (row["community_id"],), after)

@@ -19,7 +19,7 @@ from community.waitlist import Promotion, promote_waitlist, queue_name, queue_of
 from core.clock import iso
 from core.errors import BadUserInput, NotFound, Refusal
 from core.ids import new_id
-from core.paging import Page, cut_each, decode_cursor, page_size
+from core.paging import Page, Place, cut_each, goes_back, page_size, position_at
 from graph.client import GraphClient, Row, Transaction
 from graph.listed import listed_by, read_spans, span
 from graph.owed import owe_effects
@@ -52,25 +52,27 @@ async def positions(graph: GraphClient, queues: Collection[str]) -> dict[str, in
 
 
 WAITLIST = listed_by("queue")
+WAITLIST_BACK = listed_by("queue", back=True)
 
 
 async def waitlists_of(
-    graph: GraphClient, event_ids: Sequence[str], channel: Channel, *, first: int | None, after: str | None
+    graph: GraphClient, event_ids: Sequence[str], channel: Channel, *, first: int | None, after: Place
 ) -> dict[str, Page[Row]]:
     """A page of each event's list in its order, each row with its `position`; for those who run the events."""
-    size = page_size(first)
-    position = decode_cursor(after, str)
+    size, back = page_size(first), goes_back(after)
+    position = position_at(after, str)
     passed = str(position[0]) if position else ""
-    spans = [span(queue_name(key, channel), passed) for key in event_ids]
-    listed = await read_spans(graph, WAITLIST, spans, limit=size + 1)
+    spans = [span(queue_name(key, channel), passed, back=back) for key in event_ids]
+    listed = await read_spans(graph, WAITLIST_BACK if back else WAITLIST, spans, limit=size + 1)
     heads = {row["key"].split(":")[0]: row["place"] for row in reversed(listed)}
-    starts = await positions(graph, heads.values()) if position and heads else {}
+    # Only the page from the beginning knows its positions by itself.
+    starts = await positions(graph, heads.values()) if heads and (position or back) else {}
     rows = await shown(graph, listed)
     counted: Counter[str] = Counter()
     for row in rows:
         row["position"] = starts.get(heads[row["event_id"]], 1) + counted[row["event_id"]]
-        counted[row["event_id"]] += 1
-    return cut_each(list(event_ids), rows, "event_id", size, lambda row: (row["place"].rpartition(":")[2],))
+        counted[row["event_id"]] += -1 if back else 1
+    return cut_each(list(event_ids), rows, "event_id", size, lambda row: (row["place"].rpartition(":")[2],), after)
 
 
 async def shown(graph: GraphClient, listed: Sequence[Row]) -> list[Row]:
@@ -85,6 +87,8 @@ async def shown(graph: GraphClient, listed: Sequence[Row]) -> list[Row]:
 
 REGISTRATIONS = listed_by("order")
 ROLL = listed_by("roll")
+REGISTRATIONS_BACK = listed_by("order", back=True)
+ROLL_BACK = listed_by("roll", back=True)
 
 
 async def registrations_at(
@@ -93,17 +97,18 @@ async def registrations_at(
     statuses: Collection[RegistrationStatus] | None,
     *,
     first: int | None,
-    after: str | None,
+    after: Place,
 ) -> dict[str, Page[Row]]:
     """Who registered for each event, the earliest first; of each status asked for, no more is read than a page."""
-    size = page_size(first)
-    position = decode_cursor(after, str)
+    size, back = page_size(first), goes_back(after)
+    position = position_at(after, str)
     passed = str(position[0]) if position else ""
     if statuses is None:
-        spans = [span(key, passed) for key in event_ids]
+        names, query = list(event_ids), REGISTRATIONS_BACK if back else REGISTRATIONS
     else:
-        spans = [span(roll_of(key, status), passed) for key in event_ids for status in sorted(set(statuses))]
-    found = await read_spans(graph, REGISTRATIONS if statuses is None else ROLL, spans, limit=size + 1)
+        names = [roll_of(key, status) for key in event_ids for status in sorted(set(statuses))]
+        query = ROLL_BACK if back else ROLL
+    found = await read_spans(graph, query, [span(name, passed, back=back) for name in names], limit=size + 1)
     parts = 1 if statuses is None else 2
 
     def place(row: Row) -> str:
@@ -113,8 +118,8 @@ async def registrations_at(
     kept: list[Row] = []
     for event_id in event_ids:
         of_event = [row for row in found if row["key"].startswith(event_id)]
-        kept += sorted(of_event, key=place)[: size + 1]
-    return cut_each(list(event_ids), await shown(graph, kept), "event_id", size, lambda row: (place(row),))
+        kept += sorted(of_event, key=place, reverse=back)[: size + 1]
+    return cut_each(list(event_ids), await shown(graph, kept), "event_id", size, lambda row: (place(row),), after)
 
 
 # The event is locked only for those who run it.

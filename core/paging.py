@@ -14,6 +14,8 @@ from core.storable import is_storable
 
 DEFAULT_PAGE = 20
 LARGEST_PAGE = 100
+# No id and no key sorts behind this.
+LAST_TEXT = "\uffff"
 
 T = TypeVar("T")
 # A SELECT of whatever rows.
@@ -164,6 +166,14 @@ def beyond(order: Sequence[tuple[Any, bool]], position: Sequence[Any]) -> Any:
     if len(order) == 1:
         return further
     return further | ((column == value) & beyond(order[1:], position[1:]))
+
+
+def text_at(place: Place) -> str:
+    """The text that a place stands on in a list of texts; at its beginning the first text, at its end the last one."""
+    position = position_at(place, str)
+    if position is None:
+        return LAST_TEXT if goes_back(place) else ""
+    return str(position[0])
 
 
 def by_text(statement: StatementT, text: Any, *, size: int, after: Place) -> StatementT:

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from core.paging import Page, cut, decode_cursor, page_size
+from core.paging import Page, Place, cut, goes_back, page_size, text_at
 from graph.client import GraphClient, Row
+from graph.turned import turned
 from segments.tagging import TagFamily
 
 __all__ = ["TagFamily", "list_tags", "tags_of_customers"]
@@ -18,13 +19,12 @@ LIMIT $limit
 """
 
 
-async def list_tags(graph: GraphClient, family: TagFamily, *, first: int | None, after: str | None) -> Page[Row]:
+async def list_tags(graph: GraphClient, family: TagFamily, *, first: int | None, after: Place) -> Page[Row]:
     """The tags of a family by their keys."""
     size = page_size(first)
-    position = decode_cursor(after, str)
-    passed = str(position[0]) if position else ""
-    rows = await graph.read(TAGS, family=family, after=passed, limit=size + 1)
-    return cut(rows, size, lambda row: (row["key"],))
+    query = turned(TAGS) if goes_back(after) else TAGS
+    rows = await graph.read(query, family=family, after=text_at(after), limit=size + 1)
+    return cut(rows, size, lambda row: (row["key"],), after)
 
 
 TAGS_OF_CUSTOMERS = """

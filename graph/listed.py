@@ -32,16 +32,19 @@ DELETE x
 """
 
 
-def listed_by(name: LiteralString, columns: LiteralString = "") -> LiteralString:
-    """The text that reads a range of the places of this name in their order."""
+def listed_by(name: LiteralString, columns: LiteralString = "", *, back: bool = False) -> LiteralString:
+    """The text that reads a range of the places of this name in their order, or with `back` from its end."""
+    direction: LiteralString = " DESC" if back else ""
     place: LiteralString = "x." + name
     condition: LiteralString = "WHERE " + place + " > $low AND " + place + " < $high"
     answer: LiteralString = "RETURN x.key AS key, x.customer_id AS customer_id, " + place + " AS place" + columns
-    return "MATCH (x:Listed) " + condition + " " + answer + " ORDER BY place LIMIT $limit"
+    return "MATCH (x:Listed) " + condition + " " + answer + " ORDER BY place" + direction + " LIMIT $limit"
 
 
-def span(name: str, after: str = "") -> Row:
-    """The open range of a list behind a place, given without the list; `;` is the character after `:`."""
+def span(name: str, after: str = "", *, back: bool = False) -> Row:
+    """The open range of a list behind a place, or before it, given without the list; `;` is the character after `:`."""
+    if back:
+        return {"low": f"{name}:", "high": f"{name}:{after}" if after else f"{name};"}
     return {"low": f"{name}:{after}", "high": f"{name};"}
 
 

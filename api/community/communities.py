@@ -27,7 +27,7 @@ from community.access import MANAGERS, MemberRole, Visibility, may_list_guests, 
 from community.communities import JoinPolicy, list_communities
 from community.rosters import invitations_of
 from core.errors import NotFound
-from core.paging import Page, window
+from core.paging import Page, Place, window
 from graph.client import Row
 from graph.eligibility import Tier
 
@@ -116,26 +116,29 @@ class Community(Node):
 
     @strawberry.field(description="Who asks to join, the longest first; null for all but its owners and managers.")
     async def pending_members(
-        self, info: Info, first: First = None, after: After = None
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
     ) -> MembershipRequestConnection | None:
-        page = await self.guests(info, MemberRole.PENDING, first, after)
-        return None if page is None else request_connection(page, after)
+        size, place = window(first, after, last, before)
+        page = await self.guests(info, MemberRole.PENDING, size, place)
+        return None if page is None else request_connection(page, place)
 
     @strawberry.field(description="Who is invited; null for all but its owners and managers.")
     async def invited_members(
-        self, info: Info, first: First = None, after: After = None
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
     ) -> InvitedCustomerConnection | None:
-        page = await self.guests(info, MemberRole.INVITED, first, after)
-        return None if page is None else invited_connection(page, after)
+        size, place = window(first, after, last, before)
+        page = await self.guests(info, MemberRole.INVITED, size, place)
+        return None if page is None else invited_connection(page, place)
 
     @strawberry.field(description="Who is banned; null for all but its owners, managers and moderators, who lift bans.")
     async def banned_members(
-        self, info: Info, first: First = None, after: After = None
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
     ) -> BannedCustomerConnection | None:
-        page = await self.guests(info, MemberRole.BANNED, first, after)
-        return None if page is None else banned_connection(page, after)
+        size, place = window(first, after, last, before)
+        page = await self.guests(info, MemberRole.BANNED, size, place)
+        return None if page is None else banned_connection(page, place)
 
-    async def guests(self, info: Info, role: MemberRole, first: int | None, after: str | None) -> Page[Row] | None:
+    async def guests(self, info: Info, role: MemberRole, first: int | None, after: Place) -> Page[Row] | None:
         if not may_list_guests(self.row["viewer_role"], role):
             return None
         return await info.context.loaders.guests(role, first, after).load(self.local)
@@ -175,11 +178,12 @@ class Community(Node):
 
     @strawberry.field(description="Posts, the newest first; none for whoever may not read them.")
     async def posts(
-        self, info: Info, first: First = None, after: After = None
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
     ) -> Connection[Annotated["Post", strawberry.lazy("api.community.posts")]]:
+        size, place = window(first, after, last, before)
         from api.community.posts import post_of
 
-        return connection(await info.context.loaders.posts_of(first, after).load(self.local), after, post_of)
+        return connection(await info.context.loaders.posts_of(size, place).load(self.local), place, post_of)
 
     @strawberry.field(description="Pinned posts, at most three, the latest pinned first.")
     async def pinned_posts(self, info: Info) -> list[Annotated["Post", strawberry.lazy("api.community.posts")]]:
@@ -230,10 +234,12 @@ async def load_community(info: Info, community_id: str) -> Community | None:
     return community_of(await info.context.loaders.communities.load(community_id), info)
 
 
-async def community_page(info: Info, page: Page[str], after: str | None) -> Connection[Community]:
+async def community_page(info: Info, page: Page[str], after: Place) -> Connection[Community]:
     """A connection of communities from a page of their ids."""
     rows = await info.context.loaders.communities.load_many(page.rows)
-    return connection(Page(rows, page.cursors, page.has_next), after, lambda row: community_of(row, info))
+    return connection(
+        Page(rows, page.cursors, page.has_next, page.has_previous), after, lambda row: community_of(row, info)
+    )
 
 
 async def changed_community(info: Info, community_id: str) -> Community | None:
@@ -268,7 +274,7 @@ class InvitationConnection:
     page_info: PageInfo = strawberry.field(description="Where it ends and whether more follow.")
 
 
-async def invitation_page(info: Info, first: int | None, after: str | None) -> InvitationConnection:
+async def invitation_page(info: Info, first: int | None, after: Place) -> InvitationConnection:
     """The viewer's invitations."""
     customer_id = await info.context.viewer_id() or ""
     page = await invitations_of(info.context.graph, customer_id, first=first, after=after)
@@ -308,7 +314,10 @@ class CommunityQueries:
         tag: Annotated[str | None, strawberry.argument(description="Key of a tag that they are about.")] = None,
         first: First = None,
         after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> Connection[Community]:
+        size, place = window(first, after, last, before)
         viewer_id = await info.context.viewer_id()
-        page = await list_communities(info.context.graph, viewer_id=viewer_id, tag=tag, first=first, after=after)
-        return await community_page(info, page, after)
+        page = await list_communities(info.context.graph, viewer_id=viewer_id, tag=tag, first=size, after=place)
+        return await community_page(info, page, place)

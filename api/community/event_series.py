@@ -11,13 +11,13 @@ from api.community.events import Event, changed_event, event_of
 from api.context import Info
 from api.named_segments import check_named
 from api.refusals import Refusal, refusals, result_union
-from api.relay import After, Connection, First, Node, connection, global_id, local_id
+from api.relay import After, Before, Connection, First, Last, Node, connection, global_id, local_id
 from community.event_details import EventInvalid
 from community.event_series import create_event_series, describe_series
 from community.event_series_edits import SeriesChange, update_this_and_following
 from community.recurrence import read_wall_time
 from core.errors import NotFound
-from core.paging import Page
+from core.paging import Page, window
 
 TITLES = ("title_zh", "title_en")
 
@@ -33,10 +33,15 @@ class EventSeries(Node):
     @strawberry.field(
         description="Its events by their original start: those of the next 180 days, or two years where the rule ends."
     )
-    async def occurrences(self, info: Info, first: First = None, after: After = None) -> Connection[Event]:
-        page = await info.context.loaders.occurrences(first, after).load(self.local)
+    async def occurrences(
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+    ) -> Connection[Event]:
+        size, place = window(first, after, last, before)
+        page = await info.context.loaders.occurrences(size, place).load(self.local)
         rows = await info.context.loaders.events.load_many([row["id"] for row in page.rows])
-        return connection(Page(rows, page.cursors, page.has_next), after, lambda row: event_of(row, info))
+        return connection(
+            Page(rows, page.cursors, page.has_next, page.has_previous), place, lambda row: event_of(row, info)
+        )
 
 
 async def load_series(info: Info, series_id: str) -> EventSeries | None:

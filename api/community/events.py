@@ -156,10 +156,13 @@ class Event(Node):
         channel: Annotated[Channel, strawberry.argument(description="Which of the two lists.")] = Channel.PLACE,
         first: First = None,
         after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> Connection[Annotated["Registration", strawberry.lazy("api.community.registrations")]] | None:
+        size, place = window(first, after, last, before)
         from api.community.registrations import waitlist_page
 
-        return await waitlist_page(info, self.local, channel, first, after)
+        return await waitlist_page(info, self.local, channel, size, place)
 
     @strawberry.field(description="Who registered, the earliest first; null for anybody who does not run the event.")
     async def registrations(
@@ -170,10 +173,13 @@ class Event(Node):
         ] = None,
         first: First = None,
         after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> Connection[Annotated["Registration", strawberry.lazy("api.community.registrations")]] | None:
+        size, place = window(first, after, last, before)
         from api.community.registrations import event_registration_page
 
-        return await event_registration_page(info, self.local, statuses, first, after)
+        return await event_registration_page(info, self.local, statuses, size, place)
 
 
 def event_of(row: Row | None, info: Info) -> Event | None:

@@ -9,13 +9,13 @@ from api.community.posts import Post, post_of
 from api.context import Info
 from api.relay import Connection, connection
 from community.feed import feed_of
-from core.paging import Page
+from core.paging import Place
 from graph.client import Row
 
 FeedItem = Annotated[Post | Event, strawberry.union("FeedItem", description="A post or a published event.")]
 
 
-async def feed_page(info: Info, first: int | None, after: str | None) -> Connection[FeedItem]:
+async def feed_page(info: Info, first: int | None, after: Place) -> Connection[FeedItem]:
     """The viewer's feed; somebody without a profile belongs to nothing."""
     loaders = info.context.loaders
     customer_id = await info.context.viewer_id() or ""
@@ -24,7 +24,7 @@ async def feed_page(info: Info, first: int | None, after: str | None) -> Connect
         # What the one round trip has brought already is not asked for again.
         if row["community"] is not None:
             loaders.communities.prime(row["community"]["id"], row["community"])
-    return connection(Page(page.rows, page.cursors, page.has_next), after, lambda row: item_of(row, info))
+    return connection(page, after, lambda row: item_of(row, info))
 
 
 def item_of(row: Row, info: Info) -> Post | Event | None:

@@ -11,14 +11,14 @@ from api.community.communities import Community, load_community
 from api.context import Info
 from api.customers.profiles import Customer, customer_of
 from api.refusals import Refusal, refusals, result_union
-from api.relay import After, Connection, First, Node, connection, global_id, local_id
+from api.relay import After, Before, Connection, First, Last, Node, connection, global_id, local_id
 from community.access import MemberRole, is_member
 from community.content import Attachment, delete_content
 from community.posts import NewPost, PostChange, PostKind, create_post, pin_post, update_post
 from community.reactions import ReactionKind
 from community.tallies import COMMENTS
 from core.errors import NotFound
-from core.paging import Page
+from core.paging import Page, window
 from graph.client import Row
 
 if TYPE_CHECKING:
@@ -98,11 +98,12 @@ class Post(Content):
 
     @strawberry.field(description="Comments, the oldest first; the replies to one follow it.")
     async def comments(
-        self, info: Info, first: First = None, after: After = None
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
     ) -> Connection[Annotated["Comment", strawberry.lazy("api.community.comments")]]:
+        size, place = window(first, after, last, before)
         from api.community.comments import comment_of
 
-        return connection(await info.context.loaders.comments_of(first, after).load(self.local), after, comment_of)
+        return connection(await info.context.loaders.comments_of(size, place).load(self.local), place, comment_of)
 
     @strawberry.field(description="The accepted answer of a question.")
     async def accepted_answer(
@@ -114,11 +115,14 @@ class Post(Content):
         return await load_comment(info, answer) if answer else None
 
     @strawberry.field(description="What it said before, the latest first; nothing of a deleted one.")
-    async def edits(self, info: Info, first: First = None, after: After = None) -> Connection[PostEdit]:
+    async def edits(
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+    ) -> Connection[PostEdit]:
+        size, place = window(first, after, last, before)
         if self.deleted_at is not None:
             nothing: Page[Row] = Page([], [], has_next=False)
-            return connection(nothing, after, edit_of)
-        return connection(await info.context.loaders.edits_of(first, after).load(self.local), after, edit_of)
+            return connection(nothing, place, edit_of)
+        return connection(await info.context.loaders.edits_of(size, place).load(self.local), place, edit_of)
 
 
 def edit_of(row: Row) -> PostEdit:

@@ -25,6 +25,7 @@ from community.seats import Channel, RegistrationStatus, registration_key
 from community.waitlist_order import reorder_waitlist
 from core.errors import NotFound
 from core.ids import is_id
+from core.paging import Place
 from graph.client import Row
 
 
@@ -100,7 +101,7 @@ async def load_registration(info: Info, key: str) -> Registration | None:
 
 
 async def registration_page(
-    info: Info, statuses: list[RegistrationStatus] | None, upcoming: bool, first: int | None, after: str | None
+    info: Info, statuses: list[RegistrationStatus] | None, upcoming: bool, first: int | None, after: Place
 ) -> Connection[Registration]:
     """The viewer's own registrations; `upcoming` leaves out those whose events have ended."""
     page = await registrations_of(
@@ -115,7 +116,7 @@ async def registration_page(
 
 
 async def waitlist_page(
-    info: Info, event_id: str, channel: Channel, first: int | None, after: str | None
+    info: Info, event_id: str, channel: Channel, first: int | None, after: Place
 ) -> Connection[Registration] | None:
     """A waiting list for those who run the event."""
     if not await info.context.loaders.events_run.load(event_id):
@@ -125,7 +126,7 @@ async def waitlist_page(
 
 
 async def event_registration_page(
-    info: Info, event_id: str, statuses: list[RegistrationStatus] | None, first: int | None, after: str | None
+    info: Info, event_id: str, statuses: list[RegistrationStatus] | None, first: int | None, after: Place
 ) -> Connection[Registration] | None:
     """Everybody's registrations for those who run the event."""
     if not await info.context.loaders.events_run.load(event_id):

@@ -90,7 +90,7 @@ def member_connection(page: Page[Row], after: str | None) -> CommunityMemberConn
     return CommunityMemberConnection(edges=edges, page_info=page_info(page, after))
 
 
-def request_connection(page: Page[Row], after: str | None) -> MembershipRequestConnection:
+def request_connection(page: Page[Row], after: Place) -> MembershipRequestConnection:
     edges = [
         MembershipRequestEdge(cursor=cursor, node=customer_of(row), message=row["message"], since=row["since"])
         for cursor, row in zip(page.cursors, page.rows, strict=True)
@@ -98,7 +98,7 @@ def request_connection(page: Page[Row], after: str | None) -> MembershipRequestC
     return MembershipRequestConnection(edges=edges, page_info=page_info(page, after))
 
 
-def invited_connection(page: Page[Row], after: str | None) -> InvitedCustomerConnection:
+def invited_connection(page: Page[Row], after: Place) -> InvitedCustomerConnection:
     edges = [
         InvitedCustomerEdge(cursor=cursor, node=customer_of(row), since=row["since"], inviter_local=row["invited_by"])
         for cursor, row in zip(page.cursors, page.rows, strict=True)
@@ -106,7 +106,7 @@ def invited_connection(page: Page[Row], after: str | None) -> InvitedCustomerCon
     return InvitedCustomerConnection(edges=edges, page_info=page_info(page, after))
 
 
-def banned_connection(page: Page[Row], after: str | None) -> BannedCustomerConnection:
+def banned_connection(page: Page[Row], after: Place) -> BannedCustomerConnection:
     edges = [
         BannedCustomerEdge(
             cursor=cursor,

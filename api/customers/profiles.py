@@ -8,8 +8,8 @@ import strawberry
 from api.context import Info
 from api.customers.looked_after import is_staff
 from api.refusals import Refusal, refusals, result_union
-from api.relay import After, Connection, First, Node, connection, global_id, local_id
-from core.paging import Page
+from api.relay import After, Before, Connection, First, Last, Node, connection, global_id, local_id
+from core.paging import Page, window
 from customers.profiles import AlreadySignedUp, put_customers, sign_up
 from customers.tags import TagFamily, list_tags
 from graph.client import Row
@@ -142,12 +142,19 @@ class CustomerQueries:
         "family but INTEREST, is for its staff; for others it is empty."
     )
     async def tags(
-        self, info: Info, family: Family = TagFamily.INTEREST, first: First = None, after: After = None
+        self,
+        info: Info,
+        family: Family = TagFamily.INTEREST,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> Connection[Tag]:
+        size, place = window(first, after, last, before)
         if not is_staff(info) and family != TagFamily.INTEREST:
-            return connection(NO_TAGS, after, lambda row: tag_of(row, info))
-        page = await list_tags(info.context.graph, family, first=first, after=after)
-        return connection(page, after, lambda row: tag_of(row, info))
+            return connection(NO_TAGS, place, lambda row: tag_of(row, info))
+        page = await list_tags(info.context.graph, family, first=size, after=place)
+        return connection(page, place, lambda row: tag_of(row, info))
 
 
 @strawberry.type

@@ -13,6 +13,7 @@ from typing import Any
 
 from api.relay import global_id
 from community.access import MemberRole
+from community.event_series import create_event_series
 from community.reports import ReportReason, create_report, reportable
 from community.search_documents import index_nodes
 from core.clock import utc_now
@@ -30,7 +31,7 @@ from tests.api.test_service_breaks import happened
 from tests.api.test_service_breaks import make_rule as make_break_rule
 from tests.api.test_service_messages import dead_letter
 from tests.api.test_way_through import local_of
-from tests.community.happenings import put_registrations
+from tests.community.happenings import put_registrations, recur
 from tests.community.places import add_member, make_community, make_customers, make_event
 from tests.community.writings import write_comment, write_post
 from tests.conftest import Addresses
@@ -166,7 +167,7 @@ async def places(world: World) -> None:
     (applicant,) = await make_customers(graph, 1)
     await add_member(graph, community, applicant, MemberRole.PENDING)
     world.ids["Applicant"] = global_id("Customer", applicant)
-    world.words |= {"community": community, "post": post}
+    world.words |= {"community": community, "post": post, "series": await weekly(world, community)}
     async with world.database.write() as session:
         for label, local in (("Community", community), ("Event", event), ("Post", post)):
             await index_nodes(graph, session, label, [local], now=utc_now())
@@ -175,6 +176,16 @@ async def places(world: World) -> None:
         await create_report(session, place, "Post", reporter_id=mei, reason=ReportReason.SPAM, text="", now=now)
     made = await world.callers["manager of the place"].ask(INVITE, id=world.ids["Community"])
     world.words["invitation"] = made["createInvitationLink"]["code"]
+
+
+async def weekly(world: World, community: str) -> str:
+    """The global id of a series of Chen's that ends after three weeks."""
+    now = utc_now()
+    start = (now + timedelta(days=1)).replace(microsecond=0, tzinfo=None)
+    details = recur("FREQ=WEEKLY;COUNT=3", start, now=now)
+    chen, graph = world.local("chen"), world.system.edge.graph
+    made = await create_event_series(graph, details, community_id=community, manager_id=chen, publish=True, now=now)
+    return global_id("EventSeries", made)
 
 
 async def points(world: World) -> None:

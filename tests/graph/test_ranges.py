@@ -31,22 +31,26 @@ async def test_pages_are_those_of_a_plain_model(graph: GraphClient, unique: str,
     for parents in (list(model), *([name] for name in model)):
         for after in (None, 0, 500, 999):
             place = None if after is None else f"{after:08}"
-            found = await read_ranges(graph, query, parents, after=place, newest_first=newest_first, limit=7)
-            for parent in parents:
-                rest = [n for n in model[parent] if after is None or (n < after if newest_first else n > after)]
-                expected = list(reversed(rest))[:7] if newest_first else rest[:7]
-                assert [row["number"] for row in found if row["parent"] == parent] == expected
+            for back in (False, True):
+                falling = newest_first is not back
+                found = await read_ranges(graph, query, parents, after=place, back=back, limit=7)
+                for parent in parents:
+                    rest = [n for n in model[parent] if after is None or (n < after if falling else n > after)]
+                    expected = list(reversed(rest))[:7] if falling else rest[:7]
+                    assert [row["number"] for row in found if row["parent"] == parent] == expected
 
 
+@pytest.mark.parametrize("back", [False, True], ids=["forwards", "backwards"])
 @pytest.mark.parametrize("query", [COMMENTS_OF, POSTS_OF, EDITS_OF], ids=["comments", "posts", "edits"])
-async def test_one_parents_page_is_read_along_the_index(stores: Addresses, query: RangeQuery) -> None:
+async def test_one_parents_page_is_read_along_the_index(stores: Addresses, query: RangeQuery, back: bool) -> None:
     """Given either engine, when it explains the text for one parent, then nothing is sorted after reading."""
     access = (stores.neo4j_user, stores.neo4j_password) if stores.neo4j_password else None
     async with (
         AsyncGraphDatabase.driver(stores.neo4j_uri, auth=access) as driver,
         driver.session(database=stores.neo4j_database) as session,
     ):
-        result = await session.run("EXPLAIN " + query.one, low="a:", high="a;", limit=20, viewer_id="")
+        text = query.one_back if back else query.one
+        result = await session.run("EXPLAIN " + text, low="a:", high="a;", limit=20, viewer_id="")
         plan = str((await result.consume()).plan)
     if stores.name == "embedded":
         assert "[index order" in plan
