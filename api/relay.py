@@ -95,6 +95,14 @@ class Connection(Generic[T]):
     page_info: PageInfo = strawberry.field(description="Where it ends and whether more follows.")
 
 
+# In the schema it has the name of a connection: what it is of is always counted, or never.
+@strawberry.type(name="Connection", description="A page of items.")
+class CountedConnection(Connection[T]):
+    total_count: int | None = strawberry.field(
+        description="How many there are in all, on whichever page; null where they would have to be counted for it."
+    )
+
+
 def page_info(page: Page[Row], after: Place) -> PageInfo:
     return PageInfo(
         has_next_page=page.has_next,
@@ -109,3 +117,9 @@ def connection(page: Page[Row], after: Place, make: Callable[[Row], T | None]) -
     pairs = [(cursor, make(row)) for cursor, row in zip(page.cursors, page.rows, strict=True)]
     edges = [Edge(cursor=cursor, node=node) for cursor, node in pairs if node is not None]
     return Connection(edges=edges, page_info=page_info(page, after))
+
+
+def counted(page: Page[Row], after: Place, make: Callable[[Row], T | None], total: int | None) -> CountedConnection[T]:
+    """Likewise where the number of all is known by a figure that was read already."""
+    plain = connection(page, after, make)
+    return CountedConnection(edges=plain.edges, page_info=plain.page_info, total_count=total)

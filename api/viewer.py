@@ -37,7 +37,7 @@ from api.loyalty.vouchers import Voucher, voucher_page
 from api.referrals.attribution import Referral, viewer_referrals
 from api.referrals.codes import ReferralCode, viewer_code, viewer_codes
 from api.referrals.prompting import ReferralPrompt, viewer_prompt
-from api.relay import After, Before, Connection, First, Last, connection, local_id
+from api.relay import After, Before, Connection, CountedConnection, First, Last, connection, local_id
 from api.service.notifications import (
     Notification,
     NotificationPreference,
@@ -143,7 +143,7 @@ class Viewer:
         after: After = None,
         last: Last = None,
         before: Before = None,
-    ) -> Connection[Registration]:
+    ) -> CountedConnection[Registration]:
         size, place = window(first, after, last, before)
         return await registration_page(info, statuses, upcoming, size, place)
 

@@ -260,6 +260,7 @@ EVENT_COLUMNS = (
     + SEES_LINK
     + """ THEN e.link END AS link,
        coalesce(m.role, '') IN ['OWNER', 'MANAGER'] AS viewer_manages,
+       CASE WHEN coalesce(m.role, '') IN ['OWNER', 'MANAGER'] THEN coalesce(e.figures, []) END AS figures,
        c.visibility <> 'PRIVATE' AND e.status <> 'DRAFT' AS has_calendar, c.archived_at IS NULL AND """
     + IS_LISTED
     + """ AS listed"""

@@ -224,7 +224,7 @@ def pin_audit(post: Row, moderator_id: str, *, pinned: bool, now: datetime) -> E
 
 
 POST_ITEM: LiteralString = """{id: x.id, community_id: x.community_id, author_id: x.author_id, kind: x.kind,
-  language: x.language, created_at: x.created_at, edited_at: x.edited_at, deleted_at: x.deleted_at,
+  version: x.version, language: x.language, created_at: x.created_at, edited_at: x.edited_at, deleted_at: x.deleted_at,
   pinned_at: x.pinned_at, accepted_comment_id: x.accepted_comment_id,
   text: CASE WHEN x.deleted_at IS NULL THEN x.text END,
   mentions: CASE WHEN x.deleted_at IS NULL THEN x.mentions END,

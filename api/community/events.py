@@ -17,7 +17,7 @@ from api.context import Info
 from api.customers.profiles import Customer, Tag, customer_of, tag_of
 from api.named_segments import check_named, segment_seen
 from api.refusals import Refusal, refusals, result_union
-from api.relay import After, Before, Connection, First, Last, Node, global_id, local_id
+from api.relay import After, Before, Connection, CountedConnection, First, Last, Node, global_id, local_id
 from api.selections import only_loads
 from community.event_changes import cancel_event, complete_event, publish_event, update_event
 from community.event_details import NAMES, AttendanceMode
@@ -99,6 +99,7 @@ class Event(Node):
     community_local: strawberry.Private[str]
     series_local: strawberry.Private[str | None]
     managed: strawberry.Private[bool]
+    figures: strawberry.Private[list[int] | None]
 
     @strawberry.field(description="The community that hosts it.")
     @only_loads
@@ -158,11 +159,12 @@ class Event(Node):
         after: After = None,
         last: Last = None,
         before: Before = None,
-    ) -> Connection[Annotated["Registration", strawberry.lazy("api.community.registrations")]] | None:
+    ) -> CountedConnection[Annotated["Registration", strawberry.lazy("api.community.registrations")]] | None:
         size, place = window(first, after, last, before)
         from api.community.registrations import waitlist_page
 
-        return await waitlist_page(info, self.local, channel, size, place)
+        waiting = self.link_waiting_count if channel == Channel.LINK else self.waiting_count
+        return await waitlist_page(info, self.local, channel, waiting, size, place)
 
     @strawberry.field(description="Who registered, the earliest first; null for anybody who does not run the event.")
     async def registrations(
@@ -175,11 +177,11 @@ class Event(Node):
         after: After = None,
         last: Last = None,
         before: Before = None,
-    ) -> Connection[Annotated["Registration", strawberry.lazy("api.community.registrations")]] | None:
+    ) -> CountedConnection[Annotated["Registration", strawberry.lazy("api.community.registrations")]] | None:
         size, place = window(first, after, last, before)
         from api.community.registrations import event_registration_page
 
-        return await event_registration_page(info, self.local, statuses, size, place)
+        return await event_registration_page(info, self.local, statuses, self.figures, size, place)
 
 
 def event_of(row: Row | None, info: Info) -> Event | None:
@@ -204,6 +206,7 @@ def event_of(row: Row | None, info: Info) -> Event | None:
         community_local=row["community_id"],
         series_local=row["series_id"],
         managed=row["viewer_manages"],
+        figures=row["figures"],
         **{name: row[name] for name in AS_STORED},
     )
 

@@ -11,7 +11,19 @@ from api.community.communities import Community, load_community
 from api.context import Info
 from api.customers.profiles import Customer, customer_of
 from api.refusals import Refusal, refusals, result_union
-from api.relay import After, Before, Connection, First, Last, Node, connection, global_id, local_id
+from api.relay import (
+    After,
+    Before,
+    Connection,
+    CountedConnection,
+    First,
+    Last,
+    Node,
+    connection,
+    counted,
+    global_id,
+    local_id,
+)
 from community.access import MemberRole, is_member
 from community.content import Attachment, delete_content
 from community.posts import NewPost, PostChange, PostKind, create_post, pin_post, update_post
@@ -117,12 +129,14 @@ class Post(Content):
     @strawberry.field(description="What it said before, the latest first; nothing of a deleted one.")
     async def edits(
         self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
-    ) -> Connection[PostEdit]:
+    ) -> CountedConnection[PostEdit]:
         size, place = window(first, after, last, before)
         if self.deleted_at is not None:
             nothing: Page[Row] = Page([], [], has_next=False)
-            return connection(nothing, place, edit_of)
-        return connection(await info.context.loaders.edits_of(size, place).load(self.local), place, edit_of)
+            return counted(nothing, place, edit_of, 0)
+        page = await info.context.loaders.edits_of(size, place).load(self.local)
+        # Each change keeps the version that it replaces.
+        return counted(page, place, edit_of, self.row["version"] - 1)
 
 
 def edit_of(row: Row) -> PostEdit:

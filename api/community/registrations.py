@@ -1,5 +1,6 @@
 """Registrations and waiting lists."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -11,7 +12,7 @@ from api.community.payments import settle_standing, tell
 from api.context import Info
 from api.customers.profiles import Customer, load_customer
 from api.refusals import Refusal, refusals, result_union
-from api.relay import Connection, Node, connection, global_id, local_id
+from api.relay import CountedConnection, Node, counted, global_id, local_id
 from community.cancellations import cancel_for_customer, cancel_registration
 from community.registration_conditions import Questions
 from community.registrations import (
@@ -21,7 +22,7 @@ from community.registrations import (
     registrations_for,
     registrations_of,
 )
-from community.seats import Channel, RegistrationStatus, registration_key
+from community.seats import Channel, RegistrationStatus, number_with, registration_key
 from community.waitlist_order import reorder_waitlist
 from core.errors import NotFound
 from core.ids import is_id
@@ -102,7 +103,7 @@ async def load_registration(info: Info, key: str) -> Registration | None:
 
 async def registration_page(
     info: Info, statuses: list[RegistrationStatus] | None, upcoming: bool, first: int | None, after: Place
-) -> Connection[Registration]:
+) -> CountedConnection[Registration]:
     """The viewer's own registrations; `upcoming` leaves out those whose events have ended."""
     page = await registrations_of(
         info.context.graph,
@@ -112,28 +113,34 @@ async def registration_page(
         first=first,
         after=after,
     )
-    return connection(page, after, registration_of)
+    return counted(page, after, registration_of, None)
 
 
 async def waitlist_page(
-    info: Info, event_id: str, channel: Channel, first: int | None, after: Place
-) -> Connection[Registration] | None:
-    """A waiting list for those who run the event."""
+    info: Info, event_id: str, channel: Channel, total: int, first: int | None, after: Place
+) -> CountedConnection[Registration] | None:
+    """A waiting list of so many for those who run the event."""
     if not await info.context.loaders.events_run.load(event_id):
         return None
     page = await info.context.loaders.waitlists(channel, first, after).load(event_id)
-    return connection(page, after, registration_of)
+    return counted(page, after, registration_of, total)
 
 
 async def event_registration_page(
-    info: Info, event_id: str, statuses: list[RegistrationStatus] | None, first: int | None, after: Place
-) -> Connection[Registration] | None:
-    """Everybody's registrations for those who run the event."""
+    info: Info,
+    event_id: str,
+    statuses: list[RegistrationStatus] | None,
+    figures: Sequence[int] | None,
+    first: int | None,
+    after: Place,
+) -> CountedConnection[Registration] | None:
+    """Everybody's registrations for those who run the event, counted by the figures that it keeps."""
     if not await info.context.loaders.events_run.load(event_id):
         return None
     chosen = None if statuses is None else frozenset(statuses)
     page = await info.context.loaders.event_registrations(chosen, first, after).load(event_id)
-    return connection(page, after, registration_of)
+    total = None if figures is None else number_with(figures, chosen)
+    return counted(page, after, registration_of, total)
 
 
 async def registration_at(info: Info, event_id: str, customer_id: str) -> Registration:

@@ -28,13 +28,13 @@ mutation($input: CreatePostInput!) { createPost(input: $input) { __typename
 """
 UPDATE_POST = """
 mutation($input: UpdatePostInput!) { updatePost(input: $input) { __typename
-  ... on UpdatePostSuccess { post { text editedAt edits(first: 5) { edges { node { version text } } } } }
+  ... on UpdatePostSuccess { post { text editedAt edits(first: 5) { totalCount edges { node { version text } } } } }
   ... on Refusal { code path message } } }
 """
 DELETE_POST = """
 mutation($input: DeletePostInput!) { deletePost(input: $input) { __typename
   ... on DeletePostSuccess { post {
-    text deletedAt attachments { url } mentions { id } edits { edges { node { text } } } } }
+    text deletedAt attachments { url } mentions { id } edits { totalCount edges { node { text } } } } }
   ... on Refusal { code path message } } }
 """
 PIN_POST = """
@@ -171,12 +171,13 @@ async def test_a_post_from_its_writing_to_its_deletion(system: System, unique: s
     assert len(post["mentions"]) == 1
     changed = (await club.author.ask(UPDATE_POST, input={"postId": post["id"], "text": "Which camera?"}))["updatePost"]
     assert changed["post"]["text"] == "Which camera?"
-    assert changed["post"]["edits"]["edges"] == [{"node": {"version": 1, "text": "Which lens?"}}]
+    edits = {"totalCount": 1, "edges": [{"node": {"version": 1, "text": "Which lens?"}}]}
+    assert changed["post"]["edits"] == edits
     pinned = (await club.moderator.ask(PIN_POST, input={"postId": post["id"]}))["pinPost"]["post"]
     assert pinned["community"]["pinnedPosts"] == [{"text": "Which camera?"}]
     gone = (await club.moderator.ask(DELETE_POST, input={"postId": post["id"], "reason": "Off topic"}))["deletePost"]
     assert gone["post"].pop("deletedAt")
-    assert gone["post"] == {"text": None, "attachments": [], "mentions": [], "edits": {"edges": []}}
+    assert gone["post"] == {"text": None, "attachments": [], "mentions": [], "edits": {"totalCount": 0, "edges": []}}
     shown = (await club.reader.ask(COMMUNITY, id=club.id))["community"]
     assert [edge["node"]["text"] for edge in shown["posts"]["edges"]] == [None]
     assert shown["pinnedPosts"] == []

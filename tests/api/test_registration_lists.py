@@ -20,15 +20,17 @@ LISTS = """
 query($id: ID!, $statuses: [RegistrationStatus!], $channel: Channel! = PLACE, $after: String) {
   event(id: $id) {
     waitlist(first: 2, channel: $channel, after: $after) {
-      edges { cursor node { position customer { displayName } } } pageInfo { hasNextPage endCursor }
+      totalCount edges { cursor node { position customer { displayName } } } pageInfo { hasNextPage endCursor }
     }
-    registrations(first: 50, statuses: $statuses) { edges { node { status customer { displayName } } } }
+    registrations(first: 50, statuses: $statuses) { totalCount edges { node { status customer { displayName } } } }
   }
 }
 """
 UPCOMING = """
 query($statuses: [RegistrationStatus!], $upcoming: Boolean!) {
-  viewer { registrations(statuses: $statuses, upcoming: $upcoming) { edges { node { status event { id } } } } }
+  viewer {
+    registrations(statuses: $statuses, upcoming: $upcoming) { totalCount edges { node { status event { id } } } }
+  }
 }
 """
 
@@ -44,6 +46,8 @@ async def test_the_viewers_registrations_by_status_and_what_lies_ahead(system: S
 
     async def found(statuses: list[str] | None, *, upcoming: bool) -> list[str]:
         seen = await people["lin"].ask(UPCOMING, statuses=statuses, upcoming=upcoming)
+        # Nothing that is kept tells how many one has.
+        assert seen["viewer"]["registrations"]["totalCount"] is None
         return [edge["node"]["event"]["id"] for edge in seen["viewer"]["registrations"]["edges"]]
 
     first, second, third = (global_id("Event", event) for event in (past, ahead, left))
@@ -67,10 +71,12 @@ async def test_managers_see_and_reorder_the_list_and_nobody_else(system: System,
     after = seen["waitlist"]["pageInfo"]["endCursor"]
     rest = (await owner.ask(LISTS, id=target, after=after))["event"]["waitlist"]
     assert [edge["node"]["position"] for edge in rest["edges"]] == [3]
+    assert (seen["waitlist"]["totalCount"], rest["totalCount"]) == (3, 3)
     for statuses, count in ((None, 4), (["WAITING", "REGISTERED"], 4), (["REGISTERED"], 1), (["OFFERED"], 0), ([], 0)):
-        found = (await owner.ask(LISTS, id=target, statuses=statuses))["event"]["registrations"]["edges"]
-        assert len(found) == count
-    assert (await owner.ask(LISTS, id=target, channel="LINK"))["event"]["waitlist"]["edges"] == []
+        found = (await owner.ask(LISTS, id=target, statuses=statuses))["event"]["registrations"]
+        assert (len(found["edges"]), found["totalCount"]) == (count, count)
+    by_link = (await owner.ask(LISTS, id=target, channel="LINK"))["event"]["waitlist"]
+    assert (by_link["edges"], by_link["totalCount"]) == ([], 0)
     move = {
         "eventId": target,
         "customerId": global_id("Customer", local_of(f"an-{unique}")),
