@@ -1,14 +1,14 @@
 """Data loaders: many fields asking for single things become one round trip for all of them."""
 
-from collections import defaultdict
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
-from typing import Any, TypeVar
 
 from strawberry.dataloader import DataLoader
 
+from api.batches import by_key, grouped, rows_of
 from api.loyalty.loaders import CatalogueLoaders
+from api.referrals.loaders import ReferralLoaders
 from community.access import MemberRole
 from community.acts import area_of
 from community.comments import comments_of, read_comments
@@ -27,7 +27,7 @@ from community.tallies import tallies_of
 from community.waitlist_order import positions, registrations_at, waitlists_of
 from core.audit import audit_trails
 from core.clock import iso
-from core.db import Database, Record, Session, rows_by_id
+from core.db import Database
 from core.paging import Page, Place
 from customers.profiles import read_customers
 from customers.tags import tags_of_customers
@@ -36,17 +36,6 @@ from loyalty.catalogue import Reward
 from loyalty.earning_rules import EarningRule, Timeline, timelines_of
 from loyalty.lots import LedgerLot
 from loyalty.redemption_records import Redemption
-from referrals.attribution import Referral
-from referrals.channels import MOST_OWNERS, Owner, Sharing, sharing_of
-from referrals.codes import ReferralCode
-from referrals.fraud_cases import FraudCase, FraudCaseMember, members_of_cases, rewards_of_cases
-from referrals.programs import ReferralProgram
-from referrals.rewards import ReferralReward, rewards_of_referrals
-from referrals.settlement import ReferralStep, steps_of
-
-K = TypeVar("K", bound=Hashable)
-V = TypeVar("V")
-R = TypeVar("R", bound=Record)
 
 
 class Loaders:
@@ -351,7 +340,7 @@ class Loaders:
 
     @cached_property
     def rewards(self) -> DataLoader[str, Reward | None]:
-        return by_key(self._rows(Reward))
+        return by_key(rows_of(self._database, Reward))
 
     @cached_property
     def catalogue(self) -> CatalogueLoaders:
@@ -360,7 +349,7 @@ class Loaders:
 
     @cached_property
     def earning_rules(self) -> DataLoader[str, EarningRule | None]:
-        return by_key(self._rows(EarningRule))
+        return by_key(rows_of(self._database, EarningRule))
 
     @cached_property
     def earning_timelines(self) -> DataLoader[str, Timeline | None]:
@@ -374,97 +363,13 @@ class Loaders:
 
     @cached_property
     def lots(self) -> DataLoader[str, LedgerLot | None]:
-        return by_key(self._rows(LedgerLot))
+        return by_key(rows_of(self._database, LedgerLot))
 
     @cached_property
     def redemptions(self) -> DataLoader[str, Redemption | None]:
-        return by_key(self._rows(Redemption))
+        return by_key(rows_of(self._database, Redemption))
 
     @cached_property
-    def programs(self) -> DataLoader[str, ReferralProgram | None]:
-        return by_key(self._rows(ReferralProgram))
-
-    @cached_property
-    def referrals(self) -> DataLoader[str, Referral | None]:
-        return by_key(self._rows(Referral))
-
-    @cached_property
-    def fraud_cases(self) -> DataLoader[str, FraudCase | None]:
-        return by_key(self._rows(FraudCase))
-
-    @cached_property
-    def fraud_members(self) -> DataLoader[str, list[FraudCaseMember]]:
-        """The members of fraud cases; who may see them has asked before."""
-        return self._lists(members_of_cases, lambda row: row.case_id)
-
-    @cached_property
-    def fraud_rewards(self) -> DataLoader[str, list[ReferralReward]]:
-        """What fraud cases hold, likewise."""
-        return self._lists(rewards_of_cases, lambda row: row.case_id)
-
-    @cached_property
-    def referral_steps(self) -> DataLoader[str, list[ReferralStep]]:
-        return self._lists(steps_of, lambda row: row.referral_id)
-
-    @cached_property
-    def referral_codes(self) -> DataLoader[str, ReferralCode | None]:
-        return by_key(self._rows(ReferralCode))
-
-    @cached_property
-    def referral_channels(self) -> DataLoader[Owner, list[Sharing]]:
-        """What came of sharing, by programme and owner."""
-
-        async def load(owners: list[Owner]) -> list[list[Sharing]]:
-            async with self._database.read() as session:
-                found = await sharing_of(session, owners)
-            return [found[owner] for owner in owners]
-
-        return DataLoader(load_fn=load, max_batch_size=MOST_OWNERS)
-
-    @cached_property
-    def referral_rewards(self) -> DataLoader[str, list[ReferralReward]]:
-        return self._lists(rewards_of_referrals, lambda row: row.referral_id)
-
-    def _lists(
-        self, read: Callable[[Session, Sequence[str]], Awaitable[Sequence[R]]], key: Callable[[R], str | None]
-    ) -> DataLoader[str, list[R]]:
-        """A loader of the rows of SQL that belong to each of several things, in the order in which they are read."""
-
-        async def load(ids: list[str]) -> list[list[R]]:
-            async with self._database.read() as session:
-                rows = await read(session, ids)
-            groups: dict[str | None, list[R]] = defaultdict(list)
-            for row in rows:
-                groups[key(row)].append(row)
-            return [groups[name] for name in ids]
-
-        return DataLoader(load_fn=load)
-
-    def _rows(self, model: type[R]) -> Callable[[Sequence[str]], Awaitable[Mapping[str, R]]]:
-        async def load(ids: Sequence[str]) -> Mapping[str, R]:
-            async with self._database.read() as session:
-                return await rows_by_id(session, model, ids)
-
-        return load
-
-
-def by_key(load: Callable[[Sequence[K]], Awaitable[Mapping[K, V]]]) -> DataLoader[K, V | None]:
-    """A loader over a function that returns what it found by key."""
-
-    async def load_all(keys: list[K]) -> list[V | None]:
-        found = await load(keys)
-        return [found.get(key) for key in keys]
-
-    return DataLoader(load_fn=load_all)
-
-
-def grouped(load: Callable[[Sequence[str]], Awaitable[list[Row]]], key: str) -> DataLoader[str, list[Row]]:
-    """A loader over a function that returns rows of several keys in one list."""
-
-    async def load_all(keys: list[str]) -> list[list[Row]]:
-        groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
-        for row in await load(keys):
-            groups[row[key]].append(row)
-        return [groups[name] for name in keys]
-
-    return DataLoader(load_fn=load_all)
+    def referring(self) -> ReferralLoaders:
+        """What there is of programmes, referrals and fraud."""
+        return ReferralLoaders(self._database)

@@ -49,7 +49,7 @@ class Referral(Node):
 
     @strawberry.field(description="The steps reached so far, in the order of the programme.")
     async def steps(self, info: Info) -> list[ReferralStep]:
-        rows = await info.context.loaders.referral_steps.load(self.local)
+        rows = await info.context.loaders.referring.steps.load(self.local)
         return [ReferralStep(step=row.step, reached_at=row.reached_at) for row in rows]
 
     @strawberry.field(description="Who brought.")
@@ -65,7 +65,7 @@ class Referral(Node):
     @strawberry.field(description="Your own rewards of it; all of them for administrators.")
     async def rewards(self, info: Info) -> list[ReferralReward]:
         principal = await info.context.principal()
-        rows = await info.context.loaders.referral_rewards.load(self.local)
+        rows = await info.context.loaders.referring.rewards.load(self.local)
         seen = [row for row in rows if principal.is_administrator or row.customer_id == principal.customer_id]
         return [referral_reward_of(row) for row in seen]
 
@@ -130,7 +130,7 @@ ClaimReferralResult = Annotated[ClaimReferralSuccess | Refusal, result_union(Cla
 
 async def load_referral(info: Info, local: str) -> Referral | None:
     """A referral for its two sides and administrators; None for anybody else."""
-    row = await info.context.loaders.referrals.load(local)
+    row = await info.context.loaders.referring.referrals.load(local)
     principal = await info.context.principal()
     if row is None or not (principal.is_administrator or principal.customer_id in (row.referrer_id, row.referee_id)):
         return None

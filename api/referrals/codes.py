@@ -54,7 +54,7 @@ class ReferralCode(Node):
         if not may_manage(self.row, await info.context.principal()):
             return None
         owner = self.row.program_id, self.row.customer_id
-        return [channel_of(sharing) for sharing in await info.context.loaders.referral_channels.load(owner)]
+        return [channel_of(sharing) for sharing in await info.context.loaders.referring.channels.load(owner)]
 
 
 def code_of(row: ReferralCodeRow, info: Info) -> ReferralCode:
@@ -94,7 +94,7 @@ async def viewer_codes(info: Info, program_id: str, first: int | None, after: Pl
 
 async def load_code(info: Info, local: str) -> ReferralCode | None:
     """A code by its id, for its owner and administrators."""
-    row = await info.context.loaders.referral_codes.load(local)
+    row = await info.context.loaders.referring.codes.load(local)
     return code_of(row, info) if row and may_manage(row, await info.context.principal()) else None
 
 

@@ -79,13 +79,13 @@ class FraudCase(Node):
 
     @strawberry.field(description="Whom it is about, up to 200 customers.")
     async def members(self, info: Info) -> list[Customer]:
-        members = await info.context.loaders.fraud_members.load(self.local)
+        members = await info.context.loaders.referring.fraud_members.load(self.local)
         found = await info.context.loaders.customers.load_many([row.customer_id for row in members])
         return [customer_of(row) for row in found if row is not None]
 
     @strawberry.field(description="What it holds, and what it held.")
     async def rewards(self, info: Info) -> list["HeldReward"]:
-        return [held_reward_of(row) for row in await info.context.loaders.fraud_rewards.load(self.local)]
+        return [held_reward_of(row) for row in await info.context.loaders.referring.fraud_rewards.load(self.local)]
 
 
 def case_of(row: FraudCaseRow) -> FraudCase:
@@ -118,12 +118,12 @@ class HeldReward:
 
     @strawberry.field(description="The referral that it is for.")
     async def referral(self, info: Info) -> Referral | None:
-        found = await info.context.loaders.referrals.load(self.row.referral_id)
+        found = await info.context.loaders.referring.referrals.load(self.row.referral_id)
         return referral_of(found) if found else None
 
     @strawberry.field(description="The case that holds it.")
     async def case(self, info: Info) -> FraudCase | None:
-        found = await info.context.loaders.fraud_cases.load(self.row.case_id) if self.row.case_id else None
+        found = await info.context.loaders.referring.fraud_cases.load(self.row.case_id) if self.row.case_id else None
         return case_of(found) if found else None
 
 
@@ -142,7 +142,7 @@ async def load_case(info: Info, local: str) -> FraudCase | None:
     """The case for an administrator; None for anybody else, as if there were none."""
     if not info.context.signed_in().is_administrator:
         return None
-    row = await info.context.loaders.fraud_cases.load(local)
+    row = await info.context.loaders.referring.fraud_cases.load(local)
     return case_of(row) if row else None
 
 

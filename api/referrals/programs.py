@@ -115,7 +115,7 @@ def may_see_program(row: ProgramRow, info: Info) -> bool:
 
 
 async def load_program(info: Info, local: str) -> ReferralProgram | None:
-    row = await info.context.loaders.programs.load(local)
+    row = await info.context.loaders.referring.programs.load(local)
     return program_of(row, info) if row and may_see_program(row, info) else None
 
 

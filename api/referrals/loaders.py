@@ -1,0 +1,67 @@
+"""Loaders of programmes, referrals, what they brought, and of fraud."""
+
+from functools import cached_property
+
+from strawberry.dataloader import DataLoader
+
+from api.batches import by_key, lists_of, rows_of
+from core.db import Database
+from referrals.attribution import Referral
+from referrals.channels import MOST_OWNERS, Owner, Sharing, sharing_of
+from referrals.codes import ReferralCode
+from referrals.fraud_cases import FraudCase, FraudCaseMember, members_of_cases, rewards_of_cases
+from referrals.programs import ReferralProgram
+from referrals.rewards import ReferralReward, rewards_of_referrals
+from referrals.settlement import ReferralStep, steps_of
+
+
+class ReferralLoaders:
+    """The loaders of one operation, each made at its first use."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @cached_property
+    def programs(self) -> DataLoader[str, ReferralProgram | None]:
+        return by_key(rows_of(self._database, ReferralProgram))
+
+    @cached_property
+    def referrals(self) -> DataLoader[str, Referral | None]:
+        return by_key(rows_of(self._database, Referral))
+
+    @cached_property
+    def fraud_cases(self) -> DataLoader[str, FraudCase | None]:
+        return by_key(rows_of(self._database, FraudCase))
+
+    @cached_property
+    def fraud_members(self) -> DataLoader[str, list[FraudCaseMember]]:
+        """The members of fraud cases; who may see them has asked before."""
+        return lists_of(self._database, members_of_cases, lambda row: row.case_id)
+
+    @cached_property
+    def fraud_rewards(self) -> DataLoader[str, list[ReferralReward]]:
+        """What fraud cases hold, likewise."""
+        return lists_of(self._database, rewards_of_cases, lambda row: row.case_id)
+
+    @cached_property
+    def steps(self) -> DataLoader[str, list[ReferralStep]]:
+        return lists_of(self._database, steps_of, lambda row: row.referral_id)
+
+    @cached_property
+    def codes(self) -> DataLoader[str, ReferralCode | None]:
+        return by_key(rows_of(self._database, ReferralCode))
+
+    @cached_property
+    def channels(self) -> DataLoader[Owner, list[Sharing]]:
+        """What came of sharing, by programme and owner."""
+
+        async def load(owners: list[Owner]) -> list[list[Sharing]]:
+            async with self._database.read() as session:
+                found = await sharing_of(session, owners)
+            return [found[owner] for owner in owners]
+
+        return DataLoader(load_fn=load, max_batch_size=MOST_OWNERS)
+
+    @cached_property
+    def rewards(self) -> DataLoader[str, list[ReferralReward]]:
+        return lists_of(self._database, rewards_of_referrals, lambda row: row.referral_id)
