@@ -128,7 +128,7 @@ class Loaders:
         return self._paged.setdefault(("registrations", statuses, first, after), DataLoader(load_fn=load))
 
     def members(
-        self, first: int | None, after: str | None, roles: tuple[MemberRole, ...] = ()
+        self, first: int | None, after: Place, roles: tuple[MemberRole, ...] = ()
     ) -> DataLoader[str, Page[Row]]:
         """Pages of members by community; one loader for each combination of arguments."""
 

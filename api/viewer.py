@@ -72,11 +72,14 @@ class Viewer:
         return await load_customer(info, customer_id)
 
     @strawberry.field(description="Your communities.")
-    async def communities(self, info: Info, first: First = None, after: After = None) -> Connection[Community]:
+    async def communities(
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+    ) -> Connection[Community]:
         customer_id = await info.context.viewer_id() or ""
-        page = await own_communities(info.context.graph, customer_id, first=first, after=after)
+        size, place = window(first, after, last, before)
+        page = await own_communities(info.context.graph, customer_id, first=size, after=place)
         info.context.loaders.communities.prime_many({row["id"]: row for row in page.rows})
-        return connection(page, after, lambda row: community_of(row, info))
+        return connection(page, place, lambda row: community_of(row, info))
 
     @strawberry.field(description="Communities that invite you.")
     async def invitations(

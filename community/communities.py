@@ -7,7 +7,7 @@ from typing import Any
 
 from community.access import IS_MEMBER, MAY_SEE
 from core.clock import iso
-from core.paging import Page, Place, cut, decode_cursor, goes_back, page_size, text_at
+from core.paging import Page, Place, cut, goes_back, page_size, text_at
 from graph.client import GraphClient, Row
 from graph.eligibility import ELIGIBLE
 from graph.turned import turned
@@ -153,11 +153,12 @@ LIMIT $limit
 )
 
 
-async def communities_of(graph: GraphClient, customer_id: str, *, first: int | None, after: str | None) -> Page[str]:
+async def communities_of(graph: GraphClient, customer_id: str, *, first: int | None, after: Place) -> Page[str]:
     """Ids of the communities that the customer belongs to."""
     size = page_size(first)
-    rows = await graph.read(COMMUNITIES_OF_CUSTOMER, customer_id=customer_id, after=behind(after), limit=size + 1)
-    return cut([str(row["id"]) for row in rows], size, lambda row: (row,))
+    query = turned(COMMUNITIES_OF_CUSTOMER) if goes_back(after) else COMMUNITIES_OF_CUSTOMER
+    rows = await graph.read(query, customer_id=customer_id, after=text_at(after), limit=size + 1)
+    return cut([str(row["id"]) for row in rows], size, lambda row: (row,), after)
 
 
 OWN_COMMUNITIES = (
@@ -174,17 +175,12 @@ LIMIT $limit
 )
 
 
-async def own_communities(graph: GraphClient, customer_id: str, *, first: int | None, after: str | None) -> Page[Row]:
+async def own_communities(graph: GraphClient, customer_id: str, *, first: int | None, after: Place) -> Page[Row]:
     """The same communities as that customer sees them, whole: nobody else may be shown them so."""
     size = page_size(first)
-    rows = await graph.read(OWN_COMMUNITIES, customer_id=customer_id, after=behind(after), limit=size + 1)
-    return cut(rows, size, lambda row: (row["id"],))
-
-
-def behind(after: str | None) -> str:
-    """The id behind which a page in the order of ids begins."""
-    position = decode_cursor(after, str)
-    return str(position[0]) if position else ""
+    query = turned(OWN_COMMUNITIES) if goes_back(after) else OWN_COMMUNITIES
+    rows = await graph.read(query, customer_id=customer_id, after=text_at(after), limit=size + 1)
+    return cut(rows, size, lambda row: (row["id"],), after)
 
 
 ELIGIBLE_FOR = (

@@ -1,7 +1,7 @@
 """Who belongs to communities: members page by page, and those of a role, at a cost that does not grow with them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from community.access import MemberRole, may_list_guests, may_read
 from community.standing import TICKETS_A_PAGE, page_of, roster_of
@@ -9,9 +9,9 @@ from core.paging import (
     Page,
     PageInvalid,
     Place,
+    argument_of,
     cut,
     cut_each,
-    decode_cursor,
     goes_back,
     page_size,
     position_at,
@@ -31,23 +31,27 @@ async def members_of(
     communities: Seen,
     *,
     first: int | None,
-    after: str | None,
+    after: Place,
     roles: Sequence[MemberRole] | None = None,
 ) -> dict[str, Page[Row]]:
     """Members of each community in the order in which they joined; none of one whose inside the viewer may not read.
 
-    Their members are read while the communities are.
+    The first of them are read while the communities are; from the end, only a community says where that is.
     """
-    size = page_size(first)
-    position = decode_cursor(after, int)
-    start = int(position[0]) + 1 if position else 0
-    if start < 0:
-        raise PageInvalid(path=("after",), detail="not a cursor of this list")
+    size, position = page_size(first), position_at(after, int)
+    ticket = int(position[0]) if position else None
+    if ticket is not None and ticket < 0:
+        raise PageInvalid(path=(argument_of(after),), detail="not a cursor of this list")
+    bounds = (0, ticket) if goes_back(after) else (0 if ticket is None else ticket + 1, None)
     if roles and MemberRole.MEMBER not in roles:
-        found = await read_officers(graph, list(readable(await communities())), roles, start=start)
+        found = await read_officers(graph, list(readable(await communities())), roles, bounds)
+    elif goes_back(after):
+        found = await read_last_members(graph, readable(await communities()), roles, before=ticket, least=size + 1)
     else:
-        found = await read_members(graph, ids, communities, roles, start=start, least=size + 1)
-    return {key: cut(found.get(key, []), size, lambda row: (row["ticket"],)) for key in ids}
+        found = await read_members(graph, ids, communities, roles, start=bounds[0], least=size + 1)
+    if goes_back(after):
+        found = {key: rows[::-1] for key, rows in found.items()}
+    return {key: cut(found.get(key, []), size, lambda row: (row["ticket"],), after) for key in ids}
 
 
 def readable(communities: Sequence[Row | None]) -> dict[str, Row]:
@@ -98,8 +102,38 @@ async def read_members(
 
 async def read_pages(graph: GraphClient, ids: Sequence[str], number: int, width: int) -> list[Row]:
     """The members on so many pages of tickets of each community; there is nobody on pages that are none yet."""
-    first_tickets = range(number * TICKETS_A_PAGE, (number + width) * TICKETS_A_PAGE, TICKETS_A_PAGE)
-    return await graph.read(MEMBERS_ON_PAGES, pages=[page_of(key, ticket) for key in ids for ticket in first_tickets])
+    return await on_pages(graph, [(key, page) for key in ids for page in range(number, number + width)])
+
+
+async def on_pages(graph: GraphClient, pages: Sequence[tuple[str, int]]) -> list[Row]:
+    """The members on these pages of communities, by ticket."""
+    return await graph.read(MEMBERS_ON_PAGES, pages=[page_of(key, page * TICKETS_A_PAGE) for key, page in pages])
+
+
+async def read_last_members(
+    graph: GraphClient,
+    communities: Mapping[str, Row],
+    roles: Sequence[MemberRole] | None,
+    *,
+    before: int | None,
+    least: int,
+) -> dict[str, list[Row]]:
+    """The members before a ticket (None: the last of all), at least so many of each community; by ticket, and read
+    likewise."""
+    ends = {key: row["next_ticket"] if before is None else before for key, row in communities.items()}
+    found: dict[str, list[Row]] = {key: [] for key in ends}
+    tops = {key: -(-end // TICKETS_A_PAGE) for key, end in ends.items()}
+    width = least // TICKETS_A_PAGE + 2
+    while short := [key for key in ends if tops[key] > 0 and len(found[key]) < least]:
+        rows = await on_pages(graph, [(key, n) for key in short for n in range(max(0, tops[key] - width), tops[key])])
+        earlier: dict[str, list[Row]] = {key: [] for key in short}
+        for row in rows:
+            if row["ticket"] < ends[row["community_id"]] and (not roles or row["role"] in roles):
+                earlier[row["community_id"]].append(row)
+        for key in short:
+            found[key], tops[key] = earlier[key] + found[key], max(0, tops[key] - width)
+        width *= 2
+    return found
 
 
 OFFICERS = """
@@ -112,13 +146,14 @@ ORDER BY ticket
 
 
 async def read_officers(
-    graph: GraphClient, community_ids: Sequence[str], roles: Sequence[MemberRole], *, start: int
+    graph: GraphClient, community_ids: Sequence[str], roles: Sequence[MemberRole], bounds: tuple[int, int | None]
 ) -> dict[str, list[Row]]:
-    """Those with an office, from the ticket `start` on, by ticket; of these there is a limited number."""
+    """Those with an office, from a ticket on and up to another, by ticket; of these there is a limited number."""
     found: dict[str, list[Row]] = {key: [] for key in community_ids}
     rosters = [roster_of(key, role) for key in community_ids for role in roles]
+    start, end = bounds
     for row in await graph.read(OFFICERS, rosters=rosters, start=start) if rosters else ():
-        if row["ticket"] is not None:
+        if row["ticket"] is not None and (end is None or row["ticket"] < end):
             found[row["community_id"]].append(row)
     return found
 

@@ -109,10 +109,18 @@ class Community(Node):
         "private community."
     )
     async def members(
-        self, info: Info, first: First = None, after: After = None, roles: Roles = None
+        self,
+        info: Info,
+        first: First = None,
+        after: After = None,
+        roles: Roles = None,
+        last: Last = None,
+        before: Before = None,
     ) -> CommunityMemberConnection:
-        page = await info.context.loaders.members(first, after, tuple(roles or ())).load(self.local)
-        return member_connection(page, after)
+        size, place = window(first, after, last, before)
+        page = await info.context.loaders.members(size, place, tuple(roles or ())).load(self.local)
+        total = None if roles or not may_read(self.row["visibility"], self.row["viewer_role"]) else self.member_count
+        return member_connection(page, place, total)
 
     @strawberry.field(description="Who asks to join, the longest first; null for all but its owners and managers.")
     async def pending_members(
@@ -297,9 +305,9 @@ class CommunityQueries:
         local, loaders = local_id("Community", id, "id"), info.context.loaders
         read_ahead(
             info,
-            members=lambda first=None, after=None, roles=None: loaders.members(first, after, tuple(roles or ())).load(
-                local
-            ),
+            members=lambda first=None, after=None, roles=None, last=None, before=None: loaders.members(
+                *window(first, after, last, before), tuple(roles or ())
+            ).load(local),
             events=lambda first=None, after=None, past=False: loaders.community_events(first, after, past).load(local),
             tags=lambda: loaders.community_tags.load(local),
         )

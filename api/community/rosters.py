@@ -28,6 +28,9 @@ class CommunityMemberEdge:
 class CommunityMemberConnection:
     edges: list[CommunityMemberEdge] = strawberry.field(description="The members of this page.")
     page_info: PageInfo = strawberry.field(description="Where it ends and whether more follow.")
+    total_count: int | None = strawberry.field(
+        description="How many members there are in all; null with `roles`, and for whoever may not see who they are."
+    )
 
 
 @strawberry.type(description="Somebody who asks to become a member.")
@@ -82,12 +85,12 @@ class BannedCustomerConnection:
     page_info: PageInfo = strawberry.field(description="Where it ends and whether more follow.")
 
 
-def member_connection(page: Page[Row], after: str | None) -> CommunityMemberConnection:
+def member_connection(page: Page[Row], after: Place, total: int | None) -> CommunityMemberConnection:
     edges = [
         CommunityMemberEdge(cursor=cursor, node=customer_of(row), role=MemberRole(row["role"]), since=row["since"])
         for cursor, row in zip(page.cursors, page.rows, strict=True)
     ]
-    return CommunityMemberConnection(edges=edges, page_info=page_info(page, after))
+    return CommunityMemberConnection(edges=edges, page_info=page_info(page, after), total_count=total)
 
 
 def request_connection(page: Page[Row], after: Place) -> MembershipRequestConnection:

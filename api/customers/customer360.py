@@ -29,9 +29,12 @@ class TiesOfCustomer:
     local: strawberry.Private[str]
 
     @strawberry.field(description="The customer's communities, of those that you may see.")
-    async def communities(self, info: Info, first: First = None, after: After = None) -> Connection[Community]:
-        page = await communities_of(info.context.graph, self.local, first=first, after=after)
-        return await community_page(info, page, after)
+    async def communities(
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+    ) -> Connection[Community]:
+        size, place = window(first, after, last, before)
+        page = await communities_of(info.context.graph, self.local, first=size, after=place)
+        return await community_page(info, page, place)
 
     @strawberry.field(description="Whom the customer brought, the latest first.")
     async def referrals(

@@ -51,13 +51,10 @@ PLACES = {
 # Lists that go one way only; docs/adr/0017-places-and-figures.md says why.
 ONE_WAY = {
     "Community.events",
-    "Community.members",
-    "Customer360.communities",
     "Query.events",
     "Query.referralLeaderboard",
     "Query.referralTree",
     "Query.search",
-    "Viewer.communities",
     "Viewer.recommendedCommunities",
     "Viewer.recommendedEvents",
     "Viewer.recommendedPeople",

@@ -1,6 +1,7 @@
 """Joining and leaving: one membership per customer, and the count is what it counts."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import LiteralString
 
 import pytest
@@ -12,7 +13,7 @@ from community.standing import CommunityArchived, LastOwner
 from core.clock import utc_now
 from core.errors import NotFound, Refusal
 from core.ids import new_id
-from core.paging import PageInvalid
+from core.paging import Before, PageInvalid
 from graph.client import GraphClient
 from graph.eligibility import NotEligible
 from tests.community.happenings import listed_members
@@ -113,15 +114,24 @@ async def test_a_private_community_exists_for_its_members_only(graph: GraphClien
         assert await read_communities(graph, [community], viewer_id=viewer) == {}
 
 
-async def members_by(graph: GraphClient, community_id: str, viewer_id: str | None, first: int) -> list[str]:
-    """The ids of all members, page by page."""
+async def members_by(
+    graph: GraphClient, community_id: str, viewer_id: str | None, first: int, roles: Sequence[MemberRole] = ()
+) -> list[str]:
+    """The ids of all members, page by page; from the end they are the same."""
     row = (await read_communities(graph, [community_id], viewer_id=viewer_id))[community_id]
     seen: list[str] = []
     cursor, more = None, True
     while more:
-        page = (await listed_members(graph, [row], first=first, after=cursor))[community_id]
+        page = (await listed_members(graph, [row], first=first, after=cursor, roles=roles))[community_id]
         seen += [row["id"] for row in page.rows]
         cursor, more = (page.cursors or [None])[-1], page.has_next
+    backwards: list[str] = []
+    cursor, more = None, True
+    while more:
+        page = (await listed_members(graph, [row], first=first, after=Before(cursor), roles=roles))[community_id]
+        backwards = [row["id"] for row in page.rows] + backwards
+        cursor, more = (page.cursors or [None])[0], page.has_previous
+    assert backwards == seen
     return seen
 
 
@@ -138,6 +148,7 @@ async def test_members_page_in_the_order_in_which_they_joined(graph: GraphClient
     expected = [customer for customer in customers if customer not in left]
     for size in (1, 3, 20, 100):
         assert await members_by(graph, community, None, size) == expected
+        assert await members_by(graph, community, None, size, (MemberRole.MEMBER,)) == expected
     await join_community(graph, community_id=community, customer_id=customers[3], now=now)
     assert await members_by(graph, community, None, 5) == [*expected, customers[3]]
 
@@ -159,14 +170,16 @@ async def test_members_of_some_roles(graph: GraphClient) -> None:
     assert await of(MemberRole.MEMBER, MemberRole.MODERATOR) == [[people[1], people[2], people[4]], []]
     assert await of(MemberRole.BANNED) == [[], []]
     assert await of() == [people[:5], [people[5]]]
+    assert await members_by(graph, community, None, 1, (MemberRole.OWNER, MemberRole.EXPERT)) == [people[0], people[3]]
 
 
 async def test_pages_that_are_none_are_refused(graph: GraphClient) -> None:
     community = await make_community(graph)
     rows = list((await read_communities(graph, [community], viewer_id=None)).values())
     for bad in ("", "!!!", "W10", "WyJhIl0"):
-        with pytest.raises(PageInvalid):
-            await listed_members(graph, rows, first=3, after=bad)
+        for place in (bad, Before(bad)):
+            with pytest.raises(PageInvalid):
+                await listed_members(graph, rows, first=3, after=place)
     for size in (0, -1, 101):
         with pytest.raises(PageInvalid):
             await listed_members(graph, rows, first=size, after=None)
