@@ -16,7 +16,6 @@ from core.errors import NotFound
 from core.principal import Principal, Role
 from referrals.analytics import known_program
 from referrals.attribution import ReferralStatus
-from referrals.programs import ReferralProgram as ProgramRow
 from referrals.programs import the_program
 from referrals.tree import DECAY, TreeLevel, TreeNode, referral_tree
 
@@ -74,11 +73,14 @@ class ReferralTree:
         description="The levels that have anybody, the customer's own referees first."
     )
     local: strawberry.Private[str]
-    program_row: strawberry.Private[ProgramRow]
+    program_local: strawberry.Private[str]
 
     @strawberry.field(description="The programme.")
     async def program(self, info: Info) -> ReferralProgram:
-        return program_of(self.program_row, info)
+        row = await info.context.loaders.referring.programs.load(self.program_local)
+        if row is None:
+            raise NotFound(path=("programId",))
+        return program_of(row, info)
 
     @strawberry.field(description="Whose tree it is.")
     async def customer(self, info: Info) -> Customer | None:
@@ -155,18 +157,21 @@ class ReferralTreeQueries:
             return None
         date = min(as_of or context.now, context.now)
         async with context.database.glance() as session:
-            row = await program_or_none(session, program)
-            if row is None:
+            chosen = program or await only_program(session)
+            if chosen is None:
                 return None
             levels = await referral_tree(
                 session,
-                program_id=row.id,
+                program_id=chosen,
                 customer_id=customer,
                 as_of=date,
                 max_depth=max_depth,
                 first=first,
                 after=after,
             )
+            # Where anybody was referred in a programme, there is one.
+            if not levels and program and not await is_known(session, program):
+                return None
         named = sees_names(principal, customer)
         if asks_for(info, "levels", "nodes", "customer"):
             shown = [node.customer_id for level in levels if named or level.depth == 1 for node in level.nodes]
@@ -176,15 +181,20 @@ class ReferralTreeQueries:
             decay=DECAY,
             levels=[level_of(level, is_named=named or level.depth == 1) for level in levels],
             local=customer,
-            program_row=row,
+            program_local=chosen,
         )
 
 
-async def program_or_none(session: Session, program_id: str | None) -> ProgramRow | None:
-    """The programme, or the only active one where none is named."""
-    if program_id is None:
-        return await the_program(session)
+async def only_program(session: Session) -> str | None:
+    """The id of the programme that is active, where there is but one."""
+    row = await the_program(session)
+    return row.id if row else None
+
+
+async def is_known(session: Session, program_id: str) -> bool:
+    """Whether customers know of a programme."""
     try:
-        return await known_program(session, program_id)
+        await known_program(session, program_id)
     except NotFound:
-        return None
+        return False
+    return True

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, Phase, settings
 
 # What only the inside knows: statements, exceptions, libraries, files.
 INSIDE = re.compile(
-    r"Traceback|\.py\b|site-packages|/home/|/root/|/work/|/tmp/|sqlalchemy|sqlite|asyncpg|psycopg|neo4j|arcadedb|aiosqlite"
+    r"Traceback|\.py\b|site-packages|/home/|/root/|/tmp/|sqlalchemy|sqlite|asyncpg|psycopg|neo4j|arcadedb|aiosqlite"
     r"|pydantic|graphql\.|strawberry|joserfc"
     # Statements shout; the sentence "must select only one field" does not.
     r"|(?-i:\bSELECT \w|\bINSERT INTO|\bUPDATE \w+ SET|MATCH \(|MERGE \(|UNWIND )"
