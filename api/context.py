@@ -129,6 +129,8 @@ class Context:
             return await asyncio.shield(looking)
         except asyncio.CancelledError:
             if self._asking == 1:
+                # Whoever asks from now on looks anew: they must not be cancelled with this one.
+                self._forget(looking)
                 looking.cancel()
                 # What it holds of the database is given back before whoever cancelled goes on.
                 await asyncio.gather(looking, return_exceptions=True)
@@ -142,6 +144,10 @@ class Context:
                 found = self._identified = await identify(session, bearer)
             return found
         finally:
+            self._forget(asyncio.current_task())
+
+    def _forget(self, looking: asyncio.Task[Any] | None) -> None:
+        if self._identifying is looking:
             self._identifying = None
 
     async def viewer_id(self) -> str | None:

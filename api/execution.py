@@ -213,7 +213,8 @@ class CompiledExecutor(StrawberryGraphQLCoreExecutionContext):
             self.handle_field_error(error, field.type, field.details, path)
             return None
         answering = self._resolved(field, parent, source, path, given, converted)
-        return begun(answering) if field.only_loads else answering
+        # What is below may set a time limit, and then it is begun in its own task.
+        return begun(answering) if field.only_loads and field.done is not None else answering
 
     def _arguments(self, field: Field) -> tuple[dict[str, Any], dict[str, Any] | None]:
         """The field's arguments, as graphql-core has them and, once that is known, as the resolver is given them."""
@@ -349,7 +350,7 @@ class Rest:
             except BaseException as error:  # noqa: BLE001 - it is the coroutine's
                 failure = error
             try:
-                self._waits_for = self._coroutine.throw(failure) if failure else self._coroutine.send(None)
+                self._waits_for = self._coroutine.throw(failure) if failure is not None else self._coroutine.send(None)
             except StopIteration as end:
                 return end.value
 

@@ -1,7 +1,6 @@
 """The route /graphql over HTTP: who asks, what they ask, whether it may run now, and its one answer or its stream."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Any, cast
 
 import orjson
@@ -30,6 +29,7 @@ from api.server import (
 )
 from core.clock import utc_now
 from core.errors import KinshipError, Unauthenticated
+from core.failures import look_at_failure
 
 
 async def graphql(request: Request) -> Response:
@@ -100,7 +100,13 @@ async def run_for(request: Request, operation: Operation, context: Context) -> t
         return await execute(state.schema, operation, context)
     running = cast("asyncio.Task[Any]", asyncio.current_task())
     leaving = asyncio.create_task(gone(request.receive))
-    stop_if_gone: Callable[[asyncio.Task[None]], object] = lambda left: left.cancelled() or running.cancel()  # noqa: E731 - it is taken off again
+    is_over = False
+
+    def stop_if_gone(left: asyncio.Task[None]) -> None:
+        if not is_over and not left.cancelled():
+            look_at_failure(left)
+            running.cancel()
+
     leaving.add_done_callback(stop_if_gone)
     try:
         return await execute(state.schema, operation, context)
@@ -111,7 +117,7 @@ async def run_for(request: Request, operation: Operation, context: Context) -> t
         running.uncancel()
         raise RequestInvalid("The client went away.", CLIENT_CLOSED) from None
     finally:
-        leaving.remove_done_callback(stop_if_gone)
+        is_over = True
         leaving.cancel()
 
 

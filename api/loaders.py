@@ -37,6 +37,8 @@ from loyalty.earning_rules import EarningRule, Timeline, timelines_of
 from loyalty.lots import LedgerLot
 from loyalty.redemption_records import Redemption
 
+NO_EVENTS: Page[Row] = Page(rows=[], cursors=[], has_next=False)
+
 
 class Loaders:
     """The loaders of one operation, each made at its first use."""
@@ -187,7 +189,8 @@ class Loaders:
                 return [page]
             rows = [row for row in await self.communities.load_many(ids) if row]
             pages = await events_of(self._graph, rows, ends_from=ends_from, first=first, after=after)
-            return [pages[key] for key in ids]
+            # What is read ahead may be of a community that is out of sight.
+            return [pages.get(key, NO_EVENTS) for key in ids]
 
         return self._paged.setdefault(("events", first, after, past), DataLoader(load_fn=load))
 

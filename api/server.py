@@ -124,9 +124,8 @@ async def execute(schema: Schema, operation: Operation, context: Context) -> tup
     if problems:
         return answer_of(None, problems, context)
     try:
-        async with asyncio.timeout(context.edge.settings.operation_timeout_seconds):
-            with reading_together():
-                result = await schema.run(context.document, operation.variables, operation.name, context)
+        async with asyncio.timeout(context.edge.settings.operation_timeout_seconds), reading_together():
+            result = await schema.run(context.document, operation.variables, operation.name, context)
     except TimeoutError:
         late = GraphQLError("late", original_error=Unavailable(detail="the time budget is used up"))
         return {"data": None, "errors": [present(late, context)]}, True

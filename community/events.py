@@ -369,14 +369,15 @@ async def events_of_one(
     size = page_size(first)
     place, until = community_id + start_of(ends_from, after), f"{community_id};"
     rows: list[Row] = []
+    limit = size + 1
     while True:
-        bounds: dict[str, Any] = {"after": place, "until": until, "ends_from": from_text(ends_from), "limit": size + 1}
+        bounds: dict[str, Any] = {"after": place, "until": until, "ends_from": from_text(ends_from), "limit": limit}
         found = await in_order(graph, community_id, viewer_id, **bounds)
         rows += [row for row in found if row["visible"]]
         # Behind drafts that the viewer may not see there may be more, but not behind what is closed to them.
-        if len(rows) > size or len(found) <= size or not any(row["inside"] for row in found):
+        if len(rows) > size or len(found) < limit or not any(row["inside"] for row in found):
             return cut(rows, size, place_of)
-        place = found[-1]["place"]
+        place, limit = found[-1]["place"], limit * 2
 
 
 async def in_order(graph: GraphClient, community_id: str, viewer_id: str | None, **bounds: Any) -> list[Row]:

@@ -120,7 +120,10 @@ async def read_last_members(
 ) -> dict[str, list[Row]]:
     """The members before a ticket (None: the last of all), at least so many of each community; by ticket, and read
     likewise."""
-    ends = {key: row["next_ticket"] if before is None else before for key, row in communities.items()}
+    # A cursor may name any ticket, also one that is long not given out yet.
+    ends = {key: row["next_ticket"] for key, row in communities.items()}
+    if before is not None:
+        ends = {key: min(before, end) for key, end in ends.items()}
     found: dict[str, list[Row]] = {key: [] for key in ends}
     tops = {key: -(-end // TICKETS_A_PAGE) for key, end in ends.items()}
     width = least // TICKETS_A_PAGE + 2

@@ -156,7 +156,10 @@ class Database:
 
     @asynccontextmanager
     async def glance(self) -> AsyncGenerator[Session, None]:
-        """A session for one reading statement that needs no transaction: PostgreSQL is spared its begin and its end."""
+        """A session for reading statements that need no transaction: PostgreSQL is spared its begin and end.
+
+        Each sees what is committed when it begins, as it does in `read` too.
+        """
         if self.is_sqlite:
             async with self.read() as session:
                 yield session

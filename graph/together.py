@@ -7,15 +7,16 @@ The embedded engine takes each by itself: it looks for no index range within a s
 
 import asyncio
 import re
+import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, LiteralString, cast
 
 import structlog
-from neo4j.exceptions import Neo4jError
+from neo4j.exceptions import CypherSyntaxError, Neo4jError
 
 from core.errors import BadUserInput
 
@@ -30,11 +31,14 @@ log = structlog.get_logger(__name__)
 # A statement of more parts takes Neo4j longer to plan than it spares, and meets the same parts less often.
 MOST_PARTS = 6
 # Neo4j takes up to a second to plan a statement that it has not seen. So parts are joined once they have come together
-# so often, and no more than so many combinations ever: nobody makes it plan by asking for ever different things.
+# so often, and no more than so many combinations are new in a minute: nobody makes it plan by asking for ever different
+# things. Of those that are kept the one goes that was not asked for longest.
 COMES_AGAIN = 3
+NEW_A_MINUTE = 20
 MOST_JOINED = 300
 # So many combinations that have not come so often yet are remembered.
 MOST_MET = 2_000
+MINUTE_SECONDS = 60.0
 PARAMETER = re.compile(r"\$(\w+)")
 
 
@@ -54,19 +58,30 @@ class Moment:
     wishes: list[Wish] = field(default_factory=list[Wish])
     # The loop keeps no more than a weak reference to a task.
     going: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
+    is_over: bool = False
 
 
 MOMENT: ContextVar[Moment | None] = ContextVar("moment", default=None)
 
 
-@contextmanager
-def reading_together() -> Generator[None]:
-    """What is read inside the block, also by its tasks, is read together; the block is of one operation."""
-    token = MOMENT.set(Moment())
+@asynccontextmanager
+async def reading_together() -> AsyncGenerator[None, None]:
+    """What is read inside the block, also by its tasks, is read together; the block is of one operation.
+
+    What nobody has waited for by its end is stopped, so that Neo4j is free of it before anybody else is let in.
+    """
+    moment = Moment()
+    token = MOMENT.set(moment)
     try:
         yield
     finally:
         MOMENT.reset(token)
+        moment.is_over = True
+        left = list(moment.going)
+        for task in left:
+            task.cancel()
+        if left:
+            await asyncio.gather(*left, return_exceptions=True)
 
 
 class Together:
@@ -79,7 +94,8 @@ class Together:
         self._alone: set[LiteralString] = set()
         # Of single ones there are as many as we have statements.
         self._single: dict[Combination, LiteralString] = {}
-        self._joined: dict[Combination, LiteralString] = {}
+        self._joined: OrderedDict[Combination, LiteralString] = OrderedDict()
+        self._minute, self._new = float("-inf"), 0
         self._met: OrderedDict[Combination, int] = OrderedDict()
 
     async def read(self, moment: Moment, query: LiteralString, parameters: dict[str, Any]) -> Rows:
@@ -96,6 +112,9 @@ class Together:
 
     def _go(self, moment: Moment) -> None:
         wishes, moment.wishes = moment.wishes, []
+        if moment.is_over:
+            forsake(wishes)
+            return
         for start in range(0, len(wishes), MOST_PARTS):
             task = asyncio.create_task(self._ask(wishes[start : start + MOST_PARTS]))
             moment.going.add(task)
@@ -107,7 +126,10 @@ class Together:
         return rows
 
     async def _ask(self, wishes: Sequence[Wish]) -> None:
-        """Fulfil these wishes; whoever fails is told so, and nobody fails for another's sake."""
+        """Fulfil these wishes; whoever fails is told so, and nobody fails for another's mistake.
+
+        But they have one time limit: where one is too slow, all of them are late.
+        """
         # The same parts in whichever order are the same statement, which Neo4j plans once.
         wishes = sorted((wish for wish in wishes if not wish.rows.done()), key=lambda wish: wish.query)
         if not wishes:
@@ -121,30 +143,45 @@ class Together:
         except (Neo4jError, BadUserInput) as error:
             log.warning("read_apart", error=f"{type(error).__name__}: {error}", parts=len(wishes))
             if len(wishes) == 1:
-                await self._apart(wishes[0])
+                await self._apart(wishes[0], is_no_part=isinstance(error, CypherSyntaxError))
             else:
                 await asyncio.gather(*(self._ask([wish]) for wish in wishes))
+        except asyncio.CancelledError:
+            forsake(wishes)
+            raise
         except Exception as error:  # noqa: BLE001 - it is raised where the rows are waited for
             for wish in wishes:
                 refuse(wish, error)
 
     def _statement(self, parts: Combination) -> LiteralString | None:
         """The statement of these; None where they are to be asked for one by one, as they have not met often enough."""
-        kept = self._joined if len(parts) > 1 else self._single
-        found = kept.get(parts)
-        if found is None and (len(parts) == 1 or self._comes_again(parts)):
-            found = kept[parts] = joined(parts)
-        return found
+        if len(parts) == 1:
+            if parts not in self._single:
+                self._single[parts] = joined(parts)
+            return self._single[parts]
+        if parts in self._joined:
+            self._joined.move_to_end(parts)
+        elif self._comes_again(parts) and self._may_be_new():
+            self._joined[parts] = joined(parts)
+            if len(self._joined) > MOST_JOINED:
+                self._joined.popitem(last=False)
+        return self._joined.get(parts)
 
     def _comes_again(self, parts: Combination) -> bool:
-        """Whether a combination has come often enough by now, and there is room for it."""
-        times = self._met.pop(parts, 0) + 1
-        if times >= COMES_AGAIN and len(self._joined) < MOST_JOINED:
-            return True
-        self._met[parts] = min(times, COMES_AGAIN)
+        """Whether a combination has come often enough by now."""
+        times = min(self._met.pop(parts, 0) + 1, COMES_AGAIN)
+        self._met[parts] = times
         if len(self._met) > MOST_MET:
             self._met.popitem(last=False)
-        return False
+        return times == COMES_AGAIN
+
+    def _may_be_new(self) -> bool:
+        """Whether one more may be planned in this minute, and then it counts."""
+        now = time.monotonic()
+        if now - self._minute >= MINUTE_SECONDS:
+            self._minute, self._new = now, 0
+        self._new += 1
+        return self._new <= NEW_A_MINUTE
 
     async def _fulfil(self, wishes: Sequence[Wish], statement: LiteralString) -> None:
         """Ask for all of them by one statement."""
@@ -153,15 +190,22 @@ class Together:
         for number, wish in enumerate(wishes):
             fulfil(wish, row[part_of(number)])
 
-    async def _apart(self, wish: Wish) -> None:
-        """Ask for one that failed as a part, as it was written."""
+    async def _apart(self, wish: Wish, *, is_no_part: bool) -> None:
+        """Ask for one that failed as a part, as it was written; and if it can be none, from now on."""
         try:
             rows = await self._by_itself(wish.query, wish.parameters)
         except Exception as error:  # noqa: BLE001 - likewise
             refuse(wish, error)
             return
-        self._alone.add(wish.query)
+        if is_no_part:
+            self._alone.add(wish.query)
         fulfil(wish, rows)
+
+
+def forsake(wishes: Sequence[Wish]) -> None:
+    """End the waiting of whoever still waits."""
+    for wish in wishes:
+        wish.rows.cancel()
 
 
 def fulfil(wish: Wish, rows: Rows) -> None:

@@ -1,8 +1,10 @@
 """Lists of one text property that are read from their end: the same text with its order turned round."""
 
+from functools import cache
 from typing import LiteralString, cast
 
 
+@cache
 def turned(query: LiteralString) -> LiteralString:
     """The text for the rows before `$after`, the last of them first, from one for the rows behind it in their order.
 

@@ -1,11 +1,19 @@
 """Reading ahead: it changes how often the stores are asked and nothing else."""
 
+import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from api.context import Context
 from api.relay import global_id, local_id
 from community.access import MemberRole
+from core.clock import utc_now
+from core.db import Session
+from core.ids import new_id
+from core.paging import encode_cursor
+from core.principal import Principal, Role
 from tests.api.conftest import System
 from tests.api.test_round_trips import cost
 from tests.api.test_way_through import local_of
@@ -58,6 +66,39 @@ async def test_whoever_may_not_see_is_shown_nothing_that_was_read_ahead(system: 
     }
 
 
+PAIR = """
+query($one: ID!, $other: ID!) {
+  one: community(id: $one) { events { edges { node { title } } } members { edges { role } } }
+  other: community(id: $other) { events { edges { node { title } } } members { edges { role } } }
+}
+"""
+
+
+async def test_one_that_is_out_of_sight_takes_nothing_from_another(system: System, unique: str) -> None:
+    """Given a document that asks for two communities; when the viewer may see one of them; then that one is whole."""
+    owner, viewer = f"owner-{unique}", f"viewer-{unique}"
+    await system.customer(owner)
+    caller = await system.customer(viewer)
+    public, private = [await make_inside(system, owner, visibility) for visibility in ("PUBLIC", "PRIVATE")]
+    for hidden in (private, global_id("Community", new_id())):
+        for one, other in ((public, hidden), (hidden, public)):
+            found = await caller.ask(PAIR, one=one, other=other)
+            seen, unseen = (found["one"], found["other"]) if one == public else (found["other"], found["one"])
+            assert (len(seen["events"]["edges"]), len(seen["members"]["edges"]), unseen) == (1, 20, None)
+
+
+async def test_a_cursor_far_beyond_the_end_is_the_end(system: System, unique: str) -> None:
+    caller = await system.customer(f"owner-{unique}")
+    community = await make_inside(system, f"owner-{unique}", "PUBLIC")
+    document = (
+        "query($id: ID!, $c: String) { community(id: $id) { members(last: 3, before: $c) { edges { cursor } } } }"
+    )
+    before = system.edge.graph.statements
+    last = await caller.ask(document, id=community)
+    assert await caller.ask(document, id=community, c=encode_cursor((2**62,))) == last
+    assert system.edge.graph.statements - before <= 6
+
+
 async def test_wrong_arguments_are_told_by_their_own_field(system: System, unique: str) -> None:
     """Given arguments that a list refuses; when it is asked for; then its field says so, and of a community that
     is out of sight nothing is said."""
@@ -78,3 +119,36 @@ async def test_what_is_not_asked_for_is_not_read(system: System, unique: str) ->
     with_members = await cost(system, caller, COMMUNITY, id=community)
     without = await cost(system, caller, COMMUNITY, id=community, members=False)
     assert (with_members[0] - without[0], with_members[1] - without[1]) == (1, 0)
+
+
+async def test_who_asks_while_another_leaves_is_answered(
+    system: System, monkeypatch: pytest.MonkeyPatch, unique: str
+) -> None:
+    """Given a field that is cancelled while it looks up who asks; when another asks meanwhile, and two ask together of
+    whom one is cancelled; then whoever stays is told."""
+    bearer = Principal(subject=unique, roles=frozenset({Role.CUSTOMER}), scopes=frozenset(), expires_at=0)
+    context = Context(edge=system.edge, bearer=bearer, language="en", now=utc_now(), request_id=unique)
+    looks: list[str] = []
+
+    async def slow(session: Session, who: Principal) -> Principal:
+        looks.append("begun")
+        try:
+            await asyncio.sleep(0.05)
+        except asyncio.CancelledError:
+            # To give the connection back takes a while.
+            await asyncio.sleep(0.05)
+            raise
+        return replace(who, customer_id="lin")
+
+    monkeypatch.setattr("api.context.identify", slow)
+    leaving = asyncio.create_task(context.principal())
+    await asyncio.sleep(0.01)
+    leaving.cancel()
+    await asyncio.sleep(0)
+    staying = [asyncio.create_task(context.principal()) for _ in range(2)]
+    await asyncio.sleep(0.01)
+    staying.pop().cancel()
+    assert (await staying[0]).customer_id == "lin"
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    assert looks == ["begun", "begun"]

@@ -8,8 +8,9 @@ from neo4j.exceptions import ClientError
 
 from core.errors import BadUserInput
 from core.ids import new_id
+from graph import together
 from graph.client import GraphClient
-from graph.together import COMES_AGAIN, MOMENT, MOST_JOINED, Together, joined, reading_together
+from graph.together import COMES_AGAIN, MOMENT, NEW_A_MINUTE, Together, joined, reading_together
 from tests.conftest import Addresses
 
 pytestmark = pytest.mark.anyio
@@ -44,7 +45,7 @@ async def test_rows_and_their_order_are_those_of_each_statement_alone(stores: Ad
     async with stores.graph() as graph:
         await graph.write(PUT, mark=mark)
         apart = await all_of(graph, mark)
-        with reading_together():
+        async with reading_together():
             first = await all_of(graph, mark)
             for _ in range(COMES_AGAIN):
                 assert await all_of(graph, mark) == first
@@ -65,7 +66,7 @@ async def test_one_that_fails_leaves_its_neighbours_their_rows(stores: Addresses
     mark = new_id()
     async with stores.graph() as graph:
         await graph.write(PUT, mark=mark)
-        with reading_together():
+        async with reading_together():
             whole = await all_of(graph, mark)
             for _ in range(COMES_AGAIN):
                 assert await all_of(graph, mark) == whole
@@ -84,7 +85,7 @@ async def test_two_operations_share_nothing(stores: Addresses) -> None:
     mark = new_id()
 
     async def operation(graph: GraphClient) -> list[Any]:
-        with reading_together():
+        async with reading_together():
             await graph.read(DOWN, mark=mark)
             return await graph.read(DOWN, mark=mark)
 
@@ -119,23 +120,90 @@ def test_parameters_and_columns_keep_to_their_part() -> None:
     ]
 
 
-async def test_no_more_combinations_are_joined_than_a_few() -> None:
-    """Given ever new combinations of statements; when each comes often; then so many are joined at most, each once it
-    has come again, and all of them are answered."""
-    sent: set[str] = set()
+def text(number: int) -> LiteralString:
+    return cast(LiteralString, f"RETURN {number} AS x")
 
-    async def send(query: LiteralString, parameters: dict[str, Any]) -> tuple[tuple[str, ...], list[dict[str, Any]]]:
-        sent.add(query)
-        return ("x",), [{f"part_{n}": [] for n in range(2)}]
 
-    together = Together(send)
-    texts = [cast(LiteralString, f"RETURN {n} AS x") for n in range(40)]
-    pairs = [(one, other) for one in texts for other in texts if one < other]
-    with reading_together():
+async def answer(query: LiteralString, parameters: dict[str, Any]) -> tuple[tuple[str, ...], list[dict[str, Any]]]:
+    return ("x",), [{f"part_{n}": [] for n in range(2)}]
+
+
+async def test_no_more_combinations_are_new_in_a_minute_than_a_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given ever new combinations of statements; when each comes often; then so many are joined in a minute, and those
+    that are asked for stay while others come."""
+    sent: list[str] = []
+
+    async def send(query: LiteralString, parameters: dict[str, Any]) -> Any:
+        sent.append(query)
+        return await answer(query, parameters)
+
+    reader = Together(send)
+    pairs = [(one, other) for one in range(12) for other in range(one + 1, 12)]
+
+    async def ask(pair: tuple[int, int]) -> bool:
+        """Whether the two were asked for as one."""
         moment = MOMENT.get()
         assert moment is not None
-        for _ in range(COMES_AGAIN):
-            for pair in pairs:
-                await asyncio.gather(*(together.read(moment, cast(LiteralString, query), {}) for query in pair))
+        sent.clear()
+        await asyncio.gather(*(reader.read(moment, text(number), {}) for number in pair))
+        return any("part_1" in query for query in sent)
 
-    assert len([query for query in sent if "part_0, part_1" in query]) == MOST_JOINED
+    async with reading_together():
+        for number in range(12):
+            await ask((number, number))
+        for _ in range(COMES_AGAIN - 1):
+            assert not any([await ask(pair) for pair in pairs])
+        found = [await ask(pair) for pair in pairs]
+        assert found == [True] * NEW_A_MINUTE + [False] * (len(pairs) - NEW_A_MINUTE)
+        assert await ask(pairs[0])
+
+        monkeypatch.setattr(together, "MINUTE_SECONDS", 0.0)
+        monkeypatch.setattr(together, "MOST_JOINED", 5)
+        for pair in pairs[NEW_A_MINUTE:]:
+            assert await ask(pair)
+            assert await ask(pairs[0])
+        assert len(reader._joined) <= NEW_A_MINUTE  # pyright: ignore[reportPrivateUsage] - it is what fills the memory
+
+
+async def test_what_nobody_waits_for_is_stopped() -> None:
+    """Given statements under way; when their operation is cancelled, or ends without them; then none runs on, and who
+    waited for one of them waits no longer."""
+    under_way, ends = asyncio.Event(), list[str]()
+
+    async def send(query: LiteralString, parameters: dict[str, Any]) -> Any:
+        if "part_0" in query:
+            under_way.set()
+            try:
+                await asyncio.sleep(60)
+            finally:
+                ends.append("stopped")
+        return await answer(query, parameters)
+
+    reader = Together(send)
+
+    async def operation(*, waits: bool) -> None:
+        async with reading_together():
+            moment = MOMENT.get()
+            assert moment is not None
+            await reader.read(moment, text(1), {})
+            reading = asyncio.create_task(reader.read(moment, text(1), {}))
+            late.append(reading)
+            await under_way.wait()
+            if waits:
+                await reading
+
+    late: list[asyncio.Task[Any]] = []
+    leaving = asyncio.create_task(operation(waits=True))
+    await under_way.wait()
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    assert ends == ["stopped"]
+
+    under_way.clear()
+    await operation(waits=False)
+    assert ends == ["stopped", "stopped"]
+    async with asyncio.timeout(5):
+        assert all(
+            isinstance(found, asyncio.CancelledError) for found in await asyncio.gather(*late, return_exceptions=True)
+        )

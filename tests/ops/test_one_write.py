@@ -25,12 +25,15 @@ class Recording:
     def close(self) -> None:
         self.acts.append("closed")
 
+    def is_closing(self) -> bool:
+        return "closed" in self.acts
+
     def get_extra_info(self, name: str) -> str:
         return f"extra {name}"
 
 
 async def test_what_is_written_in_one_turn_is_one_write() -> None:
-    """Given writes in two turns of the loop and a close; then one write for each turn, and nothing after the close."""
+    """Given writes in two turns of the loop and a close; then one write for each turn, and none after the close."""
     there = Recording()
     gathering: Any = Gathering(there, asyncio.get_running_loop())  # pyright: ignore[reportArgumentType] - it records
     gathering.write(b"head ")
@@ -40,8 +43,20 @@ async def test_what_is_written_in_one_turn_is_one_write() -> None:
     gathering.write(b"more")
     gathering.close()
     await asyncio.sleep(0)
+    gathering.write(b"late")
+    await asyncio.sleep(0)
     assert there.acts == [b"head body", b"more", "closed"]
     assert gathering.get_extra_info("peername") == "extra peername"
+
+
+async def test_much_is_passed_on_at_once() -> None:
+    there = Recording()
+    gathering: Any = Gathering(there, asyncio.get_running_loop())  # pyright: ignore[reportArgumentType] - it records
+    gathering.write(b"head ")
+    gathering.write(b"x" * 100_000)
+    assert [len(act) for act in there.acts] == [100_005]
+    await asyncio.sleep(0)
+    assert len(there.acts) == 1
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:
