@@ -25,7 +25,9 @@ def read_ahead(info: Info, **loads: Callable[..., Awaitable[Any]]) -> None:
         if name in loads:
             # Arguments that a loader refuses are refused again when the field asks for them.
             with suppress(Exception):
-                asyncio.ensure_future(loads[name](**arguments)).add_done_callback(look_at_failure)
+                loading = asyncio.ensure_future(loads[name](**arguments))
+                loading.add_done_callback(look_at_failure)
+                info.context.ahead.append(loading)
 
 
 def asks_for(info: Info, *names: str) -> bool:

@@ -84,6 +84,8 @@ class Context:
     document: Document = NO_DOCUMENT
     cost: int = 0
     left: Left | None = None
+    # What was begun to be read before its field asked for it.
+    ahead: list[asyncio.Future[Any]] = field(default_factory=list[asyncio.Future[Any]], init=False)
     _has_turn: bool = field(default=False, init=False)
     _identified: Principal | None = field(default=None, init=False)
     _asking: int = field(default=0, init=False)
@@ -149,6 +151,16 @@ class Context:
     def _forget(self, looking: asyncio.Task[Any] | None) -> None:
         if self._identifying is looking:
             self._identifying = None
+
+    async def end_reading_ahead(self) -> None:
+        """Wait for what was read ahead and nobody has asked for, so that nothing of an operation outlives it."""
+        if under_way := [one for one in self.ahead if not one.done()]:
+            await asyncio.wait(under_way)
+
+    def stop_reading_ahead(self) -> None:
+        """Stop it, where nobody waits for the operation any more."""
+        for one in self.ahead:
+            one.cancel()
 
     async def viewer_id(self) -> str | None:
         """The asking customer's id; None for somebody without a profile."""

@@ -126,9 +126,12 @@ async def execute(schema: Schema, operation: Operation, context: Context) -> tup
     try:
         async with asyncio.timeout(context.edge.settings.operation_timeout_seconds), reading_together():
             result = await schema.run(context.document, operation.variables, operation.name, context)
+            await context.end_reading_ahead()
     except TimeoutError:
         late = GraphQLError("late", original_error=Unavailable(detail="the time budget is used up"))
         return {"data": None, "errors": [present(late, context)]}, True
+    finally:
+        context.stop_reading_ahead()
     return answer_of(result.data, result.errors or [], context)
 
 

@@ -25,7 +25,7 @@ from tests.access.world import ROLES
 from tests.api.comparing import bytes_of, compare_all, plain
 from tests.api.drawn_documents import LEFT_OUT, documents, variables
 from tests.api.orchard import FAULTS, Box, Branch, Colour, Fruit, Leaf, Size, branches, orchard
-from tests.hostile.conftest import Prey, prey
+from tests.hostile.conftest import SOCKETS_LEFT, Prey, prey
 from tests.hostile.judge import fuzzed
 from tests.hostile.test_documents import FATAL
 from tests.hostile.values import selection_of
@@ -35,6 +35,7 @@ __all__ = ["bank", "empty_stores", "prey"]
 
 
 pytestmark = [
+    SOCKETS_LEFT,
     pytest.mark.timeout(1200),
     # Where null may not be, graphql-core gives up what waits beside it, some of which has not begun: either way alike.
     pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning"),

@@ -14,11 +14,11 @@ from hypothesis_graphql import Mode, from_schema, nodes
 from tests.access.documents import OPERATIONS, ROOTS, SCHEMA, document_of
 from tests.access.given import given_of
 from tests.access.world import ROLES
-from tests.hostile.conftest import Prey
+from tests.hostile.conftest import SOCKETS_LEFT, Prey
 from tests.hostile.judge import fuzzed, judge
 from tests.hostile.values import TEXTS, bent, selection_of, spoiled
 
-pytestmark = pytest.mark.timeout(7200)
+pytestmark = [pytest.mark.timeout(7200), SOCKETS_LEFT]
 
 # What would take the prey away from those who come after.
 FATAL = {"eraseCustomer", "mergeCustomers"}
