@@ -11,11 +11,11 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, LiteralString
 
 import orjson
-import uvicorn
 
 from api.app import create_app
 from core.settings import load_settings
 from graph.client import GraphClient, Row
+from ops.api_server import serve
 
 EVERYTHING = """
 MATCH (c:Community {id: $id})
@@ -65,10 +65,9 @@ def main() -> None:
     settings = load_settings()
     if sys.argv[1] == "constants":
         keep_what_is_read()
-        app: Any = create_app()
+        serve(create_app(), settings)
     else:
-        app = Driver()
-    uvicorn.run(app, host=settings.host, port=settings.port, log_config=None, log_level="warning", access_log=False)
+        serve(Driver(), settings)
 
 
 if __name__ == "__main__":

@@ -6,10 +6,11 @@ import sys
 from contextlib import suppress
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from api.app import create_app
 from core.processes import allow_many_files
-from core.settings import load_settings
+from core.settings import Settings, load_settings
 from ops.one_write import OneWriteProtocol
 
 # Requests under way have so long to end after SIGTERM; no new ones are taken.
@@ -42,9 +43,12 @@ def main() -> None:
     # The end of the input without a word means that the supervisor has given up.
     if not sys.stdin.readline():
         return
-    settings = load_settings()
     allow_many_files()
-    app = create_app()
+    serve(create_app(), load_settings())
+
+
+def serve(app: ASGIApp, settings: Settings) -> None:
+    """Serve until told to stop; exits with 1 where it could not begin."""
     spare_collector()
     config = uvicorn.Config(
         app,
@@ -67,7 +71,3 @@ def main() -> None:
         server.run(sockets=[listener])
     if not server.started:
         sys.exit(1)
-
-
-if __name__ == "__main__":
-    main()
