@@ -71,3 +71,7 @@ def serve(app: ASGIApp, settings: Settings) -> None:
         server.run(sockets=[listener])
     if not server.started:
         sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
