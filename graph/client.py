@@ -127,7 +127,9 @@ class GraphClient:
         """
         self.statements += 1
         moment = MOMENT.get()
-        if moment is not None and timeout is None and not await self.is_embedded():
+        # A task that an operation began and that outlives it reads by itself.
+        is_together = moment is not None and not moment.is_over and timeout is None
+        if moment is not None and is_together and not await self.is_embedded():
             return await self._together.read(moment, query, parameters)
         return (await self._run(neo4j.READ_ACCESS, query, parameters, timeout))[1]
 

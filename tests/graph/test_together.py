@@ -80,6 +80,23 @@ async def test_one_that_fails_leaves_its_neighbours_their_rows(stores: Addresses
             assert await all_of(graph, mark) == whole
 
 
+async def test_what_outlives_its_operation_reads_by_itself(stores: Addresses) -> None:
+    """Given a task that an operation began; when it reads after the operation's end; then it has its rows."""
+    mark, over = new_id(), asyncio.Event()
+
+    async def later(graph: GraphClient) -> int:
+        await over.wait()
+        return len(await graph.read(DOWN, mark=mark))
+
+    async with stores.graph() as graph:
+        await graph.write(PUT, mark=mark)
+        async with reading_together():
+            await graph.read(DOWN, mark=mark)
+            reading = asyncio.create_task(later(graph))
+        over.set()
+        assert await reading == 30
+
+
 async def test_two_operations_share_nothing(stores: Addresses) -> None:
     """Given two operations that read at one moment; when one is cancelled; then the other has its rows."""
     mark = new_id()
