@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from community.access import IS_LISTED, IS_MEMBER, MANAGERS, MAY_READ, MEMBERS, may_read
+from community.communities import read_communities
 from community.event_details import LONGEST_EVENT, EventDetails, EventInvalid, check_details, stored
 from community.search_documents import index_effect
 from community.standing import CommunityArchived
@@ -326,17 +327,6 @@ RETURN """
     + " AS visible\n"
 )
 
-IS_INSIDE = (
-    """
-MATCH (c:Community {id: $community_id})
-OPTIONAL MATCH (me:Customer {id: $viewer_id})
-OPTIONAL MATCH (me)-[m:MEMBER_OF]->(c)
-WITH c, m
-WHERE """
-    + MAY_READ
-    + "\nRETURN c.id AS id\n"
-)
-
 # Those of several, each by a walk over what it hosts.
 EVENTS_OF_COMMUNITIES = """
 UNWIND $rows AS row
@@ -387,7 +377,10 @@ async def in_order(graph: GraphClient, community_id: str, viewer_id: str | None,
         return await rows_in_order(graph, EVENTS_OF_COMMUNITY, **bounds, **viewer)
     places = await rows_in_order(graph, PLACES_OF_EVENTS, **bounds)
     seen = await read_events(graph, [row["id"] for row in places], viewer_id=viewer_id) if places else {}
-    inside = bool(seen) or (bool(places) and bool(await graph.read(IS_INSIDE, **viewer)))
+    inside = bool(seen)
+    if places and not seen:
+        communities = await read_communities(graph, [community_id], viewer_id=viewer_id)
+        inside = any(readable(row) for row in communities.values())
     return [{**row, **seen.get(row["id"], {}), "visible": row["id"] in seen, "inside": inside} for row in places]
 
 
