@@ -123,7 +123,7 @@ async def recommended_communities(
     if not rows:
         behind: dict[str, Any] = {"rank": rank, "at": at, "id": last_id}
         asked: dict[str, Any] = {"customer_id": customer_id, "tag": tag, "now": now, "limit": size + 1}
-        rows = await graph.read(RECOMMENDED_ANYWAY, **asked, **behind)
+        rows = [apart(row) for row in await graph.read(RECOMMENDED_ANYWAY, **asked, **behind)]
     # The engine need not keep the order of what it was cut by.
     rows = sorted(rows, key=lambda row: (row["rank"], row["at"], row["id"]))
     page = cut(rows, size, lambda row: (row["rank"], float(row["at"]), row["id"]))
@@ -153,16 +153,21 @@ def rows_of_list(listed: Row) -> Iterator[Row]:
             yield {"id": c["id"], **own, "rank": 0, "at": float(place), "community": c}
 
 
+def apart(row: Row) -> Row:
+    """A row whose columns are those of the recommendation and of the community, with the latter by themselves."""
+    community = {name: value for name, value in row.items() if name not in OWN_COLUMNS}
+    return {"id": row["id"], **{name: row[name] for name in OWN_COLUMNS}, "community": community}
+
+
 def shown(row: Row) -> Row:
     """A row as it is read from a list or, without one, with the reason for which it was found."""
-    community = row.get("community") or {name: row[name] for name in row if name not in OWN_COLUMNS}
     return {
         "community_id": row["id"],
         "score": row["score"],
         "reasons": reasons_of(row),
         "variant": row["variant"],
         # Whoever is anything to it already is not recommended it.
-        "community": {**community, "viewer_role": None},
+        "community": {**row["community"], "viewer_role": None},
         "about": sorted((tag for tag in row["about"]), key=lambda tag: tag["key"]),
     }
 
