@@ -10,7 +10,7 @@ from core.clock import iso
 from core.paging import Page, Place, cut, goes_back, page_size, text_at
 from graph.client import GraphClient, Row
 from graph.eligibility import ELIGIBLE
-from graph.turned import turned
+from graph.turned import page_by_text, turned
 
 
 class JoinPolicy(StrEnum):
@@ -155,10 +155,8 @@ LIMIT $limit
 
 async def communities_of(graph: GraphClient, customer_id: str, *, first: int | None, after: Place) -> Page[str]:
     """Ids of the communities that the customer belongs to."""
-    size = page_size(first)
-    query = turned(COMMUNITIES_OF_CUSTOMER) if goes_back(after) else COMMUNITIES_OF_CUSTOMER
-    rows = await graph.read(query, customer_id=customer_id, after=text_at(after), limit=size + 1)
-    return cut([str(row["id"]) for row in rows], size, lambda row: (row,), after)
+    page = await page_by_text(graph, COMMUNITIES_OF_CUSTOMER, "id", first=first, place=after, customer_id=customer_id)
+    return Page([str(row["id"]) for row in page.rows], page.cursors, page.has_next, page.has_previous)
 
 
 OWN_COMMUNITIES = (
@@ -177,10 +175,7 @@ LIMIT $limit
 
 async def own_communities(graph: GraphClient, customer_id: str, *, first: int | None, after: Place) -> Page[Row]:
     """The same communities as that customer sees them, whole: nobody else may be shown them so."""
-    size = page_size(first)
-    query = turned(OWN_COMMUNITIES) if goes_back(after) else OWN_COMMUNITIES
-    rows = await graph.read(query, customer_id=customer_id, after=text_at(after), limit=size + 1)
-    return cut(rows, size, lambda row: (row["id"],), after)
+    return await page_by_text(graph, OWN_COMMUNITIES, "id", first=first, place=after, customer_id=customer_id)
 
 
 ELIGIBLE_FOR = (

@@ -15,11 +15,10 @@ from core.paging import (
     goes_back,
     page_size,
     position_at,
-    text_at,
 )
 from graph.client import GraphClient, Row
 from graph.listed import listed_by, read_spans, span
-from graph.turned import turned
+from graph.turned import page_by_text
 
 # Communities as they are read for the viewer; None is one that is out of their sight.
 Seen = Callable[[], Awaitable[Sequence[Row | None]]]
@@ -204,7 +203,4 @@ LIMIT $limit
 
 async def invitations_of(graph: GraphClient, customer_id: str, *, first: int | None, after: Place) -> Page[Row]:
     """The customer's invitations that wait for an answer."""
-    size = page_size(first)
-    query = turned(INVITATIONS_OF) if goes_back(after) else INVITATIONS_OF
-    rows = await graph.read(query, customer_id=customer_id, after=text_at(after), limit=size + 1)
-    return cut(rows, size, lambda row: (row["community_id"],), after)
+    return await page_by_text(graph, INVITATIONS_OF, "community_id", first=first, place=after, customer_id=customer_id)

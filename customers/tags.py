@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from core.paging import Page, Place, cut, goes_back, page_size, text_at
+from core.paging import Page, Place
 from graph.client import GraphClient, Row
-from graph.turned import turned
+from graph.turned import page_by_text
 from segments.tagging import TagFamily
 
 __all__ = ["TagFamily", "list_tags", "tags_of_customers"]
@@ -21,10 +21,7 @@ LIMIT $limit
 
 async def list_tags(graph: GraphClient, family: TagFamily, *, first: int | None, after: Place) -> Page[Row]:
     """The tags of a family by their keys."""
-    size = page_size(first)
-    query = turned(TAGS) if goes_back(after) else TAGS
-    rows = await graph.read(query, family=family, after=text_at(after), limit=size + 1)
-    return cut(rows, size, lambda row: (row["key"],), after)
+    return await page_by_text(graph, TAGS, "key", first=first, place=after, family=family)
 
 
 TAGS_OF_CUSTOMERS = """
