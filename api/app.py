@@ -46,6 +46,7 @@ from core.outage import Outage
 from core.outbox import hints_for
 from core.rate import Guesses
 from core.settings import Settings, SettingsError, load_settings
+from customers.profiles import identities
 from graph.client import GraphClient
 from migrations.graph_migrations import pending_migrations
 from migrations.sql_migrations import is_sql_current
@@ -119,7 +120,17 @@ async def lifespan(app: Starlette) -> AsyncGenerator[None, None]:
             raise SettingsError("the stores are not migrated: run python -m ops.migrate")
         guesses = Guesses(app.state.redis)
         exposures = Exposures(database)
-        app.state.edge = Edge(settings, database, graph, queue.enqueue, bell.ring, bell.listen, guesses, exposures)
+        app.state.edge = Edge(
+            settings=settings,
+            database=database,
+            graph=graph,
+            enqueue=queue.enqueue,
+            ring=bell.ring,
+            listen=bell.listen,
+            guesses=guesses,
+            exposures=exposures,
+            identities=identities(database),
+        )
         app.state.bell = bell
         app.state.seats = Seats(most=settings.streams_at_once)
         app.state.admission = admission_of(app, database)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, Literal
@@ -24,6 +24,7 @@ from community.recommendation_exposures import Exposures
 from community.recommendation_policies import RecommendationPolicy, policies_by_id
 from core.budget import Left
 from core.clock import utc_now
+from core.coalescing import Coalesced
 from core.db import Database
 from core.errors import Forbidden, Refusal, Unauthenticated
 from core.failures import look_at_failure
@@ -32,7 +33,6 @@ from core.live import Listener
 from core.principal import Principal
 from core.rate import Guesses
 from core.settings import Settings
-from customers.profiles import identify
 from graph.client import GraphClient
 from segments.membership import is_in_segment, segments_with
 from service.entitlements import entitlements_of
@@ -60,6 +60,8 @@ class Edge:
     listen: Callable[[str, str | None], AbstractAsyncContextManager[Listener]]
     guesses: Guesses
     exposures: Exposures
+    # Our ids of customers by the subjects of tokens.
+    identities: Coalesced[str, str]
     # Who takes turns at making messages for subscribers: one event may be thousands of messages, and those must neither
     # wait too long for the stores' connections nor take all of them from the requests.
     turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MESSAGES_AT_ONCE))
@@ -88,8 +90,7 @@ class Context:
     ahead: list[asyncio.Future[Any]] = field(default_factory=list[asyncio.Future[Any]], init=False)
     _has_turn: bool = field(default=False, init=False)
     _identified: Principal | None = field(default=None, init=False)
-    _asking: int = field(default=0, init=False)
-    _identifying: asyncio.Task[Principal] | None = field(default=None, init=False)
+    _identifying: asyncio.Future[str | None] | None = field(default=None, init=False)
 
     @property
     def database(self) -> Database:
@@ -121,36 +122,14 @@ class Context:
         # Somebody without a profile may sign up in one field and act in the next.
         if self._identified is not None and self._identified.customer_id is not None:
             return self._identified
-        # Fields beside each other ask at once: one look is for all of them, and they go on together.
-        if self._identifying is None:
-            self._identifying = asyncio.create_task(self._identify(bearer))
-            self._identifying.add_done_callback(look_at_failure)
+        # Fields beside each other ask at once: one look is for all of them.
         looking = self._identifying
-        self._asking += 1
-        try:
-            return await asyncio.shield(looking)
-        except asyncio.CancelledError:
-            if self._asking == 1:
-                # Whoever asks from now on looks anew: they must not be cancelled with this one.
-                self._forget(looking)
-                looking.cancel()
-                # What it holds of the database is given back before whoever cancelled goes on.
-                await asyncio.gather(looking, return_exceptions=True)
-            raise
-        finally:
-            self._asking -= 1
-
-    async def _identify(self, bearer: Principal) -> Principal:
-        try:
-            async with self.database.glance() as session:
-                found = self._identified = await identify(session, bearer)
-            return found
-        finally:
-            self._forget(asyncio.current_task())
-
-    def _forget(self, looking: asyncio.Task[Any] | None) -> None:
-        if self._identifying is looking:
-            self._identifying = None
+        if looking is None or looking.done():
+            looking = self._identifying = self.edge.identities.ask(bearer.subject)
+            looking.add_done_callback(look_at_failure)
+        # Shielded, because one field that is cancelled must not take the others along.
+        identified = self._identified = replace(bearer, customer_id=await asyncio.shield(looking))
+        return identified
 
     async def end_reading_ahead(self) -> None:
         """Wait for what was read ahead and nobody has asked for, so that nothing of an operation outlives it."""

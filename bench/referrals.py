@@ -97,16 +97,15 @@ class Bench:
 
     def page(self, customer: str, depth: int) -> Act:
         async def act() -> None:
-            async with self.database.read() as session:
-                levels = await referral_tree(
-                    session,
-                    program_id=self.program,
-                    customer_id=customer,
-                    as_of=utc_now(),
-                    max_depth=depth,
-                    first=20,
-                    after=None,
-                )
+            levels = await referral_tree(
+                self.database,
+                program_id=self.program,
+                customer_id=customer,
+                as_of=utc_now(),
+                max_depth=depth,
+                first=20,
+                after=None,
+            )
             assert len(levels) == depth
 
         return act

@@ -9,7 +9,21 @@ from datetime import datetime
 from typing import Any, TypeVar, cast
 
 import structlog
-from sqlalchemy import JSON, Column, CursorResult, DateTime, Dialect, Table, event
+from sqlalchemy import (
+    ARRAY,
+    JSON,
+    Column,
+    ColumnElement,
+    CursorResult,
+    DateTime,
+    Dialect,
+    Executable,
+    String,
+    Table,
+    any_,
+    bindparam,
+    event,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, ExceptionContext, make_url
 from sqlalchemy.exc import DBAPIError, InvalidatePoolError, OperationalError
@@ -24,6 +38,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from core.clock import as_utc
 from core.days import DEFAULT_ZONE
 from core.errors import Unavailable
+from core.glances import Glances, Rows
 from core.sealing import KeyRing, PersonalDataLocked
 
 Session = AsyncSession
@@ -105,7 +120,7 @@ class Database:
             )
             event.listen(self.engine.sync_engine, "checkin", note_use)
             event.listen(self.engine.sync_engine, "checkout", self._ping_if_idle)
-        self._glancing = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._glances = None if self.is_sqlite else Glances(self.engine.url, timeout=timeout)
         event.listen(self.engine.sync_engine, "before_cursor_execute", self._count)
         event.listen(self.engine.sync_engine, "handle_error", forget_details)
         # SQLite has one writer. Waiting for it here is fair and cheap; inside SQLite it is polling.
@@ -130,6 +145,8 @@ class Database:
             raise InvalidatePoolError from error
 
     async def close(self) -> None:
+        if self._glances is not None:
+            await self._glances.close()
         await self.engine.dispose()
 
     async def learn_sizes(self) -> None:
@@ -154,18 +171,16 @@ class Database:
         finally:
             await self._do(acts)
 
-    @asynccontextmanager
-    async def glance(self) -> AsyncGenerator[Session, None]:
-        """A session for reading statements that need no transaction: PostgreSQL is spared its begin and end.
+    async def glance(self, statement: Executable, **parameters: Any) -> Rows:
+        """The rows of one reading statement that needs no transaction; the statement is one of few that are built once.
 
-        Each sees what is committed when it begins, as it does in `read` too.
+        It sees what is committed when it begins, as it does in `read` too.
         """
-        if self.is_sqlite:
-            async with self.read() as session:
-                yield session
-            return
-        async with outages_named(), AsyncSession(self._glancing, expire_on_commit=False) as session:
-            yield session
+        if self._glances is not None:
+            self.statements += 1
+            return await self._glances.rows(statement, parameters)
+        async with self.read() as session:
+            return (await session.exec(cast(Any, statement), params=parameters)).all()
 
     async def rows_at_once(self, statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         """The rows of one reading statement on SQLite, in one visit to its thread where a session makes seven."""
@@ -296,6 +311,14 @@ def instant(*, optional: bool = False, index: bool = False) -> Any:
 def json_column() -> Any:
     """A column that holds a JSON object."""
     return Field(sa_column=Column(JSON, nullable=False))
+
+
+def among(column: ColumnElement[str], name: str, *, is_sqlite: bool) -> ColumnElement[bool]:
+    """The condition that a text is among those that a parameter brings, by which a statement is built once for any
+    number of them."""
+    if is_sqlite:
+        return column.in_(bindparam(name, expanding=True))
+    return column == any_(bindparam(name, type_=ARRAY(String)))
 
 
 def table_of(model: type[SQLModel]) -> Table:

@@ -1,16 +1,17 @@
 """Customer profiles: personal data sealed in one erasable SQL table, a pseudonymous node in the graph."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam
+from sqlalchemy import ColumnElement, Select, bindparam
 from sqlalchemy.orm import aliased
 from sqlmodel import Field, and_, col, select
 
 from core.clock import iso
-from core.db import Record, Session, insert_once, instant
+from core.coalescing import Coalesced
+from core.db import Database, Record, Session, among, insert_once, instant
 from core.errors import BadUserInput, Refusal
 from core.ids import new_id
 from core.principal import Principal
@@ -71,10 +72,22 @@ class CustomerAlias(Record, table=True):
     customer_id: str = Field(foreign_key="customer.id", index=True)
 
 
-# Built once, because every request asks by it.
-ALIASES = select(CustomerAlias.key, CustomerAlias.customer_id).where(
-    col(CustomerAlias.source) == bindparam("source"), col(CustomerAlias.key).in_(bindparam("keys", expanding=True))
-)
+@cache
+def aliases_among(*, is_sqlite: bool) -> Select[tuple[str, str]]:
+    """The customers whom a `source` knows by these `keys`; built once, because every request asks by it."""
+    return select(CustomerAlias.key, CustomerAlias.customer_id).where(
+        col(CustomerAlias.source) == bindparam("source"), among(col(CustomerAlias.key), "keys", is_sqlite=is_sqlite)
+    )
+
+
+def identities(database: Database) -> Coalesced[str, str]:
+    """Our ids of customers by their subjects, as of when each is asked for; one for each process."""
+
+    async def look_up(subjects: Sequence[str]) -> dict[str, str]:
+        known = aliases_among(is_sqlite=database.is_sqlite)
+        return {key: customer_id for key, customer_id in await database.glance(known, source=SIGN_IN, keys=subjects)}
+
+    return Coalesced(look_up)
 
 
 async def customer_id_of(session: Session, source: str, key: str) -> str | None:
@@ -88,7 +101,8 @@ async def customer_ids_of(session: Session, source: str, keys: Sequence[str], *,
     Held, they stay so until the transaction ends: an erasure or a merge waits for whoever writes by them. Aliases are
     locked before customers by all, so that nobody waits in a circle.
     """
-    known = ALIASES.order_by(col(CustomerAlias.key)).with_for_update(read=True) if hold else ALIASES
+    aliases = aliases_among(is_sqlite=session.get_bind().dialect.name == "sqlite")
+    known = aliases.order_by(col(CustomerAlias.key)).with_for_update(read=True) if hold else aliases
     return dict((await session.exec(known, params={"source": source, "keys": list(keys)})).all())
 
 
@@ -97,11 +111,6 @@ async def hold_aliases(session: Session, ids: Sequence[str]) -> None:
     statement = select(CustomerAlias.key).where(col(CustomerAlias.customer_id).in_(list(ids)))
     ordered = statement.order_by(col(CustomerAlias.source), col(CustomerAlias.key))
     await session.exec(ordered.with_for_update())
-
-
-async def identify(session: Session, principal: Principal) -> Principal:
-    """The principal with its customer id, where the subject has a profile."""
-    return replace(principal, customer_id=await customer_id_of(session, SIGN_IN, principal.subject))
 
 
 async def profile(session: Session, customer_id: str) -> Customer | None:

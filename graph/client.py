@@ -20,7 +20,10 @@ from neo4j.exceptions import (
 
 from core.errors import BadUserInput, Unavailable
 from core.settings import Settings
+from graph.driver_waits import spare_tasks
 from graph.together import MOMENT, Columns, Together
+
+spare_tasks()
 
 Row = dict[str, Any]
 Result = TypeVar("Result")

@@ -15,7 +15,7 @@ from sqlalchemy import select as sql_select
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 
-from core.db import Instant, Session
+from core.db import Database, Instant, among
 from core.errors import BadUserInput
 from core.paging import decode_cursor, encode_cursor, instant_in_cursor, page_size
 from referrals.attribution import Referral, ReferralStatus
@@ -76,7 +76,7 @@ def checked_depth(depth: int | None) -> int:
 
 
 async def referral_tree(
-    session: Session,
+    database: Database,
     *,
     program_id: str,
     customer_id: str,
@@ -87,7 +87,7 @@ async def referral_tree(
 ) -> list[TreeLevel]:
     """The levels below a customer down to `max_depth` or the last that has anybody; `after` is of the first level."""
     deepest, size = checked_depth(max_depth), page_size(first)
-    reader = Reader(session, program_id, as_of, size)
+    reader = Reader(database, program_id, as_of, size)
     rows = await reader.referees([Wish(customer_id, size + 1, after)], 1)
     levels = [level_of(rows, 1, size)]
     for depth in range(2, deepest + 1):
@@ -125,8 +125,8 @@ def level_of(nodes: list[TreeNode], depth: int, size: int) -> TreeLevel:
 class Reader:
     """Reads referees as of a date: no more of them than were wished for."""
 
-    def __init__(self, session: Session, program_id: str, as_of: datetime, size: int) -> None:
-        self._session = session
+    def __init__(self, database: Database, program_id: str, as_of: datetime, size: int) -> None:
+        self._database = database
         self._program_id = program_id
         self._as_of = as_of
         self._size = size
@@ -142,8 +142,9 @@ class Reader:
             given["whole"] = [wish.referrer_id for wish in whole]
         if position:
             given |= {"at": instant_in_cursor(position[0]), "behind": str(position[1])}
-        statement = referees_statement(has_whole=bool(whole), goes_on=bool(position))
-        rows = (await self._session.exec(statement, params=given)).all()
+        is_sqlite = self._database.is_sqlite
+        statement = referees_statement(has_whole=bool(whole), goes_on=bool(position), is_sqlite=is_sqlite)
+        rows = await self._database.glance(statement, **given)
         places = {wish.referrer_id: place for place, wish in enumerate(wishes)}
         ordered = sorted(rows, key=lambda row: (places[row.referrer_id], row.claimed_at, row.id))
         return [self._node(referral, depth) for referral in ordered]
@@ -161,7 +162,7 @@ class Reader:
 
 
 @cache
-def referees_statement(*, has_whole: bool, goes_on: bool) -> Any:
+def referees_statement(*, has_whole: bool, goes_on: bool, is_sqlite: bool) -> Any:
     """The referees of referrers with how many each has brought; built once, because building costs more than running.
 
     `program`, `as_of`, `last` and `wanted`: of this one, so many; `whole`: all of these; `at` and `behind`: go on from
@@ -169,7 +170,7 @@ def referees_statement(*, has_whole: bool, goes_on: bool) -> Any:
     """
     parts: list[Any] = [some_of_one(goes_on=goes_on).subquery()]
     if has_whole:
-        ids = col(Referral.referrer_id).in_(bindparam("whole", expanding=True))
+        ids = among(col(Referral.referrer_id), "whole", is_sqlite=is_sqlite)
         parts.append(select(col(Referral.id).label("id")).where(*within(Referral), ids).subquery())
     chosen = union_all(*(select(part.c.id) for part in parts)).subquery()
     below = aliased(Referral)

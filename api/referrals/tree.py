@@ -11,7 +11,7 @@ from api.customers.profiles import Customer, load_customer, may_see
 from api.referrals.programs import ReferralProgram, program_of
 from api.relay import First, local_id
 from api.selections import only_loads
-from core.db import Session
+from core.db import Database
 from core.errors import NotFound
 from core.principal import Principal, Role
 from referrals.analytics import known_program
@@ -156,22 +156,21 @@ class ReferralTreeQueries:
         if not await may_see(info, customer) or await load_customer(info, customer) is None:
             return None
         date = min(as_of or context.now, context.now)
-        async with context.database.glance() as session:
-            chosen = program or await only_program(session)
-            if chosen is None:
-                return None
-            levels = await referral_tree(
-                session,
-                program_id=chosen,
-                customer_id=customer,
-                as_of=date,
-                max_depth=max_depth,
-                first=first,
-                after=after,
-            )
-            # Where anybody was referred in a programme, there is one.
-            if not levels and program and not await is_known(session, program):
-                return None
+        chosen = program or await only_program(context.database)
+        if chosen is None:
+            return None
+        levels = await referral_tree(
+            context.database,
+            program_id=chosen,
+            customer_id=customer,
+            as_of=date,
+            max_depth=max_depth,
+            first=first,
+            after=after,
+        )
+        # Where anybody was referred in a programme, there is one.
+        if not levels and program and not await is_known(context.database, program):
+            return None
         named = sees_names(principal, customer)
         if asks_for(info, "levels", "nodes", "customer"):
             shown = [node.customer_id for level in levels if named or level.depth == 1 for node in level.nodes]
@@ -185,16 +184,18 @@ class ReferralTreeQueries:
         )
 
 
-async def only_program(session: Session) -> str | None:
+async def only_program(database: Database) -> str | None:
     """The id of the programme that is active, where there is but one."""
-    row = await the_program(session)
+    async with database.read() as session:
+        row = await the_program(session)
     return row.id if row else None
 
 
-async def is_known(session: Session, program_id: str) -> bool:
+async def is_known(database: Database, program_id: str) -> bool:
     """Whether customers know of a programme."""
-    try:
-        await known_program(session, program_id)
-    except NotFound:
-        return False
+    async with database.read() as session:
+        try:
+            await known_program(session, program_id)
+        except NotFound:
+            return False
     return True

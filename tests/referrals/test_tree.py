@@ -19,8 +19,7 @@ pytestmark = pytest.mark.anyio
 
 async def levels(database: Database, forest: Forest, root: str, **more: object) -> list[TreeLevel]:
     asked: dict[str, object] = {"as_of": utc_now(), "max_depth": 10, "first": 100, "after": None, **more}
-    async with database.read() as session:
-        return await referral_tree(session, program_id=forest.program, customer_id=root, **asked)  # pyright: ignore[reportArgumentType]
+    return await referral_tree(database, program_id=forest.program, customer_id=root, **asked)  # pyright: ignore[reportArgumentType]
 
 
 def model(forest: Forest, root: str, as_of: object) -> list[list[str]]:

@@ -1,0 +1,121 @@
+"""Reading PostgreSQL with neither transaction nor session, for what nearly every request asks.
+
+A statement is compiled by SQLAlchemy once. Its parameters and rows go through asyncpg alone, on a few connections of
+their own. What a statement reads is what was committed when it began, as it is in a transaction of ours too.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple, cast
+
+import asyncpg
+import structlog
+from sqlalchemy import Executable
+from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
+from sqlalchemy.engine import URL
+
+from core.errors import Unavailable
+
+log = structlog.get_logger(__name__)
+
+Rows = Sequence[Any]
+# A glance takes less than a millisecond, so that a few connections serve many requests.
+MOST_CONNECTIONS = 4
+# What SQLAlchemy takes from an address for itself.
+NOT_ASYNCPGS = ("prepared_statement_cache_size", "prepared_statement_name_func", "async_fallback")
+# The connection fell, or the server ends it or cannot take it now.
+LOST = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    OSError,
+)
+DIALECT = asyncpg_dialect()
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A statement as asyncpg takes it."""
+
+    text: str
+    names: tuple[str, ...]
+    fixed: Mapping[str, Any]
+    row: type[tuple[Any, ...]]
+
+    def values(self, parameters: Mapping[str, Any]) -> list[Any]:
+        return [parameters[name] if name in parameters else self.fixed[name] for name in self.names]
+
+
+@lru_cache(maxsize=200)
+def compiled(statement: Executable) -> Compiled:
+    """The statement, which must be one of few that are built once."""
+    made = cast(Any, statement).compile(dialect=DIALECT)
+    columns = [column.name for column in cast(Any, statement).selected_columns]
+    row = NamedTuple("Row", [(name, Any) for name in columns])  # pyright: ignore[reportGeneralTypeIssues] - its fields are the statement's
+    fixed = {name: value for name, value in made.params.items() if value is not None}
+    return Compiled(made.string, tuple(made.positiontup or ()), fixed, cast(Any, row))
+
+
+class Glances:
+    """A few connections for glances; one of these per `Database` on PostgreSQL."""
+
+    def __init__(self, url: URL, *, timeout: float) -> None:
+        _, options = DIALECT.create_connect_args(url)
+        self._options = {name: value for name, value in options.items() if name not in NOT_ASYNCPGS}
+        self._timeout = timeout
+        self._pool: asyncpg.Pool[Any] | None = None
+        self._opening = asyncio.Lock()
+
+    async def rows(self, statement: Executable, parameters: Mapping[str, Any]) -> Rows:
+        """The rows of a reading statement; raises Unavailable."""
+        asked = compiled(statement)
+        pool = self._pool or await self._opened()
+        values = asked.values(parameters)
+        async with outages_named():
+            try:
+                found = await pool.fetch(asked.text, *values)
+            except TimeoutError:
+                raise
+            except LOST as error:
+                # It only reads, so it may be asked again where the connection had fallen while nobody used it.
+                log.info("glance_repeated", error=type(error).__name__)
+                found = await pool.fetch(asked.text, *values)
+        return [asked.row(*record) for record in found]
+
+    async def _opened(self) -> "asyncpg.Pool[Any]":
+        async with self._opening:
+            if self._pool is None:
+                self._pool = await asyncpg.create_pool(
+                    **self._options,
+                    min_size=0,
+                    max_size=MOST_CONNECTIONS,
+                    timeout=self._timeout,
+                    command_timeout=self._timeout,
+                    reset=nothing_to_reset,
+                )
+            return self._pool
+
+    async def close(self) -> None:
+        if self._pool is not None:
+            self._pool.terminate()
+            self._pool = None
+
+
+async def nothing_to_reset(_: object) -> None:
+    """A glance leaves nothing behind; the usual way asks the server to forget it, which takes as long as the glance."""
+
+
+@asynccontextmanager
+async def outages_named() -> AsyncGenerator[None, None]:
+    """Turn what `LOST` names, and time that runs out, into Unavailable."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise Unavailable(detail="the database did not answer in time") from error
+    except LOST as error:
+        log.warning("database_unavailable", error=type(error).__name__)
+        raise Unavailable(detail="the database did not answer") from error
