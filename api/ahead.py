@@ -21,18 +21,17 @@ def read_ahead(info: Info, **loads: Callable[..., Awaitable[Any]]) -> None:
     """
     if not isinstance(info, CompiledInfo):
         return
-    for name, arguments in info.asked_below():
-        if name in loads:
-            # Arguments that a loader refuses are refused again when the field asks for them.
-            with suppress(Exception):
-                loading = asyncio.ensure_future(loads[name](**arguments))
-                loading.add_done_callback(look_at_failure)
-                info.context.ahead.append(loading)
+    for name, arguments in info.asked_below(loads):
+        # Arguments that a loader refuses are refused again when the field asks for them.
+        with suppress(Exception):
+            loading = asyncio.ensure_future(loads[name](**arguments))
+            loading.add_done_callback(look_at_failure)
+            info.context.ahead.append(loading)
 
 
 def asks_for(info: Info, *names: str) -> bool:
     """Whether a field is asked for below what the resolver brings, by its path of names as we have them.
 
-    False where that is not known; so it may decide what is read in good time and nothing else.
+    True where that is not known, so that whoever brings only what is asked for brings it.
     """
-    return isinstance(info, CompiledInfo) and info.asks_for(*names)
+    return not isinstance(info, CompiledInfo) or info.asks_for(*names)

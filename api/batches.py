@@ -4,8 +4,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from strawberry.dataloader import DataLoader
-
+from api.loading import DataLoader
 from core.db import Database, Record, Session, rows_by_id
 from graph.client import Row
 

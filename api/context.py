@@ -9,12 +9,12 @@ from functools import cached_property
 from typing import Any, Literal
 
 from strawberry import Info as StrawberryInfo
-from strawberry.dataloader import DataLoader
 
 from api.customers.insight_loaders import InsightLoaders
 from api.customers.profile_loaders import ProfileLoaders
 from api.documents import NO_DOCUMENT, Document
 from api.loaders import Loaders
+from api.loading import DataLoader
 from api.service.complaint_loaders import ComplaintLoaders
 from api.service.message_loaders import MessageLoaders
 from api.service.product_loaders import ProductLoaders

@@ -5,7 +5,7 @@ async resolver of ours is called, and how a list of objects is walked. Errors, t
 graphql-core's: it does anew whatever fails as data, and it is told what resolvers raise.
 """
 
-from collections.abc import Awaitable, Coroutine, Generator, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Coroutine, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import date
 from enum import Enum
@@ -37,6 +37,8 @@ from api.selections import Compiler, Details, Field, Kind, Selection
 Answer = dict[str, Any]
 # So many variants of a document, by what its fields are included by, are kept compiled.
 MOST_VARIANTS = 16
+# What has run so often is compiled once more, in the way that takes longer to make and less to run.
+HOT_RUNS = 5
 # Arguments of these classes cannot be changed by who is given them, so they are read once for an operation.
 FIXED = (str, int, float, date, Enum, type(None))
 
@@ -44,11 +46,18 @@ FIXED = (str, int, float, date, Enum, type(None))
 class Plan:
     """One operation compiled, for all who include the same fields."""
 
-    def __init__(self, executor: "CompiledExecutor", root: GraphQLObjectType, included_by: Sequence[str]) -> None:
+    def __init__(
+        self, executor: "CompiledExecutor", root: GraphQLObjectType, included_by: Sequence[str], *, is_hot: bool
+    ) -> None:
         sources, coerced = executor.variable_values
         variables = VariableValues(only(sources, included_by), only(coerced, included_by))
-        self.compiler = Compiler(executor.schema, executor.operation, executor.fragments, variables)
+        self.runs = 0
+        self.is_hot = is_hot
+        self.compiler = Compiler(executor.schema, executor.operation, executor.fragments, variables, is_hot=is_hot)
         self.root = self.compiler.root(root)
+        # Arguments that no variable is in, as graphql-core has them and as resolvers are given them.
+        self.fixed: dict[Field, tuple[dict[str, Any], dict[str, Any] | None]] = {}
+        self.asked: dict[tuple[Field, tuple[str, ...]], bool] = {}
 
 
 def only(values: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
@@ -76,21 +85,16 @@ class CompiledInfo(strawberry.Info[Any, None]):
         return self._raw_info
 
     def asks_for(self, *names: str) -> bool:
-        """Whether this field of ours is asked for below the one object that this resolver brings, by its path of names
-        as we have them; only fields that are resolved, or hold some that are, are found."""
-        item, details = self._asked.item, self._asked.details
-        for name in names:
-            if item is None:
-                return False
-            fields = cast(Plan, self._executor.plan).compiler.below(item, details).fields
-            found = next((one for one in fields if name in (one.attribute, python_name(one))), None)
-            if found is None:
-                return False
-            item, details = found.item, found.details
-        return True
+        """Whether this field of ours is asked for below the objects that this resolver brings, by its path of names as
+        we have them; True where that cannot be told."""
+        plan = cast(Plan, self._executor.plan)
+        key = (self._asked, names)
+        if key not in plan.asked:
+            plan.asked[key] = plan.compiler.asks_for(self._asked.item, self._asked.details, names)
+        return plan.asked[key]
 
-    def asked_below(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """The fields that are resolved of the one object that this resolver brings: our names, and their arguments.
+    def asked_below(self, names: Collection[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Those of these fields that are asked for of the one object that this resolver brings, with their arguments.
 
         It is for reading ahead, so a field whose arguments are wrong is left out: it says so when it is resolved.
         """
@@ -98,10 +102,11 @@ class CompiledInfo(strawberry.Info[Any, None]):
         if item is None:
             return
         for field in cast(Plan, self._executor.plan).compiler.below(item, self._asked.details).fields:
-            if field.resolver is None:
+            name = python_name(field)
+            if name is None or name not in names:
                 continue
             with suppress(Exception):
-                yield field.resolver.python_name, self._executor.arguments_of(field, self)
+                yield name, self._executor.arguments_of(field, self)
 
 
 def python_name(field: Field) -> str | None:
@@ -123,10 +128,14 @@ class CompiledExecutor(StrawberryGraphQLCoreExecutionContext):
         key = (operation.name.value if operation.name else "", *(values.get(name) for name in document.included_by))
         self.plan = document.plans.get(key)
         root = self.schema.get_root_type(operation.operation)
-        if self.plan is not None or root is None:
+        is_hot = False
+        if self.plan is not None:
+            self.plan.runs += 1
+            is_hot = self.plan.runs == HOT_RUNS and not self.plan.is_hot
+        if root is None or (self.plan is not None and not is_hot):
             return
         try:
-            self.plan = Plan(self, root, document.included_by)
+            self.plan = Plan(self, root, document.included_by, is_hot=is_hot)
         except GraphQLError:
             # A selection that cannot be collected: graphql-core says so in its own place.
             return
@@ -218,12 +227,12 @@ class CompiledExecutor(StrawberryGraphQLCoreExecutionContext):
 
     def _arguments(self, field: Field) -> tuple[dict[str, Any], dict[str, Any] | None]:
         """The field's arguments, as graphql-core has them and, once that is known, as the resolver is given them."""
-        found = self._given.get(field)
+        found = self._given.get(field) or cast(Plan, self.plan).fixed.get(field)
         if found is not None:
             return found
         node, definition = field.nodes[0], field.definition
         if not definition.args and not node.arguments:
-            return self._given.setdefault(field, ({}, {}))
+            return cast(Plan, self.plan).fixed.setdefault(field, ({}, {}))
         within = field.details[0].fragment_variable_values
         given = get_argument_values(definition, node, self.variable_values, within, self.hide_suggestions)
         return given, None
@@ -243,7 +252,8 @@ class CompiledExecutor(StrawberryGraphQLCoreExecutionContext):
             info=info,
         )
         if all(isinstance(value, FIXED) for value in converted.values()):
-            self._given[field] = (given, converted)
+            kept = cast(Plan, self.plan).fixed if field.is_fixed else self._given
+            kept[field] = (given, converted)
         return converted
 
     async def _resolved(

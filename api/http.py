@@ -99,7 +99,7 @@ async def run_for(request: Request, operation: Operation, context: Context) -> t
     if context.document.kind(operation.name) is OperationType.MUTATION:
         return await execute(state.schema, operation, context)
     running = cast("asyncio.Task[Any]", asyncio.current_task())
-    leaving = asyncio.create_task(gone(request.receive))
+    leaving: asyncio.Task[None] | None = None
     is_over = False
 
     def stop_if_gone(left: asyncio.Task[None]) -> None:
@@ -107,20 +107,30 @@ async def run_for(request: Request, operation: Operation, context: Context) -> t
             look_at_failure(left)
             running.cancel()
 
-    leaving.add_done_callback(stop_if_gone)
+    def watch() -> None:
+        nonlocal leaving
+        leaving = asyncio.create_task(gone(request.receive))
+        leaving.add_done_callback(stop_if_gone)
+
+    # Most are answered before anybody could leave, and are spared the task.
+    later = asyncio.get_running_loop().call_later(WATCH_AFTER_SECONDS, watch)
     try:
         return await execute(state.schema, operation, context)
     except asyncio.CancelledError:
         # What it held of the stores has been given back by now, before anybody else is let in.
-        if not leaving.done():
+        if leaving is None or not leaving.done():
             raise
         running.uncancel()
         raise RequestInvalid("The client went away.", CLIENT_CLOSED) from None
     finally:
         is_over = True
-        leaving.cancel()
+        later.cancel()
+        if leaving is not None:
+            leaving.cancel()
 
 
+# Whether the client of an operation is still there is looked at once it has taken so long.
+WATCH_AFTER_SECONDS = 0.2
 # As nginx has it; nobody reads the answer, but the log tells.
 CLIENT_CLOSED = 499
 

@@ -52,6 +52,24 @@ def truth(value: Any) -> bool:
     raise NotCompiled
 
 
+def nullable(present: Complete) -> Complete:
+    """The same for a value that may be null."""
+    if present is text:
+        return text_or_null
+    return lambda value: None if value is None else present(value)
+
+
+def text_or_null(value: Any) -> str | None:
+    if value is None or value.__class__ is str:
+        return value
+    raise NotCompiled
+
+
+def is_text(complete: Complete) -> bool:
+    """Whether text is given as it is."""
+    return complete is text or complete is text_or_null
+
+
 STANDARD: dict[GraphQLScalarType, Complete] = {
     GraphQLString: text,
     GraphQLID: text,

@@ -4,9 +4,8 @@ from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 
-from strawberry.dataloader import DataLoader
-
 from api.batches import by_key, grouped, rows_of
+from api.loading import DataLoader
 from api.loyalty.loaders import CatalogueLoaders
 from api.referrals.loaders import ReferralLoaders
 from community.access import MemberRole

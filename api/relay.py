@@ -9,7 +9,7 @@ import strawberry
 
 from core.errors import BadUserInput
 from core.ids import is_id
-from core.paging import Page, Place
+from core.paging import Page, Place, opaque
 
 T = TypeVar("T")
 Row = TypeVar("Row")
@@ -30,7 +30,7 @@ class Node:
 
 def global_id(kind: str, local: str) -> strawberry.ID:
     """The opaque id by which clients know a thing."""
-    return strawberry.ID(base64.urlsafe_b64encode(f"{kind}:{local}".encode()).decode().rstrip("="))
+    return strawberry.ID(opaque(f"{kind}:{local}".encode()))
 
 
 def split_id(value: str, *path: str) -> tuple[str, str]:

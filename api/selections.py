@@ -15,6 +15,7 @@ from operator import attrgetter
 from typing import Any, TypeGuard, TypeVar, cast
 
 from graphql import (
+    BREAK,
     FieldNode,
     GraphQLField,
     GraphQLInterfaceType,
@@ -25,7 +26,10 @@ from graphql import (
     GraphQLUnionType,
     OperationDefinitionNode,
     TypeNameMetaFieldDef,
+    Visitor,
+    VisitorAction,
     is_leaf_type,
+    visit,
 )
 from graphql.execution.collect_fields import FieldDetails, FragmentDetails, collect_fields, collect_subfields
 from graphql.execution.values import VariableValues
@@ -33,7 +37,7 @@ from strawberry.schema.schema_converter import GraphQLCoreConverter
 from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
 
-from api.leaves import Complete, NotCompiled, leaf
+from api.leaves import Complete, NotCompiled, is_text, leaf, nullable
 
 Details = list[FieldDetails]
 # A type of the schema as fields have it: with its wrappers, of which graphql-core's annotations leave parts open.
@@ -48,7 +52,7 @@ class Field:
     """One field of a selection that is resolved."""
 
     __slots__ = (
-        *("attribute", "classes", "definition", "details", "done", "item", "name", "nodes"),
+        *("attribute", "classes", "definition", "details", "done", "is_fixed", "item", "name", "nodes"),
         *("only_loads", "resolver", "type"),
     )
 
@@ -57,6 +61,8 @@ class Field:
         self.details = details
         self.nodes: list[FieldNode] = [one.node for one in details]
         self.definition = definition
+        # Whether its arguments are the same for whoever runs the document.
+        self.is_fixed = not has_variables(self.nodes[0])
         self.type: Kind = definition.type
         # What is made of the resolver's value, where all below is data.
         self.done = done
@@ -86,7 +92,7 @@ class Compiler:
     """Compiles the selections of one operation, each for each type that it is asked of.
 
     The variables are those that fields are included by, and no others: what is compiled is kept for whoever sends the
-    same of these.
+    same of these. What is hot is asked for so often that it is worth generating Python for it.
     """
 
     def __init__(
@@ -95,8 +101,11 @@ class Compiler:
         operation: OperationDefinitionNode,
         fragments: dict[str, FragmentDetails],
         variables: VariableValues,
+        *,
+        is_hot: bool = False,
     ) -> None:
         self._schema = schema
+        self._data_of = generated if is_hot else data_of
         self._operation = operation
         self._fragments = fragments
         self._variables = variables
@@ -136,7 +145,20 @@ class Compiler:
                 methods.append((name, method, done))
             else:
                 fields.append(Field(name, details, definition, done))
-        return Selection(of, grouped, data_of(template, attributes, methods), fields)
+        return Selection(of, grouped, self._data_of(template, attributes, methods), fields)
+
+    def asks_for(self, of: GraphQLObjectType | None, details: Details, names: Sequence[str]) -> bool:
+        """Whether a field of ours is asked for below objects of a type, by its path of names as we have them; True
+        where an interface or a union stands, which may be anything."""
+        if of is None or not names:
+            return True
+        for below in self.below(of, details).grouped.values():
+            definition = cast(GraphQLField, self._schema.get_field(of, below[0].node.name.value))
+            own = definition.extensions.get(GraphQLCoreConverter.DEFINITION_BACKREF)
+            is_named = isinstance(own, StrawberryField) and own.python_name == names[0]
+            if is_named and (len(names) == 1 or self.asks_for(objects_of(definition.type)[0], below, names[1:])):
+                return True
+        return False
 
     def _completed(self, kind: Kind, details: Details) -> Complete | None:
         """What makes the answer of a value of this type; None where not all of it is data."""
@@ -148,8 +170,7 @@ class Compiler:
     def _complete(self, kind: Kind, details: Details) -> Complete:
         if isinstance(kind, GraphQLNonNull):
             return self._complete_present(kind.of_type, details)
-        present = self._complete_present(kind, details)
-        return lambda value: None if value is None else present(value)
+        return nullable(self._complete_present(kind, details))
 
     def _complete_present(self, kind: Kind, details: Details) -> Complete:
         """The same of a value that is not null; it raises for null."""
@@ -229,6 +250,57 @@ def data_of(
         return found
 
     return data
+
+
+class VariableFinder(Visitor):
+    """Whether there is any variable in what it visits."""
+
+    found = False
+
+    def enter_variable(self, *_: Any) -> VisitorAction:
+        self.found = True
+        return BREAK
+
+
+def has_variables(node: FieldNode) -> bool:
+    """Whether any argument of a field depends on a variable."""
+    finder = VariableFinder()
+    for argument in node.arguments or ():
+        visit(argument, finder)
+    return finder.found
+
+
+def generated(
+    template: dict[str, Any],
+    attributes: Sequence[tuple[str, str, Complete]],
+    methods: Sequence[tuple[str, Callable[[Any], Any], Complete]],
+) -> Complete:
+    """The same function as Python of its own, which walks through nothing: it takes a third of the time to run, and as
+    long as a hundred runs to make."""
+    # The document's parser lets no others through, and what is run as Python is looked at by whoever runs it.
+    if not all(name.isidentifier() for name in (*template, *(attribute for _, attribute, _ in attributes))):
+        return data_of(template, attributes, methods)
+    known: dict[str, Any] = {}
+    parts = {name: bound(known, value) for name, value in template.items()}
+    lines: list[str] = []
+    for number, (name, attribute, done) in enumerate(attributes):
+        lines.append(f"v{number} = source.{attribute}")
+        complete = f"{bound(known, done)}(v{number})"
+        # Text is what most fields are, and needs no more than a look.
+        parts[name] = f"v{number} if v{number}.__class__ is str else {complete}" if is_text(done) else complete
+    for name, method, done in methods:
+        parts[name] = f"{bound(known, done)}({bound(known, method)}(source))"
+    answer = ", ".join(f"{name!r}: {part}" for name, part in parts.items())
+    text = "\n    ".join(["def data(source):", *lines, f"return {{{answer}}}"])
+    exec(text, known)  # noqa: S102
+    return known["data"]
+
+
+def bound(known: dict[str, Any], value: Any) -> str:
+    """The name by which generated Python knows a value."""
+    name = f"k{len(known)}"
+    known[name] = value
+    return name
 
 
 def is_attribute(field: Any) -> TypeGuard[StrawberryField]:

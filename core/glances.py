@@ -61,52 +61,51 @@ def compiled(statement: Executable) -> Compiled:
 
 
 class Glances:
-    """A few connections for glances; one of these per `Database` on PostgreSQL."""
+    """A few connections for glances; one of these per `Database` on PostgreSQL.
+
+    asyncpg's own pool would start a task for each time that a connection is given back.
+    """
 
     def __init__(self, url: URL, *, timeout: float) -> None:
         _, options = DIALECT.create_connect_args(url)
         self._options = {name: value for name, value in options.items() if name not in NOT_ASYNCPGS}
-        self._timeout = timeout
-        self._pool: asyncpg.Pool[Any] | None = None
-        self._opening = asyncio.Lock()
+        self._options |= {"timeout": timeout, "command_timeout": timeout}
+        self._free: list[asyncpg.Connection[Any]] = []
+        self._turns = asyncio.Semaphore(MOST_CONNECTIONS)
 
     async def rows(self, statement: Executable, parameters: Mapping[str, Any]) -> Rows:
         """The rows of a reading statement; raises Unavailable."""
         asked = compiled(statement)
-        pool = self._pool or await self._opened()
         values = asked.values(parameters)
-        async with outages_named():
+        async with outages_named(), self._turns:
             try:
-                found = await pool.fetch(asked.text, *values)
+                found = await self._fetched(asked.text, values)
             except TimeoutError:
                 raise
             except LOST as error:
                 # It only reads, so it may be asked again where the connection had fallen while nobody used it.
                 log.info("glance_repeated", error=type(error).__name__)
-                found = await pool.fetch(asked.text, *values)
+                self._drop_free()
+                found = await self._fetched(asked.text, values)
         return [asked.row(*record) for record in found]
 
-    async def _opened(self) -> "asyncpg.Pool[Any]":
-        async with self._opening:
-            if self._pool is None:
-                self._pool = await asyncpg.create_pool(
-                    **self._options,
-                    min_size=0,
-                    max_size=MOST_CONNECTIONS,
-                    timeout=self._timeout,
-                    command_timeout=self._timeout,
-                    reset=nothing_to_reset,
-                )
-            return self._pool
+    async def _fetched(self, text: str, values: Sequence[Any]) -> Sequence[Any]:
+        connection = self._free.pop() if self._free else await asyncpg.connect(**self._options)
+        try:
+            found = await connection.fetch(text, *values)
+        except BaseException:
+            # Whatever is left of the answer is nobody's.
+            connection.terminate()
+            raise
+        self._free.append(connection)
+        return found
+
+    def _drop_free(self) -> None:
+        while self._free:
+            self._free.pop().terminate()
 
     async def close(self) -> None:
-        if self._pool is not None:
-            self._pool.terminate()
-            self._pool = None
-
-
-async def nothing_to_reset(_: object) -> None:
-    """A glance leaves nothing behind; the usual way asks the server to forget it, which takes as long as the glance."""
+        self._drop_free()
 
 
 @asynccontextmanager

@@ -1,10 +1,28 @@
-"""JSON logs: one object a line on standard error, with the request or job id bound to each."""
+"""JSON logs: one object a line on standard error, with the request or job id bound to each.
+
+Our own lines go straight from structlog to standard error, since each request writes one; those of libraries, which
+write by the standard library, are put into the same form.
+"""
 
 import logging
 import sys
+from typing import Any, BinaryIO
 
 import orjson
 import structlog
+
+
+class Lines(structlog.BytesLogger):
+    """Writes the lines of one module."""
+
+    def __init__(self, file: BinaryIO, name: str) -> None:
+        super().__init__(file)
+        self.name = name
+
+
+def add_logger_name(logger: Any, _: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    event["logger"] = logger.name
+    return event
 
 
 def configure_logging(level: str) -> None:
@@ -12,14 +30,15 @@ def configure_logging(level: str) -> None:
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
+        add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
     ]
+    lines = structlog.processors.JSONRenderer(serializer=orjson.dumps, default=str)
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
+        processors=[*shared, lines],
+        logger_factory=lambda name="": Lines(sys.stderr.buffer, name),
+        wrapper_class=structlog.make_filtering_bound_logger(level.lower()),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)

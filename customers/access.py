@@ -91,11 +91,8 @@ async def accesses_of(
     graph: GraphClient, session: Session, principal: Principal, ids: Sequence[str], *, now: datetime
 ) -> dict[str, Access]:
     """Likewise of many, by two questions for all of them; those of whom nothing is seen are left out."""
-    found = {id: Access.SELF for id in ids if id == principal.customer_id}
-    others = [id for id in ids if id not in found]
-    if principal.is_administrator:
-        return found | dict.fromkeys(others, Access.ADMINISTRATOR)
-    if not others or not principal.has(Role.RELATIONSHIP_MANAGER):
+    found, others = accesses_at_hand(principal, ids)
+    if not others:
         return found
     own = await served_by(graph, principal.subject, others)
     strangers = [id for id in others if id not in own]
@@ -103,6 +100,15 @@ async def accesses_of(
     for id in sorted(broken):
         afterwards(session, partial(audited, customer_id=id, action="glass_used", actor=principal.subject, now=now))
     return found | dict.fromkeys(own, Access.MANAGER) | dict.fromkeys(broken, Access.BREAK_GLASS)
+
+
+def accesses_at_hand(principal: Principal, ids: Sequence[str]) -> tuple[dict[str, Access], list[str]]:
+    """What the sign-in alone says, and of whom one has to look whether a manager sees them."""
+    found = {id: Access.SELF for id in ids if id == principal.customer_id}
+    others = [id for id in ids if id not in found]
+    if principal.is_administrator:
+        return found | dict.fromkeys(others, Access.ADMINISTRATOR), []
+    return found, others if principal.has(Role.RELATIONSHIP_MANAGER) else []
 
 
 def deny(session: Session, principal: Principal, customer_id: str, *, now: datetime) -> None:

@@ -188,7 +188,8 @@ class Together:
         given = {name_of(n, name): value for n, wish in enumerate(wishes) for name, value in wish.parameters.items()}
         _, (row,) = await self._send(statement, given)
         for number, wish in enumerate(wishes):
-            fulfil(wish, row[part_of(number)])
+            columns = self._columns[wish.query]
+            fulfil(wish, [dict(zip(columns, values, strict=True)) for values in row[part_of(number)]])
 
     async def _apart(self, wish: Wish, *, is_no_part: bool) -> None:
         """Ask for one that failed as a part, as it was written; and if it can be none, from now on."""
@@ -228,13 +229,14 @@ def name_of(number: int, parameter: str) -> str:
 
 
 def joined(parts: Combination) -> LiteralString:
-    """One statement of these with their columns: its one row has the rows of each as a list of maps, in their order."""
+    """One statement of these: its one row has the rows of each in their order, each as a list in the order of its
+    columns, whose names are spared that way."""
     lines: list[str] = []
     for number, (query, columns) in enumerate(parts):
         own = PARAMETER.sub(lambda found, number=number: f"${name_of(number, found.group(1))}", query)
-        row = ", ".join(f"{name}: {name}" for name in columns)
+        row = ", ".join(columns)
         # The list is made within a subquery: outside, where a part finds nothing, nothing would be left of the others.
-        lines.append(f"CALL () {{\nCALL () {{\n{own}\n}}\nRETURN collect({{{row}}}) AS {part_of(number)}\n}}")
+        lines.append(f"CALL () {{\nCALL () {{\n{own}\n}}\nRETURN collect([{row}]) AS {part_of(number)}\n}}")
     lines.append("RETURN " + ", ".join(part_of(number) for number in range(len(parts))))
     # Made of constants only, although a type checker cannot follow it.
     return cast(LiteralString, "\n".join(lines))

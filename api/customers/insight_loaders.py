@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from functools import cached_property
 
-from strawberry.dataloader import DataLoader
-
+from api.loading import DataLoader
 from core.db import Database, rows_by_id
 from customers.alerts import Alert
 from customers.care import served_by

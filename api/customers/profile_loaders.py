@@ -4,11 +4,10 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import cached_property
 
-from strawberry.dataloader import DataLoader
-
+from api.loading import DataLoader
 from core.db import Database, rows_by_id
 from core.principal import Principal
-from customers.access import Access, accesses_of
+from customers.access import Access, accesses_at_hand, accesses_of
 from customers.personal import PersonalData, open_customers
 from customers.profiles import Customer
 from graph.client import GraphClient
@@ -31,8 +30,10 @@ class ProfileLoaders:
 
         async def load(ids: list[str]) -> list[Access | None]:
             principal = await self._principal()
-            async with self._database.read() as session:
-                found = await accesses_of(self._graph, session, principal, ids, now=self._now)
+            found, others = accesses_at_hand(principal, ids)
+            if others:
+                async with self._database.read() as session:
+                    found = await accesses_of(self._graph, session, principal, ids, now=self._now)
             return [found.get(key) for key in ids]
 
         return DataLoader(load_fn=load)

@@ -5,8 +5,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import cached_property
 
-from strawberry.dataloader import DataLoader
-
+from api.loading import DataLoader
 from core.db import Database
 from graph.client import GraphClient
 from graph.eligibility import Held, held_by

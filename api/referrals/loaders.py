@@ -2,9 +2,8 @@
 
 from functools import cached_property
 
-from strawberry.dataloader import DataLoader
-
 from api.batches import by_key, lists_of, rows_of
+from api.loading import DataLoader
 from core.db import Database
 from referrals.attribution import Referral
 from referrals.channels import MOST_OWNERS, Owner, Sharing, sharing_of

@@ -1,5 +1,6 @@
 """The tree of referrals below a customer."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated
 
@@ -7,10 +8,9 @@ import strawberry
 
 from api.ahead import asks_for
 from api.context import Info
-from api.customers.profiles import Customer, load_customer, may_see
+from api.customers.profiles import Customer, customer_of, load_customer, may_see
 from api.referrals.programs import ReferralProgram, program_of
 from api.relay import First, local_id
-from api.selections import only_loads
 from core.db import Database
 from core.errors import NotFound
 from core.principal import Principal, Role
@@ -36,20 +36,20 @@ class ReferralTreeNode:
     local: strawberry.Private[str]
     node: strawberry.Private[TreeNode]
     parent_local: strawberry.Private[str]
+    # Whoever is asked for of the tree; at hand, since a tree has up to a thousand nodes.
+    people: strawberry.Private[Mapping[str, Customer]]
 
     @strawberry.field(description="Pass it as `after`, with the parent as `customerId`, to go on behind this node.")
     def cursor(self) -> str:
         return self.node.cursor
 
     @strawberry.field(description="Who was brought.")
-    @only_loads
-    async def customer(self, info: Info) -> Customer | None:
-        return await load_customer(info, self.local)
+    def customer(self) -> Customer | None:
+        return self.people.get(self.local)
 
     @strawberry.field(description="Who brought them.")
-    @only_loads
-    async def parent(self, info: Info) -> Customer | None:
-        return await load_customer(info, self.parent_local)
+    def parent(self) -> Customer | None:
+        return self.people.get(self.parent_local)
 
 
 @strawberry.type(description="One page of a level of a tree: referees of those who are shown on the level above.")
@@ -87,7 +87,7 @@ class ReferralTree:
         return await load_customer(info, self.local)
 
 
-def node_of(node: TreeNode) -> ReferralTreeNode:
+def node_of(node: TreeNode, people: Mapping[str, Customer]) -> ReferralTreeNode:
     return ReferralTreeNode(
         depth=node.depth,
         referred_at=node.referred_at,
@@ -96,17 +96,18 @@ def node_of(node: TreeNode) -> ReferralTreeNode:
         referees=node.referees,
         local=node.customer_id,
         parent_local=node.parent_id,
+        people=people,
         node=node,
     )
 
 
-def level_of(level: TreeLevel, *, is_named: bool) -> ReferralTreeLevel:
+def level_of(level: TreeLevel, people: Mapping[str, Customer], *, is_named: bool) -> ReferralTreeLevel:
     return ReferralTreeLevel(
         depth=level.depth,
         count=len(level.nodes),
         has_more=level.has_more,
         credit=sum(node.credit for node in level.nodes),
-        nodes=[node_of(node) for node in level.nodes] if is_named else [],
+        nodes=[node_of(node, people) for node in level.nodes] if is_named else [],
     )
 
 
@@ -172,16 +173,26 @@ class ReferralTreeQueries:
         if not levels and program and not await is_known(context.database, program):
             return None
         named = sees_names(principal, customer)
-        if asks_for(info, "levels", "nodes", "customer"):
-            shown = [node.customer_id for level in levels if named or level.depth == 1 for node in level.nodes]
-            await context.loaders.customers.load_many(shown)
+        shown = [node for level in levels if named or level.depth == 1 for node in level.nodes]
+        people = await people_of(info, shown)
         return ReferralTree(
             as_of=date,
             decay=DECAY,
-            levels=[level_of(level, is_named=named or level.depth == 1) for level in levels],
+            levels=[level_of(level, people, is_named=named or level.depth == 1) for level in levels],
             local=customer,
             program_local=chosen,
         )
+
+
+async def people_of(info: Info, nodes: Sequence[TreeNode]) -> dict[str, Customer]:
+    """Those who stand at these nodes and above them, as far as they are asked for."""
+    ids: set[str] = set()
+    if asks_for(info, "levels", "nodes", "customer"):
+        ids |= {node.customer_id for node in nodes}
+    if asks_for(info, "levels", "nodes", "parent"):
+        ids |= {node.parent_id for node in nodes}
+    rows = await info.context.loaders.customers.load_many(sorted(ids))
+    return {row["id"]: customer_of(row) for row in rows if row is not None}
 
 
 async def only_program(database: Database) -> str | None:

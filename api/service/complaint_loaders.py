@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from functools import cached_property
 
-from strawberry.dataloader import DataLoader
-
+from api.loading import DataLoader
 from core.db import Database, rows_by_id
 from service.complaint_keys import open_words
 from service.complaint_policies import definitions_by_id

@@ -2,8 +2,7 @@
 
 from functools import cached_property
 
-from strawberry.dataloader import DataLoader
-
+from api.loading import DataLoader
 from core.db import Database
 from segments.tagging import Tag
 from service.content import tag_words_of

@@ -2,8 +2,7 @@
 
 from functools import cached_property
 
-from strawberry.dataloader import DataLoader
-
+from api.loading import DataLoader
 from core.db import Database
 from service.products import Product, products_by_code, tags_of_products
 

@@ -2,8 +2,7 @@
 
 from functools import cached_property
 
-from strawberry.dataloader import DataLoader
-
+from api.loading import DataLoader
 from core.db import Database, rows_by_id
 from service.action_plan_records import ActionPlan, ActionPlanStep, ActionPlanTemplate
 from service.action_plans import steps_by_plan

@@ -1,0 +1,109 @@
+"""Data loaders: what fields ask for one by one within a turn of the loop is loaded together, and kept.
+
+They do as strawberry's do, at a third of the price: a page of fifty is one waking and not a hundred.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, Generic, TypeVar
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class DataLoader(Generic[K, V]):
+    """Loads values by their keys for one operation; `load_fn` gives them in the order of its keys, each as a value or
+    as the exception to be raised."""
+
+    def __init__(self, load_fn: Callable[[list[K]], Awaitable[Sequence[V]]]) -> None:
+        self._load_fn = load_fn
+        self._found: dict[K, asyncio.Future[V]] = {}
+        self._primed: dict[K, V] = {}
+        self._next: dict[K, asyncio.Future[V]] = {}
+        # The loop keeps no more than a weak reference to a task.
+        self._going: set[asyncio.Task[None]] = set()
+
+    def load(self, key: K) -> asyncio.Future[V]:
+        """The value of a key; whoever else asks for it is given the same future."""
+        found = self._found.get(key)
+        if found is not None and not found.cancelled():
+            return found
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[V] = loop.create_future()
+        self._found[key] = future
+        if key in self._primed:
+            future.set_result(self._primed[key])
+            return future
+        if not self._next:
+            loop.call_soon(self._dispatch)
+        self._next[key] = future
+        return future
+
+    def load_many(self, keys: Iterable[K]) -> Awaitable[list[V]]:
+        """The values of these keys in their order; they are being loaded from this call on."""
+        return all_of([self.load(key) for key in keys])
+
+    def prime(self, key: K, value: V) -> None:
+        """Keep a value that was read otherwise; what was asked for before comes as it was asked for."""
+        self._primed.setdefault(key, value)
+
+    def prime_many(self, values: Mapping[K, V]) -> None:
+        for key, value in values.items():
+            self.prime(key, value)
+
+    def _dispatch(self) -> None:
+        batch, self._next = self._next, {}
+        task = asyncio.get_running_loop().create_task(self._load(batch))
+        self._going.add(task)
+        watch(list(batch.values()), task)
+
+    async def _load(self, batch: Mapping[K, asyncio.Future[V]]) -> None:
+        try:
+            wanted = {key: future for key, future in batch.items() if not future.done()}
+            values = await self._load_fn(list(wanted)) if wanted else ()
+            for future, value in zip(wanted.values(), values, strict=True):
+                if not future.done():
+                    tell(future, value)
+        except BaseException as error:
+            for future in batch.values():
+                if not future.done():
+                    tell(future, error)
+            if not isinstance(error, Exception):
+                raise
+        finally:
+            self._going.discard(asyncio.current_task())  # pyright: ignore[reportArgumentType] - it runs in one
+
+
+def tell(future: asyncio.Future[Any], value: Any) -> None:
+    if isinstance(value, asyncio.CancelledError):
+        future.cancel()
+    elif isinstance(value, BaseException):
+        future.set_exception(value)
+    else:
+        future.set_result(value)
+
+
+def watch(futures: Sequence[asyncio.Future[Any]], task: asyncio.Task[None]) -> None:
+    """Stop the task once nobody waits for any of these; one of them is looked at after the other."""
+
+    def look_further(ended: asyncio.Future[Any]) -> None:
+        if ended.cancelled() and not task.done():
+            watch([future for future in futures if future is not ended], task)
+
+    waiting = next((future for future in futures if not future.cancelled()), None)
+    if waiting is None:
+        task.cancel()
+    else:
+        waiting.add_done_callback(look_further)
+
+
+async def all_of(futures: Sequence[asyncio.Future[V]]) -> list[V]:
+    """What these come to; where whoever waits is stopped, or one fails, nobody waits for the others any more."""
+    try:
+        return [await future for future in futures]
+    except BaseException:
+        for future in futures:
+            # Also so that asyncio does not say of a failure that nobody has seen it.
+            if not future.cancel() and not future.cancelled():
+                future.exception()
+        raise
