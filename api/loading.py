@@ -7,16 +7,19 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
+from core.batches import in_batches
+
 K = TypeVar("K")
 V = TypeVar("V")
 
 
 class DataLoader(Generic[K, V]):
     """Loads values by their keys for one operation; `load_fn` gives them in the order of its keys, each as a value or
-    as the exception to be raised."""
+    as the exception to be raised. It is asked for no more than so many at a time, where that is said."""
 
-    def __init__(self, load_fn: Callable[[list[K]], Awaitable[Sequence[V]]]) -> None:
+    def __init__(self, load_fn: Callable[[list[K]], Awaitable[Sequence[V]]], max_batch_size: int | None = None) -> None:
         self._load_fn = load_fn
+        self._most = max_batch_size
         self._found: dict[K, asyncio.Future[V]] = {}
         self._primed: dict[K, V] = {}
         self._next: dict[K, asyncio.Future[V]] = {}
@@ -52,10 +55,13 @@ class DataLoader(Generic[K, V]):
             self.prime(key, value)
 
     def _dispatch(self) -> None:
-        batch, self._next = self._next, {}
-        task = asyncio.get_running_loop().create_task(self._load(batch))
-        self._going.add(task)
-        watch(list(batch.values()), task)
+        asked, self._next = self._next, {}
+        keys = list(asked)
+        for part in in_batches(keys, self._most or len(keys)):
+            batch = {key: asked[key] for key in part}
+            task = asyncio.get_running_loop().create_task(self._load(batch))
+            self._going.add(task)
+            watch(list(batch.values()), task)
 
     async def _load(self, batch: Mapping[K, asyncio.Future[V]]) -> None:
         try:

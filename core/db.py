@@ -313,7 +313,7 @@ def json_column() -> Any:
     return Field(sa_column=Column(JSON, nullable=False))
 
 
-def among(column: ColumnElement[str], name: str, *, is_sqlite: bool) -> ColumnElement[bool]:
+def among(column: Any, name: str, *, is_sqlite: bool) -> ColumnElement[bool]:
     """The condition that a text is among those that a parameter brings, by which a statement is built once for any
     number of them."""
     if is_sqlite:

@@ -5,11 +5,12 @@ their own. What a statement reads is what was committed when it began, as it is 
 """
 
 import asyncio
+from collections import namedtuple
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import asyncpg
 import structlog
@@ -55,7 +56,7 @@ def compiled(statement: Executable) -> Compiled:
     """The statement, which must be one of few that are built once."""
     made = cast(Any, statement).compile(dialect=DIALECT)
     columns = [column.name for column in cast(Any, statement).selected_columns]
-    row = NamedTuple("Row", [(name, Any) for name in columns])  # pyright: ignore[reportGeneralTypeIssues] - its fields are the statement's
+    row = namedtuple("Row", columns)  # pyright: ignore[reportUntypedNamedTuple] - its fields are the statement's
     fixed = {name: value for name, value in made.params.items() if value is not None}
     return Compiled(made.string, tuple(made.positiontup or ()), fixed, cast(Any, row))
 
@@ -70,7 +71,7 @@ class Glances:
         _, options = DIALECT.create_connect_args(url)
         self._options = {name: value for name, value in options.items() if name not in NOT_ASYNCPGS}
         self._options |= {"timeout": timeout, "command_timeout": timeout}
-        self._free: list[asyncpg.Connection[Any]] = []
+        self._free: list[asyncpg.Connection] = []
         self._turns = asyncio.Semaphore(MOST_CONNECTIONS)
 
     async def rows(self, statement: Executable, parameters: Mapping[str, Any]) -> Rows:

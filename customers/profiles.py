@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, bindparam
+from sqlalchemy import ColumnElement, bindparam
 from sqlalchemy.orm import aliased
 from sqlmodel import Field, and_, col, select
 
@@ -73,7 +73,7 @@ class CustomerAlias(Record, table=True):
 
 
 @cache
-def aliases_among(*, is_sqlite: bool) -> Select[tuple[str, str]]:
+def aliases_among(*, is_sqlite: bool) -> Any:
     """The customers whom a `source` knows by these `keys`; built once, because every request asks by it."""
     return select(CustomerAlias.key, CustomerAlias.customer_id).where(
         col(CustomerAlias.source) == bindparam("source"), among(col(CustomerAlias.key), "keys", is_sqlite=is_sqlite)

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Awaitable
 from typing import Any, TypeVar
 
-from neo4j._async_compat.network import _bolt_socket
+from neo4j._async_compat.network import _bolt_socket  # pyright: ignore[reportPrivateUsage] - there is no option
 from neo4j._async_compat.shims import wait_for
 
 T = TypeVar("T")
@@ -28,6 +28,5 @@ async def wait_in_this_task(awaited: Awaitable[T], timeout: float | None) -> T:
 def spare_tasks() -> None:
     """Let the driver wait so; it is safe to call more than once."""
     if sys.version_info < (3, 12):
-        # The driver has no option for it.
         socket: Any = _bolt_socket
         socket.wait_for = wait_in_this_task
