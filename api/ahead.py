@@ -27,11 +27,3 @@ def read_ahead(info: Info, **loads: Callable[..., Awaitable[Any]]) -> None:
             loading = asyncio.ensure_future(loads[name](**arguments))
             loading.add_done_callback(look_at_failure)
             info.context.ahead.append(loading)
-
-
-def asks_for(info: Info, *names: str) -> bool:
-    """Whether a field is asked for below what the resolver brings, by its path of names as we have them.
-
-    True where that is not known, so that whoever brings only what is asked for brings it.
-    """
-    return not isinstance(info, CompiledInfo) or info.asks_for(*names)

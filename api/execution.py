@@ -57,7 +57,6 @@ class Plan:
         self.root = self.compiler.root(root)
         # Arguments that no variable is in, as graphql-core has them and as resolvers are given them.
         self.fixed: dict[Field, tuple[dict[str, Any], dict[str, Any] | None]] = {}
-        self.asked: dict[tuple[Field, tuple[str, ...]], bool] = {}
 
 
 def only(values: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
@@ -83,15 +82,6 @@ class CompiledInfo(strawberry.Info[Any, None]):
             raise AttributeError(name)
         self._raw_info: GraphQLResolveInfo[Any] = self._executor.info_of(self._asked, self._parent, self._place)
         return self._raw_info
-
-    def asks_for(self, *names: str) -> bool:
-        """Whether this field of ours is asked for below the objects that this resolver brings, by its path of names as
-        we have them; True where that cannot be told."""
-        plan = cast(Plan, self._executor.plan)
-        key = (self._asked, names)
-        if key not in plan.asked:
-            plan.asked[key] = plan.compiler.asks_for(self._asked.item, self._asked.details, names)
-        return plan.asked[key]
 
     def asked_below(self, names: Collection[str]) -> Iterator[tuple[str, dict[str, Any]]]:
         """Those of these fields that are asked for of the one object that this resolver brings, with their arguments.

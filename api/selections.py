@@ -147,19 +147,6 @@ class Compiler:
                 fields.append(Field(name, details, definition, done))
         return Selection(of, grouped, self._data_of(template, attributes, methods), fields)
 
-    def asks_for(self, of: GraphQLObjectType | None, details: Details, names: Sequence[str]) -> bool:
-        """Whether a field of ours is asked for below objects of a type, by its path of names as we have them; True
-        where an interface or a union stands, which may be anything."""
-        if of is None or not names:
-            return True
-        for below in self.below(of, details).grouped.values():
-            definition = cast(GraphQLField, self._schema.get_field(of, below[0].node.name.value))
-            own = definition.extensions.get(GraphQLCoreConverter.DEFINITION_BACKREF)
-            is_named = isinstance(own, StrawberryField) and own.python_name == names[0]
-            if is_named and (len(names) == 1 or self.asks_for(objects_of(definition.type)[0], below, names[1:])):
-                return True
-        return False
-
     def _completed(self, kind: Kind, details: Details) -> Complete | None:
         """What makes the answer of a value of this type; None where not all of it is data."""
         try:

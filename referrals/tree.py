@@ -10,10 +10,10 @@ from datetime import datetime
 from functools import cache
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Integer, bindparam, func, union_all
+from sqlalchemy import ColumnElement, Integer, bindparam, func, literal, true, union_all
 from sqlalchemy import select as sql_select
 from sqlalchemy.orm import aliased
-from sqlmodel import col, select
+from sqlmodel import col
 
 from core.db import Database, Instant, among
 from core.errors import BadUserInput
@@ -88,6 +88,8 @@ async def referral_tree(
     """The levels below a customer down to `max_depth` or the last that has anybody; `after` is of the first level."""
     deepest, size = checked_depth(max_depth), page_size(first)
     reader = Reader(database, program_id, as_of, size)
+    if not database.is_sqlite:
+        return await reader.levels(customer_id, deepest, after)
     rows = await reader.referees([Wish(customer_id, size + 1, after)], 1)
     levels = [level_of(rows, 1, size)]
     for depth in range(2, deepest + 1):
@@ -131,19 +133,32 @@ class Reader:
         self._as_of = as_of
         self._size = size
 
+    async def levels(self, customer_id: str, deepest: int, after: str | None) -> list[TreeLevel]:
+        """The levels below a customer by one statement, which SQLite cannot be asked for: it knows no LATERAL."""
+        given = self._given(after)
+        statement = levels_statement(deepest, goes_on="at" in given)
+        rows = await self._database.glance(statement, **given, root=customer_id, size=self._size)
+        levels: dict[int, list[TreeNode]] = {depth: [] for depth in range(1, deepest + 1)}
+        for row in rows:
+            levels[row.depth].append(self._node(row, row.depth))
+        return [level_of(nodes, depth, self._size) for depth, nodes in levels.items() if nodes]
+
+    def _given(self, after: str | None) -> dict[str, Any]:
+        """What every statement of ours takes, and the place behind which it goes on."""
+        position = decode_cursor(after, str, str)
+        given: dict[str, Any] = {"program": self._program_id, "as_of": self._as_of, "most": self._size + 1}
+        if position:
+            given |= {"at": instant_in_cursor(position[0]), "behind": str(position[1])}
+        return given
+
     async def referees(self, wishes: Sequence[Wish], depth: int) -> list[TreeNode]:
         """The referees of these referrers in order, who stand so deep; all but the last wish are for all whom the
         referrer has."""
         *whole, last = wishes
-        position = decode_cursor(last.after, str, str)
-        given: dict[str, Any] = {"program": self._program_id, "as_of": self._as_of, "most": self._size + 1}
-        given |= {"last": last.referrer_id, "wanted": last.count}
+        given = self._given(last.after) | {"last": last.referrer_id, "wanted": last.count}
         if whole:
             given["whole"] = [wish.referrer_id for wish in whole]
-        if position:
-            given |= {"at": instant_in_cursor(position[0]), "behind": str(position[1])}
-        is_sqlite = self._database.is_sqlite
-        statement = referees_statement(has_whole=bool(whole), goes_on=bool(position), is_sqlite=is_sqlite)
+        statement = referees_statement(has_whole=bool(whole), goes_on="at" in given)
         rows = await self._database.glance(statement, **given)
         places = {wish.referrer_id: place for place, wish in enumerate(wishes)}
         ordered = sorted(rows, key=lambda row: (places[row.referrer_id], row.claimed_at, row.id))
@@ -162,37 +177,68 @@ class Reader:
 
 
 @cache
-def referees_statement(*, has_whole: bool, goes_on: bool, is_sqlite: bool) -> Any:
-    """The referees of referrers with how many each has brought; built once, because building costs more than running.
+def levels_statement(deepest: int, *, goes_on: bool) -> Any:
+    """All levels of a tree; built once, because building costs more than running.
 
-    `program`, `as_of`, `last` and `wanted`: of this one, so many; `whole`: all of these; `at` and `behind`: go on from
-    there; `most`: count no further.
+    `program`, `as_of`, `root`: whose tree; `at` and `behind`: go on from there; `size`: how many of a level have their
+    referees on the next; `most`: one more. A level is read in the order of the one above it and no further.
     """
-    parts: list[Any] = [some_of_one(goes_on=goes_on).subquery()]
-    if has_whole:
-        ids = among(col(Referral.referrer_id), "whole", is_sqlite=is_sqlite)
-        parts.append(select(col(Referral.id).label("id")).where(*within(Referral), ids).subquery())
-    chosen = union_all(*(select(part.c.id) for part in parts)).subquery()
+    levels = [first_of(col(Referral.referrer_id) == bindparam("root"), goes_on=goes_on).cte("level_1")]
+    for depth in range(2, deepest + 1):
+        above, below = levels[-1], aliased(Referral)
+        own = some_of(below, col(below.referrer_id) == above.c.referee_id, most="most").lateral()
+        order = (above.c.place, own.c.claimed_at, own.c.id)
+        level = sql_select(*own.c, func.row_number().over(order_by=order).label("place")).select_from(above)
+        level = level.join(own, true()).where(above.c.place <= bindparam("size", type_=Integer))
+        levels.append(level.order_by(*order).limit(bindparam("most", type_=Integer)).cte(f"level_{depth}"))
+    whole = union_all(
+        *(sql_select(literal(depth, Integer).label("depth"), *level.c) for depth, level in enumerate(levels, 1))
+    ).subquery()
+    return with_referees(whole).order_by(whole.c.depth, whole.c.place)
+
+
+def first_of(whose: Any, *, goes_on: bool) -> Any:
+    """The first level with the place of each."""
+    some = some_of(Referral, whose, most="most", goes_on=goes_on).subquery()
+    return sql_select(*some.c, func.row_number().over(order_by=(some.c.claimed_at, some.c.id)).label("place"))
+
+
+def with_referees(shown: Any) -> Any:
+    """Conversions with how many each referee has brought by then, counted up to `most`."""
     below = aliased(Referral)
-    page = select(below.id).where(*within(below), col(below.referrer_id) == col(Referral.referee_id))
-    # In the order of the index: a LIMIT without one tempts PostgreSQL to read the table until it has found enough.
-    page = page.order_by(col(below.claimed_at), col(below.id)).limit(bindparam("most", type_=Integer))
-    counted = select(func.count()).select_from(page.correlate(Referral).subquery())
+    page = some_of(below, col(below.referrer_id) == shown.c.referee_id, most="most").correlate(shown).subquery()
+    counted = sql_select(func.count()).select_from(page).scalar_subquery().label("referees")
+    return sql_select(*shown.c, counted)
+
+
+@cache
+def referees_statement(*, has_whole: bool, goes_on: bool) -> Any:
+    """The referees of referrers; `last` and `wanted`: of this one, so many; `whole`: all of these.
+
+    SQLite alone is asked for one level after the other."""
+    chosen = some_of(Referral, col(Referral.referrer_id) == bindparam("last"), most="wanted", goes_on=goes_on)
+    if has_whole:
+        ids = among(col(Referral.referrer_id), "whole", is_sqlite=True)
+        all_of_these = sql_select(*shown_of(Referral)).where(*within(Referral), ids)
+        chosen = union_all(*(sql_select(*part.c) for part in (chosen.subquery(), all_of_these.subquery())))
+    return with_referees(chosen.subquery())
+
+
+def some_of(referral: type[Referral], whose: Any, *, most: str, goes_on: bool = False) -> Any:
+    """So many conversions of a referrer, in the order of the index."""
+    id, claimed_at = col(referral.id), col(referral.claimed_at)
     # Columns and not whole records, which cost SQLAlchemy several times as much.
-    shown = [getattr(Referral, name) for name in SHOWN]
-    return sql_select(*shown, counted.scalar_subquery().label("referees")).join(chosen, chosen.c.id == col(Referral.id))
-
-
-def some_of_one(*, goes_on: bool) -> Any:
-    statement = select(col(Referral.id).label("id")).where(
-        *within(Referral), col(Referral.referrer_id) == bindparam("last")
-    )
+    statement = sql_select(*shown_of(referral)).where(*within(referral), whose)
     if goes_on:
         at, behind = bindparam("at", type_=cast(Any, Instant)), bindparam("behind")
-        later = (col(Referral.claimed_at) == at) & (col(Referral.id) > behind)
         # The first of these two bounds is what an index takes.
-        statement = statement.where(col(Referral.claimed_at) >= at, (col(Referral.claimed_at) > at) | later)
-    return statement.order_by(col(Referral.claimed_at), col(Referral.id)).limit(bindparam("wanted", type_=Integer))
+        statement = statement.where(claimed_at >= at, (claimed_at > at) | ((claimed_at == at) & (id > behind)))
+    # A LIMIT without an order tempts PostgreSQL to read the table until it has found enough.
+    return statement.order_by(claimed_at, id).limit(bindparam(most, type_=Integer))
+
+
+def shown_of(referral: type[Referral]) -> list[Any]:
+    return [getattr(referral, name) for name in SHOWN]
 
 
 def within(referral: type[Referral]) -> tuple[ColumnElement[bool], ...]:

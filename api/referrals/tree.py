@@ -1,12 +1,11 @@
 """The tree of referrals below a customer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Annotated
 
 import strawberry
 
-from api.ahead import asks_for
 from api.context import Info
 from api.customers.profiles import Customer, customer_of, load_customer, may_see
 from api.referrals.programs import ReferralProgram, program_of
@@ -14,6 +13,7 @@ from api.relay import First, local_id
 from core.db import Database
 from core.errors import NotFound
 from core.principal import Principal, Role
+from customers.profiles import display_names
 from referrals.analytics import known_program
 from referrals.attribution import ReferralStatus
 from referrals.programs import the_program
@@ -36,7 +36,7 @@ class ReferralTreeNode:
     local: strawberry.Private[str]
     node: strawberry.Private[TreeNode]
     parent_local: strawberry.Private[str]
-    # Whoever is asked for of the tree; at hand, since a tree has up to a thousand nodes.
+    # At hand, since a tree has up to a thousand nodes.
     people: strawberry.Private[Mapping[str, Customer]]
 
     @strawberry.field(description="Pass it as `after`, with the parent as `customerId`, to go on behind this node.")
@@ -154,7 +154,8 @@ class ReferralTreeQueries:
         principal = await context.principal()
         program = local_id("ReferralProgram", program_id, "programId") if program_id else None
         customer = local_id("Customer", customer_id, "customerId")
-        if not await may_see(info, customer) or await load_customer(info, customer) is None:
+        root = await load_customer(info, customer) if await may_see(info, customer) else None
+        if root is None:
             return None
         date = min(as_of or context.now, context.now)
         chosen = program or await only_program(context.database)
@@ -173,8 +174,9 @@ class ReferralTreeQueries:
         if not levels and program and not await is_known(context.database, program):
             return None
         named = sees_names(principal, customer)
-        shown = [node for level in levels if named or level.depth == 1 for node in level.nodes]
-        people = await people_of(info, shown)
+        people = await people_of(
+            info, root, (node for level in levels if named or level.depth == 1 for node in level.nodes)
+        )
         return ReferralTree(
             as_of=date,
             decay=DECAY,
@@ -184,15 +186,11 @@ class ReferralTreeQueries:
         )
 
 
-async def people_of(info: Info, nodes: Sequence[TreeNode]) -> dict[str, Customer]:
-    """Those who stand at these nodes and above them, as far as they are asked for."""
-    ids: set[str] = set()
-    if asks_for(info, "levels", "nodes", "customer"):
-        ids |= {node.customer_id for node in nodes}
-    if asks_for(info, "levels", "nodes", "parent"):
-        ids |= {node.parent_id for node in nodes}
-    rows = await info.context.loaders.customers.load_many(sorted(ids))
-    return {row["id"]: customer_of(row) for row in rows if row is not None}
+async def people_of(info: Info, root: Customer, nodes: Iterable[TreeNode]) -> dict[str, Customer]:
+    """Those who stand at these nodes and above them, by their ids."""
+    names = await display_names(info.context.database, {node.customer_id for node in nodes})
+    found = {id: customer_of({"id": id, "display_name": name}) for id, name in names.items()}
+    return {root.local: root, **found}
 
 
 async def only_program(database: Database) -> str | None:
