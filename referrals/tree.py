@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any, cast
 
 from sqlalchemy import ColumnElement, Integer, bindparam, func, literal, true, union_all
+from sqlalchemy import cast as cast_to
 from sqlalchemy import select as sql_select
 from sqlalchemy.orm import aliased
 from sqlmodel import col
@@ -24,6 +25,8 @@ DEEPEST = 10
 USUAL_DEPTH = 3
 # A qualified referral counts 1 for whoever made it, and half as much for each who stands one level higher.
 DECAY = 0.5
+# One more than a page.
+MOST = bindparam("most", type_=Integer)
 # What is read of a conversion.
 SHOWN = ("id", "referrer_id", "referee_id", "claimed_at", "qualified_at", "rejected_at")
 
@@ -181,32 +184,43 @@ def levels_statement(deepest: int, *, goes_on: bool) -> Any:
     """All levels of a tree; built once, because building costs more than running.
 
     `program`, `as_of`, `root`: whose tree; `at` and `behind`: go on from there; `size`: how many of a level have their
-    referees on the next; `most`: one more. A level is read in the order of the one above it and no further.
+    referees on the next; `most`: one more, and of a level no more than that are read.
     """
-    levels = [first_of(col(Referral.referrer_id) == bindparam("root"), goes_on=goes_on).cte("level_1")]
+    first = some_of(Referral, col(Referral.referrer_id) == bindparam("root"), most=MOST, goes_on=goes_on).subquery()
+    levels = [placed(first, first.c.claimed_at, first.c.id).cte("level_1")]
     for depth in range(2, deepest + 1):
-        above, below = levels[-1], aliased(Referral)
-        own = some_of(below, col(below.referrer_id) == above.c.referee_id, most="most").lateral()
-        order = (above.c.place, own.c.claimed_at, own.c.id)
-        level = sql_select(*own.c, func.row_number().over(order_by=order).label("place")).select_from(above)
-        level = level.join(own, true()).where(above.c.place <= bindparam("size", type_=Integer))
-        levels.append(level.order_by(*order).limit(bindparam("most", type_=Integer)).cte(f"level_{depth}"))
+        above, below = parents(levels[-1]), aliased(Referral)
+        own = some_of(below, col(below.referrer_id) == above.c.referee_id, most=MOST - above.c.before).lateral()
+        pairs = sql_select(*own.c, above.c.place.label("above")).select_from(above).join(own, true()).subquery()
+        levels.append(placed(pairs, pairs.c.above, pairs.c.claimed_at, pairs.c.id).cte(f"level_{depth}"))
+    shown = (*SHOWN, "referees", "place")
     whole = union_all(
-        *(sql_select(literal(depth, Integer).label("depth"), *level.c) for depth, level in enumerate(levels, 1))
+        *(
+            sql_select(literal(depth, Integer).label("depth"), *(level.c[name] for name in shown))
+            for depth, level in enumerate(levels, 1)
+        )
     ).subquery()
-    return with_referees(whole).order_by(whole.c.depth, whole.c.place)
+    return sql_select(*whole.c).order_by(whole.c.depth, whole.c.place)
 
 
-def first_of(whose: Any, *, goes_on: bool) -> Any:
-    """The first level with the place of each."""
-    some = some_of(Referral, whose, most="most", goes_on=goes_on).subquery()
-    return sql_select(*some.c, func.row_number().over(order_by=(some.c.claimed_at, some.c.id)).label("place"))
+def placed(level: Any, *order: Any) -> Any:
+    """A level with the number of each one's referees and the place of each, in this order."""
+    counted = with_referees(level).add_columns(func.row_number().over(order_by=order).label("place"))
+    return counted.order_by(*order).limit(MOST)
+
+
+def parents(level: Any) -> Any:
+    """Those of a level who have referees to show on the next, and how many stand there `before` theirs."""
+    before = func.sum(level.c.referees).over(order_by=level.c.place) - level.c.referees
+    some = sql_select(level.c.referee_id, level.c.place, level.c.referees, cast_to(before, Integer).label("before"))
+    some = some.where(level.c.place <= bindparam("size", type_=Integer)).subquery()
+    return sql_select(*some.c).where(some.c.referees > 0, some.c.before < MOST).subquery()
 
 
 def with_referees(shown: Any) -> Any:
     """Conversions with how many each referee has brought by then, counted up to `most`."""
     below = aliased(Referral)
-    page = some_of(below, col(below.referrer_id) == shown.c.referee_id, most="most").correlate(shown).subquery()
+    page = some_of(below, col(below.referrer_id) == shown.c.referee_id, most=MOST).correlate(shown).subquery()
     counted = sql_select(func.count()).select_from(page).scalar_subquery().label("referees")
     return sql_select(*shown.c, counted)
 
@@ -216,7 +230,12 @@ def referees_statement(*, has_whole: bool, goes_on: bool) -> Any:
     """The referees of referrers; `last` and `wanted`: of this one, so many; `whole`: all of these.
 
     SQLite alone is asked for one level after the other."""
-    chosen = some_of(Referral, col(Referral.referrer_id) == bindparam("last"), most="wanted", goes_on=goes_on)
+    chosen = some_of(
+        Referral,
+        col(Referral.referrer_id) == bindparam("last"),
+        most=bindparam("wanted", type_=Integer),
+        goes_on=goes_on,
+    )
     if has_whole:
         ids = among(col(Referral.referrer_id), "whole", is_sqlite=True)
         all_of_these = sql_select(*shown_of(Referral)).where(*within(Referral), ids)
@@ -224,7 +243,7 @@ def referees_statement(*, has_whole: bool, goes_on: bool) -> Any:
     return with_referees(chosen.subquery())
 
 
-def some_of(referral: type[Referral], whose: Any, *, most: str, goes_on: bool = False) -> Any:
+def some_of(referral: type[Referral], whose: Any, *, most: Any, goes_on: bool = False) -> Any:
     """So many conversions of a referrer, in the order of the index."""
     id, claimed_at = col(referral.id), col(referral.claimed_at)
     # Columns and not whole records, which cost SQLAlchemy several times as much.
@@ -234,7 +253,7 @@ def some_of(referral: type[Referral], whose: Any, *, most: str, goes_on: bool = 
         # The first of these two bounds is what an index takes.
         statement = statement.where(claimed_at >= at, (claimed_at > at) | ((claimed_at == at) & (id > behind)))
     # A LIMIT without an order tempts PostgreSQL to read the table until it has found enough.
-    return statement.order_by(claimed_at, id).limit(bindparam(most, type_=Integer))
+    return statement.order_by(claimed_at, id).limit(most)
 
 
 def shown_of(referral: type[Referral]) -> list[Any]:
