@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from community.access import Visibility
-from community.communities import COMMUNITY_COLUMNS, community_of
+from community.communities import COMMUNITY_COLUMNS, COMMUNITY_LIST, COMMUNITY_PROPERTIES
 from core.clock import iso, utc_now
 from core.paging import Page, cut, decode_cursor, page_size
 from graph.client import GraphClient, Row
@@ -16,32 +16,35 @@ from graph.eligibility import ELIGIBLE, HELD_TAGS, is_eligible
 # to. Communities have no limit of members, so that none of them is full. Who is in a segment stands in SQL, which would
 # be a second round trip: what is for one is not recommended, not even to those within.
 NEVER = "[(me)-[:MEMBER_OF]->(j:Community) | j.id] + [(me)-[d:DISMISSED]->(n:Community) WHERE d.until > $now | n.id]"
+TAG_NAMES = ("key", "name_zh", "name_en", "family")
 ABOUT = """[(c)-[:ABOUT]->(t:Tag) | {key: t.key, name_zh: t.name_zh, name_en: t.name_en, family: t.family}] AS about"""
 # Of a list no more is read than a page and some to spare: nearly all of it is still open to them.
 SPARE = 2
 # No list is longer.
 LONGEST = 1_000
 
-# The list in its own order, which is `at`, in one row: many columns of many rows cost more than the reading itself.
-# It is the only statement for whoever has a list, so it does nothing that can be done outside.
+# The list in its own order, which is `at`, in one row: many columns of many rows cost more than the reading itself, and
+# so do names that come again with each. It is the only statement for whoever has a list, so it does nothing that can
+# be done outside.
 RECOMMENDED = (
     """
 MATCH (l:RecommendationList {customer_id: $customer_id})
 MATCH (me:Customer {id: $customer_id})
-WITH l, me.tier AS tier, """
+WITH l.community_ids AS ids, l.scores AS scores, l.reasons AS reasons, l.variant AS variant, me.tier AS tier, """
     + HELD_TAGS
     + " AS held, "
     + NEVER
     + """ AS out
-WITH l, tier, held, [place IN range(0, size(l.community_ids) - 1)
-                     WHERE place > $at AND NOT l.community_ids[place] IN out] AS places
+WITH ids, scores, reasons, variant, tier, held,
+     [place IN range(0, size(ids) - 1) WHERE place > $at AND NOT ids[place] IN out] AS places
 UNWIND places[0..$most] AS place
-MATCH (c:Community {id: l.community_ids[place]})
-WITH l, tier, held, size(places) > $most AS is_cut, place, c, """
-    + ABOUT
-    + """
-WITH l, tier, held, is_cut, collect({place: place, community: properties(c), about: about}) AS found
-RETURN tier, held, is_cut, found, l.variant AS variant, l.scores AS scores, l.reasons AS reasons
+MATCH (c:Community {id: ids[place]})
+WITH variant, tier, held, size(places) > $most AS is_cut,
+     [place, scores[place], reasons[place], """
+    + COMMUNITY_LIST
+    + """,
+      [(c)-[:ABOUT]->(t:Tag) | [t.key, t.name_zh, t.name_en, t.family]]] AS one
+RETURN variant, tier, held, is_cut, collect(one) AS found
 """
 )
 
@@ -144,12 +147,13 @@ async def of_list(graph: GraphClient, customer_id: str, *, at: float, now: str, 
 
 def rows_of_list(listed: Row) -> Iterator[Row]:
     """The communities of a list as rows of their own, without those that are not open to the customer."""
-    for one in listed["found"]:
-        place, c = one["place"], community_of(one["community"])
+    variant, tier, held = listed["variant"], listed["tier"], listed["held"]
+    for place, score, why, community, about in listed["found"]:
+        c = dict(zip(COMMUNITY_PROPERTIES, community, strict=True))
         is_open = c["visibility"] == Visibility.PUBLIC and c["archived_at"] is None and c["segment_id"] is None
-        if is_open and is_eligible(listed["tier"], listed["held"], c["minimum_tier"], c["required_tags"]):
-            why, score = listed["reasons"][place], listed["scores"][place]
-            own = {"variant": listed["variant"], "score": score, "why": why, "tags": [], "about": one["about"]}
+        if is_open and is_eligible(tier, held, c["minimum_tier"], c["required_tags"]):
+            tags = [dict(zip(TAG_NAMES, tag, strict=True)) for tag in about]
+            own = {"variant": variant, "score": score, "why": why, "tags": [], "about": tags}
             yield {"id": c["id"], **own, "rank": 0, "at": float(place), "community": c}
 
 

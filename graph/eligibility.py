@@ -1,6 +1,6 @@
 """Who may join, register or redeem: those of a least tier with certain tags, all of them held and not expired."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -19,6 +19,8 @@ class Tier(StrEnum):
 
 
 TIERS = list(Tier)
+# How high each stands.
+RANKS: Mapping[str, int] = {tier: rank for rank, tier in enumerate(Tier)}
 
 
 class NotEligible(Refusal):
@@ -31,8 +33,8 @@ def is_eligible(
     tier: str | None, tags: Collection[str], minimum_tier: str | None, required_tags: Collection[str] | None
 ) -> bool:
     """Whether a customer of this tier with these tags (those that hold now) meets the conditions."""
-    high_enough = TIERS.index(Tier(tier or Tier.MASS)) >= TIERS.index(Tier(minimum_tier or Tier.MASS))
-    return high_enough and set(required_tags or ()) <= set(tags)
+    high_enough = RANKS[tier or Tier.MASS] >= RANKS[minimum_tier or Tier.MASS]
+    return high_enough and (not required_tags or set(required_tags) <= set(tags))
 
 
 # The same for queries: `x` is the community or event, `me` the customer or null, $now the instant (ISO 8601, UTC).
