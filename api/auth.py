@@ -5,7 +5,7 @@ import base64
 import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import httpx
@@ -55,6 +55,8 @@ class Verified:
     algorithm: str
     key: jwk.Key
     claims: Mapping[str, Any]
+    # Made once the claims were found good.
+    principals: list[Principal] = field(default_factory=list[Principal])
 
 
 class TokenVerifier:
@@ -85,7 +87,9 @@ class TokenVerifier:
         if known is None or known.key is not key:
             known = self._remember(raw, Verified(key_id, algorithm, key, self._claims(raw, key)))
         check_claims(known.claims, self._settings, int(utc_now().timestamp() if now is None else now))
-        return principal_of(known.claims, self._settings)
+        if not known.principals:
+            known.principals.append(principal_of(known.claims, self._settings))
+        return known.principals[0]
 
     def _claims(self, raw: str, key: jwk.Key) -> Mapping[str, Any]:
         """What a token says whose signature is good; raises Unauthenticated."""

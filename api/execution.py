@@ -5,7 +5,7 @@ async resolver of ours is called, and how a list of objects is walked. Errors, t
 graphql-core's: it does anew whatever fails as data, and it is told what resolvers raise.
 """
 
-from collections.abc import Awaitable, Collection, Coroutine, Generator, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import date
 from enum import Enum
@@ -33,6 +33,7 @@ from strawberry.types.arguments import convert_arguments
 
 from api.documents import Document
 from api.selections import Compiler, Details, Field, Kind, Selection
+from core.begun import begun
 
 Answer = dict[str, Any]
 # So many variants of a document, by what its fields are included by, are kept compiled.
@@ -328,46 +329,6 @@ class CompiledExecutor(StrawberryGraphQLCoreExecutionContext):
         except Exception as error:  # noqa: BLE001 - it becomes an error of the answer
             self.handle_field_error(error, kind, details, path)
             return None
-
-
-class Rest:
-    """What is left of a coroutine that was begun and waits for a future."""
-
-    def __init__(self, coroutine: Coroutine[Any, Any, Any], waits_for: Any) -> None:
-        self._coroutine = coroutine
-        self._waits_for = waits_for
-
-    def __await__(self) -> Generator[Any, Any, Any]:
-        # A future that is being handed to a task carries this mark, and only then.
-        self._waits_for._asyncio_future_blocking = True
-        while True:
-            failure: BaseException | None = None
-            try:
-                yield self._waits_for
-            except GeneratorExit:
-                self._coroutine.close()
-                raise
-            except BaseException as error:  # noqa: BLE001 - it is the coroutine's
-                failure = error
-            try:
-                self._waits_for = self._coroutine.throw(failure) if failure is not None else self._coroutine.send(None)
-            except StopIteration as end:
-                return end.value
-
-
-def begun(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """What a coroutine comes to where it does not wait, else an awaitable of it.
-
-    It begins in the task of whoever calls this and may go on in another, so it is for those that set no time limit
-    before they wait, since such a limit belongs to the task that it was set in.
-    """
-    try:
-        waits_for = coroutine.send(None)
-    except StopIteration as end:
-        return end.value
-    # It is handed to no task yet, and others may begin to wait for it, too.
-    waits_for._asyncio_future_blocking = False
-    return Rest(coroutine, waits_for)
 
 
 async def awaited(answer: Any, waiting: Sequence[Any]) -> Any:

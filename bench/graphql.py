@@ -2,8 +2,9 @@
 
 The peer is @neo4j/graphql on graphql-yoga (bench/peer). Both are asked for the same three things (see
 `bench.graphql_documents`), and must tell the same before anything is measured. Ours is asked by text and by the id of
-a trusted document; it looks at tokens, budgets and rights too, which the peer does not. The bounds are what the driver
-alone does in our place, and ours over a graph that answers from memory.
+a trusted document; it looks at tokens, budgets and rights too, which the peer does not; so it is asked a second time as
+a bank would use it, with tokens, one rule of its own and an order in its lists. The bounds are what the driver alone
+does in our place, and ours over a graph that answers from memory.
 """
 
 import asyncio
@@ -22,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from api.relay import global_id
-from bench.graphql_documents import QUESTIONS, Question, local
+from bench.graphql_documents import QUESTIONS, Question, in_order, local
 from bench.graphql_servers import Server, issuer, ours, peer, token, told_to_load
 from bench.recommendations_job import PROGRAM_ID, TODAY, load, measure_job
 from bench.stores import Stores, real_stores
@@ -161,10 +162,11 @@ async def put_peers_list(graph: GraphClient, customer: str, data: Any) -> None:
 def bodies(ids: Mapping[str, str], *, way: str) -> dict[str, dict[str, Any]]:
     """What is sent for each question: a text, or the id of a trusted document."""
     place, profile, listed = (one.name for one in QUESTIONS)
-    if way == "peer":
+    if way in ("peer", "peer in order"):
         sent: dict[str, Any] = {place: {"id": ids["community"]}, profile: {"id": ids["customer"]}}
         sent[listed] = {"id": ids["customer"]}
-        return {one.name: {"query": one.peer, "variables": sent[one.name]} for one in QUESTIONS}
+        told = in_order if way == "peer in order" else str
+        return {one.name: {"query": told(one.peer), "variables": sent[one.name]} for one in QUESTIONS}
     customer, program = global_id("Customer", ids["customer"]), global_id("ReferralProgram", ids["program"])
     sent = {place: {"id": global_id("Community", ids["community"])}, listed: {}}
     sent[profile] = {"id": customer, "program": program}
@@ -231,8 +233,11 @@ def run(stores: Stores, redis: str, rounds: int, seconds: float, *, bounds: bool
         listed = orjson.loads(mine.answer(QUESTIONS[-1].name))["data"]
         asyncio.run(put_list(stores, ids["customer"], listed))
         theirs = Way("peer", stack.enter_context(peer(stores)), {}, bodies(ids, way="peer"))
-        ways = [theirs, mine, Way("trusted document", api, headers, bodies(ids, way="trusted"))]
+        ruled = stack.enter_context(peer(stores, issued_by))
+        as_used = Way("peer with sign-in, rules, order", ruled, headers, bodies(ids, way="peer in order"))
+        ways = [theirs, as_used, mine, Way("trusted document", api, headers, bodies(ids, way="trusted"))]
         check(mine, theirs)
+        check(mine, as_used)
         if bounds:
             here = {"BENCH_COMMUNITY": ids["community"]}
             kept = stack.enter_context(ours(stores, redis, issued_by, "bench.graphql_bounds", "constants"))

@@ -104,14 +104,17 @@ def ours(stores: Stores, redis: str, issued_by: str, *module: str, **more: str) 
 
 
 @contextmanager
-def peer(stores: Stores) -> Generator[Server, None, None]:
-    """The peer, installed once beside its lock file."""
+def peer(stores: Stores, issued_by: str | None = None) -> Generator[Server, None, None]:
+    """The peer, installed once beside its lock file; with an issuer it looks at tokens and has rules."""
     npm, node = shutil.which("npm"), shutil.which("node")
     assert npm and node, "the peer needs Node.js and npm"
     if not (PEER / "node_modules").exists():
         subprocess.run([npm, "ci"], cwd=PEER, check=True)
-    port, log = free_port(), stores.folder / "peer.log"
+    port = free_port()
+    log = stores.folder / f"peer-{port}.log"
     environment = {**stores.environment(), "PORT": str(port), "NODE_ENV": "production"}
+    if issued_by:
+        environment["JWKS"] = f"{issued_by}/jwks"
     process = start_leashed([node, str(PEER / "server.mjs")], log=log, env=environment)
     with answering(process, port, log) as server:
         yield server

@@ -4,7 +4,9 @@ import asyncio
 import random
 import time
 import weakref
-from collections.abc import Awaitable, Callable
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any, LiteralString, Self, TypeVar
 
 import neo4j
@@ -80,6 +82,7 @@ class GraphClient:
         self._embedded: bool | None = None
         self._database = database
         self._timeout = timeout
+        self._sessions: defaultdict[str, list[neo4j.AsyncSession]] = defaultdict(list)
         self._turns: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
         self._driver = neo4j.AsyncGraphDatabase.driver(
             uri,
@@ -106,6 +109,9 @@ class GraphClient:
         )
 
     async def close(self) -> None:
+        for free in self._sessions.values():
+            while free:
+                await free.pop().close()
         await self._driver.close()
 
     async def __aenter__(self) -> Self:
@@ -187,11 +193,26 @@ class GraphClient:
 
         async def attempt() -> tuple[Columns, list[Row]]:
             self.round_trips += 1
-            async with self._driver.session(database=self._database, default_access_mode=access) as session:
+            async with self._session(access) as session:
                 result = await session.run(statement, parameters)
                 return tuple(result.keys()), [dict(record) async for record in result]
 
         return await self._retried(attempt, timeout)
+
+    @asynccontextmanager
+    async def _session(self, access: str) -> AsyncGenerator[neo4j.AsyncSession, None]:
+        """A session for one statement; it is used again unless something went wrong with it.
+
+        Between statements it holds no connection. To make one costs a tenth of what a statement costs.
+        """
+        free = self._sessions[access]
+        session = free.pop() if free else self._driver.session(database=self._database, default_access_mode=access)
+        try:
+            yield session
+        except BaseException:
+            await session.close()
+            raise
+        free.append(session)
 
     async def _retried(self, attempt: Callable[[], Awaitable[Result]], timeout: float | None) -> Result:
         limit = timeout or self._timeout

@@ -9,10 +9,12 @@ Python 3.11.
 import asyncio
 import sys
 from collections.abc import Awaitable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from neo4j._async_compat.network import _bolt_socket  # pyright: ignore[reportPrivateUsage] - there is no option
 from neo4j._async_compat.shims import wait_for
+
+from core.begun import Rest, begun
 
 T = TypeVar("T")
 
@@ -21,8 +23,12 @@ async def wait_in_this_task(awaited: Awaitable[T], timeout: float | None) -> T:
     """`asyncio.wait_for` of Python 3.12: what is awaited runs in the task of who waits; raises TimeoutError."""
     if timeout is not None and timeout <= 0:
         return await wait_for(awaited, timeout)
+    # Most of an answer has come with its first piece, and then nothing is waited for.
+    rest = begun(awaited) if asyncio.iscoroutine(awaited) else awaited
+    if not isinstance(rest, Rest | asyncio.Future):
+        return cast(T, rest)
     async with asyncio.timeout(timeout):
-        return await awaited
+        return await rest
 
 
 def spare_tasks() -> None:

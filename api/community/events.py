@@ -57,7 +57,6 @@ class EventTexts:
 class Event(Node):
     title: str = strawberry.field(description="Title in the language of the request.")
     description: str = strawberry.field(description="Description in the language of the request.")
-    texts: EventTexts = strawberry.field(description="Its words in both languages, as the inputs take them.")
     language: str | None = strawberry.field(description="Language that is spoken.")
     starts_at: datetime = strawberry.field(description="Start.")
     ends_at: datetime = strawberry.field(description="End.")
@@ -68,9 +67,6 @@ class Event(Node):
     attendance_mode: AttendanceMode = strawberry.field(description="Where people take part.")
     link: str | None = strawberry.field(
         description="The link, for those with a paid or free place by it, hosts and managers; null for anybody else."
-    )
-    calendar_url: str | None = strawberry.field(
-        description="Its iCalendar file, for everybody; null in a private community, where the private feed has it."
     )
     registration_opens_at: datetime | None = strawberry.field(description="From when on one may register.")
     registration_closes_at: datetime | None = strawberry.field(description="Until when one may register.")
@@ -100,6 +96,18 @@ class Event(Node):
     series_local: strawberry.Private[str | None]
     managed: strawberry.Private[bool]
     figures: strawberry.Private[list[int] | None]
+    row: strawberry.Private[Row]
+    base_url: strawberry.Private[str]
+
+    @strawberry.field(description="Its words in both languages, as the inputs take them.")
+    def texts(self) -> EventTexts:
+        return EventTexts(**texts_of(self.row, "title", "description"))
+
+    @strawberry.field(
+        description="Its iCalendar file, for everybody; null in a private community, where the private feed has it."
+    )
+    def calendar_url(self) -> str | None:
+        return f"{self.base_url}/events/{self.id}.ics" if self.row["has_calendar"] else None
 
     @strawberry.field(description="The community that hosts it.")
     @only_loads
@@ -196,8 +204,6 @@ def event_of(row: Row | None, info: Info) -> Event | None:
         minimum_tier=Tier(tier) if tier else None,
         segment_id=segment_seen(row["segment_id"], sees=row["viewer_manages"]),
         status=EventStatus(row["status"]),
-        calendar_url=calendar_url_of(row, info),
-        texts=EventTexts(**texts_of(row, "title", "description")),
         registered_count=row["registered"],
         link_registered_count=row["link_registered"],
         waiting_count=row["waiting"],
@@ -207,14 +213,10 @@ def event_of(row: Row | None, info: Info) -> Event | None:
         series_local=row["series_id"],
         managed=row["viewer_manages"],
         figures=row["figures"],
+        row=row,
+        base_url=info.context.edge.settings.base_url,
         **{name: row[name] for name in AS_STORED},
     )
-
-
-def calendar_url_of(row: Row, info: Info) -> str | None:
-    """The address of the event's calendar; of events that only members read there is none without a sign-in."""
-    event_id = global_id("Event", row["id"])
-    return f"{info.context.edge.settings.base_url}/events/{event_id}.ics" if row["has_calendar"] else None
 
 
 AS_STORED = (

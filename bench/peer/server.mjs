@@ -1,11 +1,21 @@
-// The peer: its usual way of doing things, with nothing in it that would hold it back. It asks nobody for a token.
+// The peer: its usual way of doing things. By itself there is nothing in it that would hold it back, and it asks nobody
+// for a token; with JWKS it looks at tokens, and shows a private community to its members alone, as a bank would have it.
 import { createServer } from "node:http";
 import { Neo4jGraphQL } from "@neo4j/graphql";
 import { createYoga } from "graphql-yoga";
 import neo4j from "neo4j-driver";
 
+const { JWKS, NEO4J_URI, PORT } = process.env;
+const signedIn = JWKS ? "@authentication" : "";
+const seen = JWKS
+  ? `@authorization(filter: [
+      { where: { node: { visibility: { in: ["PUBLIC", "LISTED"] } } } }
+      { where: { node: { members: { some: { id: { eq: "$jwt.sub" } } } } } }
+    ])`
+  : "";
+
 const typeDefs = /* GraphQL */ `
-  type Community @node {
+  type Community @node ${signedIn} ${seen} {
     id: ID!
     name_en: String!
     purpose_en: String
@@ -23,7 +33,7 @@ const typeDefs = /* GraphQL */ `
     since: String!
   }
 
-  type Event @node {
+  type Event @node ${signedIn} {
     id: ID!
     title_en: String!
     venue: String
@@ -48,7 +58,7 @@ const typeDefs = /* GraphQL */ `
     at: String!
   }
 
-  type Customer @node {
+  type Customer @node ${signedIn} {
     id: ID!
     display_name: String!
     tags: [Tag!]! @relationship(type: "TAGGED", direction: OUT, properties: "Tagging")
@@ -70,8 +80,9 @@ const typeDefs = /* GraphQL */ `
   }
 `;
 
-const { NEO4J_URI, PORT } = process.env;
 const driver = neo4j.driver(NEO4J_URI, neo4j.auth.basic("neo4j", ""), { maxConnectionPoolSize: 50 });
-const schema = await new Neo4jGraphQL({ typeDefs, driver }).getSchema();
-const yoga = createYoga({ schema, logging: false, graphiql: false });
+const features = JWKS ? { authorization: { key: { url: JWKS } } } : {};
+const schema = await new Neo4jGraphQL({ typeDefs, driver, features }).getSchema();
+const context = ({ request }) => ({ token: request.headers.get("authorization") });
+const yoga = createYoga({ schema, logging: false, graphiql: false, context });
 createServer(yoga).listen(Number(PORT), "127.0.0.1", () => console.log("ready"));
