@@ -9,7 +9,7 @@ const { JWKS, NEO4J_URI, PORT } = process.env;
 const signedIn = JWKS ? "@authentication" : "";
 const seen = JWKS
   ? `@authorization(filter: [
-      { where: { node: { visibility: { in: ["PUBLIC", "LISTED"] } } } }
+      { where: { node: { visibility: { in: ["PUBLIC", "UNLISTED"] } } } }
       { where: { node: { members: { some: { id: { eq: "$jwt.sub" } } } } } }
     ])`
   : "";
