@@ -4,6 +4,7 @@ import asyncio
 import time
 from typing import Any
 
+import httpx
 import pytest
 from graphql import GraphQLScalarType, print_schema
 from hypothesis import given, reject
@@ -31,13 +32,14 @@ SCALARS = {
 }
 
 
-async def send(prey: Prey, role: str, document: str, variables: dict[str, Any]) -> None:
+async def send(prey: Prey, role: str, document: str, variables: dict[str, Any]) -> httpx.Response:
     """Send it, and judge the answer and how long it took."""
     begun = time.monotonic()
     async with asyncio.timeout(PATIENCE_SECONDS * 2):
         answer = await prey.caller(role).post(document, variables)
     judge(answer, prey.hidden_from(role))
     assert time.monotonic() - begun < PATIENCE_SECONDS, document[:300]
+    return answer
 
 
 def shown(operation: str) -> str | None:
