@@ -6,23 +6,23 @@ write by the standard library, are put into the same form.
 
 import logging
 import sys
-from typing import Any, BinaryIO
 
 import orjson
 import structlog
 
 
-class Lines(structlog.BytesLogger):
-    """Writes the lines of one module."""
+class Lines:
+    """Writes the lines of one module to what is standard error now."""
 
-    def __init__(self, file: BinaryIO, name: str) -> None:
-        super().__init__(file)
+    def __init__(self, name: str = "") -> None:
         self.name = name
 
+    def msg(self, line: bytes) -> None:
+        # In one piece, as other processes write to the same pipe.
+        sys.stderr.buffer.write(line + b"\n")
+        sys.stderr.buffer.flush()
 
-def add_logger_name(logger: Any, _: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    event["logger"] = logger.name
-    return event
+    debug = info = warning = error = critical = exception = msg
 
 
 def configure_logging(level: str) -> None:
@@ -30,14 +30,14 @@ def configure_logging(level: str) -> None:
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
-        add_logger_name,
+        structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
     ]
     lines = structlog.processors.JSONRenderer(serializer=orjson.dumps, default=str)
     structlog.configure(
         processors=[*shared, lines],
-        logger_factory=lambda name="": Lines(sys.stderr.buffer, name),
+        logger_factory=Lines,
         wrapper_class=structlog.make_filtering_bound_logger(level.lower()),
         cache_logger_on_first_use=True,
     )

@@ -10,6 +10,8 @@ import pytest
 from redis.asyncio import Redis
 
 from api.gate import Gate
+from core.db import Database
+from graph.client import GraphClient
 from tests.api.conftest import System, running, settings_for, token
 from tests.conftest import Addresses
 
@@ -77,12 +79,14 @@ async def test_what_is_too_dear_is_refused_whatever_is_left(system: System, uniq
     assert "data" not in answer
 
 
-def slowed(system: System, monkeypatch: pytest.MonkeyPatch) -> tuple[asyncio.Event, asyncio.Event, list[str]]:
-    """Let the SQL store wait: the events say that somebody is there and let them go on, the list how it ended."""
+def slowed(
+    monkeypatch: pytest.MonkeyPatch, store: type[Database] | type[GraphClient], name: str
+) -> tuple[asyncio.Event, asyncio.Event, list[str]]:
+    """Let a store wait: the events say that somebody is there and let them go on, the list how it ended."""
     there, going_on, ends = asyncio.Event(), asyncio.Event(), list[str]()
-    identify = __import__("api.context", fromlist=["identify"]).identify
+    ask: Any = getattr(store, name)
 
-    async def slow(*arguments: Any) -> Any:
+    async def slow(*arguments: Any, **more: Any) -> Any:
         there.set()
         try:
             await going_on.wait()
@@ -90,16 +94,16 @@ def slowed(system: System, monkeypatch: pytest.MonkeyPatch) -> tuple[asyncio.Eve
             ends.append("stopped")
             raise
         ends.append("done")
-        return await identify(*arguments)
+        return await ask(*arguments, **more)
 
-    monkeypatch.setattr("api.context.identify", slow)
+    monkeypatch.setattr(store, name, slow)
     return there, going_on, ends
 
 
 async def test_a_crowd_is_turned_away_at_once(system: System, monkeypatch: pytest.MonkeyPatch, unique: str) -> None:
     """Given room for two and nobody may wait; when a third comes while the stores are slow; then a 503."""
     system.app.state.gate = Gate(2, most_waiting=0, patience=1)
-    there, going_on, _ = slowed(system, monkeypatch)
+    there, going_on, _ = slowed(monkeypatch, Database, "glance")
     caller = system.caller(unique, "customer")
     first = [asyncio.create_task(caller.post("{ viewer { customer { id } } }")) for _ in range(2)]
     await there.wait()
@@ -153,9 +157,9 @@ async def leave(system: System, document: str, subject: str, there: asyncio.Even
 async def test_a_query_is_stopped_when_its_client_has_gone(
     system: System, monkeypatch: pytest.MonkeyPatch, unique: str
 ) -> None:
-    there, _, ends = slowed(system, monkeypatch)
+    there, _, ends = slowed(monkeypatch, GraphClient, "read")
     async with asyncio.timeout(5):
-        sent = await leave(system, "{ viewer { customer { id } } }", unique, there)
+        sent = await leave(system, "{ communities { edges { node { id } } } }", unique, there)
     assert ends == ["stopped"]
     assert sent[0]["status"] == 499
 
@@ -163,7 +167,7 @@ async def test_a_query_is_stopped_when_its_client_has_gone(
 async def test_a_mutation_goes_on_when_its_client_has_gone(
     system: System, monkeypatch: pytest.MonkeyPatch, unique: str
 ) -> None:
-    there, going_on, ends = slowed(system, monkeypatch)
+    there, going_on, ends = slowed(monkeypatch, Database, "glance")
     leaving = asyncio.create_task(
         leave(system, "mutation { acceptTerms: createCalendarFeed { __typename } }", unique, there)
     )
