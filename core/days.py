@@ -71,8 +71,8 @@ def add_months(day: date, count: int) -> date:
 
 
 def months_before(day: date, count: int = 1) -> date:
-    """The first of the month so many months before that of a day."""
-    number = day.year * 12 + day.month - 1 - count
+    """The first of the month so many months before that of a day, or the first of all where the calendar ends."""
+    number = max(day.year * 12 + day.month - 1 - count, 12)
     return date(number // 12, number % 12 + 1, 1)
 
 

@@ -22,6 +22,8 @@ from worker.sweeps import sweep_graph, sweep_outbox
 from worker.work import Stores
 
 ISSUER = "https://issuer.test"
+# The token of a caller outlasts the longest run of fuzzing, which would ask on with a bad one.
+CALLER_SECONDS = 7 * 86_400
 KEY = jwk.RSAKey.generate_key(2048, {"kid": "test", "use": "sig", "alg": "RS256"}, private=True)
 
 
@@ -82,7 +84,7 @@ class System:
     def caller(self, subject: str | None, *roles: str, scope: str = "", language: str = "en") -> Caller:
         headers = {"Accept-Language": language}
         if subject is not None:
-            headers["Authorization"] = f"Bearer {token(subject, *roles, scope=scope)}"
+            headers["Authorization"] = f"Bearer {token(subject, *roles, scope=scope, seconds=CALLER_SECONDS)}"
         return Caller(self.http, headers)
 
     async def customer(self, name: str) -> Caller:

@@ -321,6 +321,12 @@ async def test_causes_are_counted(system: System, unique: str) -> None:
     assert (await sun.fail(CAUSES, by=["MONTH", "MONTH"]))["extensions"]["reason"] == "COMPLAINT_GROUPING_INVALID"
 
 
+async def test_nothing_was_complained_of_when_the_calendar_begins(system: System, unique: str) -> None:
+    """Given a last month that has no twelve before it; then those are counted that there are."""
+    document = '{ complaintCauses(by: [CAUSE], lastMonth: "0001-01-31") { count } }'
+    assert await officer(system, f"sun-{unique}").ask(document) == {"complaintCauses": []}
+
+
 async def test_administrators_keep_calendars_and_policies(system: System) -> None:
     he = system.caller("he", "administrator")
     calendars = nodes(await he.ask(CALENDARS), "businessCalendars")

@@ -38,6 +38,7 @@ async def send(prey: Prey, role: str, document: str, variables: dict[str, Any]) 
     async with asyncio.timeout(PATIENCE_SECONDS * 2):
         answer = await prey.caller(role).post(document, variables)
     judge(answer, prey.hidden_from(role))
+    assert answer.status_code != 401, "The token is good no more, and nothing is tested."
     assert time.monotonic() - begun < PATIENCE_SECONDS, document[:300]
     return answer
 
