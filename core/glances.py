@@ -27,10 +27,12 @@ Rows = Sequence[Any]
 MOST_CONNECTIONS = 4
 # What SQLAlchemy takes from an address for itself.
 NOT_ASYNCPGS = ("prepared_statement_cache_size", "prepared_statement_name_func", "async_fallback")
-# The connection fell, or the server ends it or cannot take it now.
+# The connection fell, or the server ends it or cannot take it now. That it was ended while nobody used it may reach
+# asyncpg as an operation of its own, which it calls an error of the client.
 LOST = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     OSError,
