@@ -5,7 +5,7 @@ import base64
 import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, cast
 
 import httpx
@@ -47,7 +47,7 @@ class Keys:
     fetched: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Verified:
     """A token whose signature was found good by a key; whether it is good now is asked each time."""
 
@@ -56,7 +56,7 @@ class Verified:
     key: jwk.Key
     claims: Mapping[str, Any]
     # Made once the claims were found good.
-    principals: list[Principal] = field(default_factory=list[Principal])
+    principal: Principal | None = None
 
 
 class TokenVerifier:
@@ -87,9 +87,9 @@ class TokenVerifier:
         if known is None or known.key is not key:
             known = self._remember(raw, Verified(key_id, algorithm, key, self._claims(raw, key)))
         check_claims(known.claims, self._settings, int(utc_now().timestamp() if now is None else now))
-        if not known.principals:
-            known.principals.append(principal_of(known.claims, self._settings))
-        return known.principals[0]
+        if known.principal is None:
+            known.principal = principal_of(known.claims, self._settings)
+        return known.principal
 
     def _claims(self, raw: str, key: jwk.Key) -> Mapping[str, Any]:
         """What a token says whose signature is good; raises Unauthenticated."""

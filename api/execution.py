@@ -117,20 +117,20 @@ class CompiledExecutor(StrawberryGraphQLCoreExecutionContext):
         values = self.variable_values.coerced
         operation = self.operation
         key = (operation.name.value if operation.name else "", *(values.get(name) for name in document.included_by))
-        self.plan = document.plans.get(key)
+        self.plan = known = document.plans.get(key)
         root = self.schema.get_root_type(operation.operation)
-        is_hot = False
-        if self.plan is not None:
-            self.plan.runs += 1
-            is_hot = self.plan.runs == HOT_RUNS and not self.plan.is_hot
-        if root is None or (self.plan is not None and not is_hot):
+        if known is not None:
+            known.runs += 1
+        is_hot = known is not None and known.runs == HOT_RUNS and not known.is_hot
+        if root is None or (known is not None and not is_hot):
             return
         try:
             self.plan = Plan(self, root, document.included_by, is_hot=is_hot)
         except GraphQLError:
             # A selection that cannot be collected: graphql-core says so in its own place.
             return
-        if len(document.plans) >= MOST_VARIANTS:
+        # One that is compiled again takes no more room.
+        if known is None and len(document.plans) >= MOST_VARIANTS:
             document.plans.clear()
         document.plans[key] = self.plan
 

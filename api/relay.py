@@ -1,15 +1,13 @@
 """Relay's conventions: global ids and connections."""
 
-import base64
-import binascii
 from collections.abc import Callable
 from typing import Annotated, Generic, TypeVar
 
 import strawberry
 
 from core.errors import BadUserInput
-from core.ids import is_id
-from core.paging import Page, Place, opaque
+from core.ids import is_id, opaque, raw_of
+from core.paging import Page, Place
 
 T = TypeVar("T")
 Row = TypeVar("Row")
@@ -39,9 +37,9 @@ def split_id(value: str, *path: str) -> tuple[str, str]:
     What stands between two things, such as a registration, has the ids of both, with a colon between them.
     """
     try:
-        raw = base64.b64decode(value.encode("ascii") + b"=" * (-len(value) % 4), altchars=b"-_", validate=True)
+        raw = raw_of(value)
         kind, _, local = raw.decode("ascii").partition(":")
-    except (ValueError, binascii.Error) as error:
+    except ValueError as error:
         raise IdInvalid(path=path) from error
     if not all(is_id(part) for part in local.split(":")):
         raise IdInvalid(path=path)

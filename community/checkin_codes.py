@@ -5,8 +5,6 @@ all of them, as one word that a QR code carries. Nothing of it is stored: who sc
 time of the scan, and the code is judged at that time.
 """
 
-import base64
-import binascii
 import hashlib
 import hmac
 import struct
@@ -15,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from core.errors import Refusal
+from core.ids import opaque, raw_of
 
 LIFETIME = timedelta(minutes=5)
 # Clocks of phones may be ahead of ours or behind by this much.
@@ -51,7 +50,7 @@ def make_code(key: str, *, event_id: str, customer_id: str, now: datetime) -> Ch
     """A fresh code of a registration; ask again when it has expired."""
     expires_at = (now + LIFETIME).replace(microsecond=0)
     body = FORM.pack(VERSION, uuid.UUID(event_id).bytes, uuid.UUID(customer_id).bytes, int(expires_at.timestamp()))
-    return CheckInCode(base64.urlsafe_b64encode(body + sign(key, body)).decode().rstrip("="), expires_at)
+    return CheckInCode(opaque(body + sign(key, body)), expires_at)
 
 
 def read_code(key: str, text: str, *, scanned_at: datetime) -> tuple[str, str]:
@@ -59,8 +58,8 @@ def read_code(key: str, text: str, *, scanned_at: datetime) -> tuple[str, str]:
     if len(text) > LONGEST:
         raise CodeInvalid(path=("code",))
     try:
-        raw = base64.b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    except (ValueError, binascii.Error) as error:
+        raw = raw_of(text)
+    except ValueError as error:
         raise CodeInvalid(path=("code",)) from error
     body, signature = raw[: FORM.size], raw[FORM.size :]
     if len(body) != FORM.size or not hmac.compare_digest(signature, sign(key, body)):

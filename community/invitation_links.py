@@ -4,8 +4,6 @@ A community has one at a time. The code names the community and a key that the c
 link makes the old one worthless, and a code that is not good is as if it were none.
 """
 
-import base64
-import binascii
 import hmac
 import secrets
 import uuid
@@ -17,6 +15,7 @@ from community.acts import audited
 from community.standing import check_open, lock_standing
 from core.clock import iso, parse_instant
 from core.errors import BadUserInput, NotFound, Refusal
+from core.ids import opaque, raw_of
 from graph.client import GraphClient, Row, Transaction
 from graph.owed import owe_effects
 
@@ -45,14 +44,14 @@ class InvitationLink:
 
 
 def code_of(community_id: str, key: bytes) -> str:
-    return base64.urlsafe_b64encode(uuid.UUID(community_id).bytes + key).decode().rstrip("=")
+    return opaque(uuid.UUID(community_id).bytes + key)
 
 
 def community_of_code(code: str) -> str | None:
     """The community that a code is for; None for what is no code of ours."""
     try:
-        raw = base64.b64decode(code.encode("ascii") + b"=" * (-len(code) % 4), altchars=b"-_", validate=True)
-    except (ValueError, binascii.Error):
+        raw = raw_of(code)
+    except ValueError:
         return None
     return str(uuid.UUID(bytes=raw[:16])) if len(raw) == 16 + KEY_BYTES else None
 

@@ -3,8 +3,6 @@
 A token is what the statement shall hold, its last second, and an HMAC-SHA256 over both. Nothing of it is stored.
 """
 
-import base64
-import binascii
 import hashlib
 import hmac
 import struct
@@ -13,6 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Literal
+
+from core.ids import opaque, raw_of
 
 LIFETIME = timedelta(minutes=10)
 # Version, customer, first and last instant in microseconds since 1970 (the least number: none), format, language,
@@ -62,7 +62,7 @@ def sign_order(key: str, order: StatementOrder, *, now: datetime) -> tuple[str, 
         LANGUAGES.index(order.language),
         int(expires_at.timestamp()),
     )
-    return base64.urlsafe_b64encode(body + mac_of(key, body)).decode().rstrip("="), expires_at
+    return opaque(body + mac_of(key, body)), expires_at
 
 
 def read_order(key: str, token: str, *, now: datetime) -> StatementOrder | None:
@@ -70,8 +70,8 @@ def read_order(key: str, token: str, *, now: datetime) -> StatementOrder | None:
     if len(token) > LONGEST:
         return None
     try:
-        raw = base64.b64decode(token.encode("ascii") + b"=" * (-len(token) % 4), altchars=b"-_", validate=True)
-    except (ValueError, binascii.Error):
+        raw = raw_of(token)
+    except ValueError:
         return None
     body, signature = raw[: FORM.size], raw[FORM.size :]
     if len(body) != FORM.size or not hmac.compare_digest(signature, mac_of(key, body)):

@@ -175,7 +175,7 @@ class ReferralTreeQueries:
             return None
         named = sees_names(principal, customer)
         people = await people_of(
-            info, root, (node for level in levels if named or level.depth == 1 for node in level.nodes)
+            context.database, root, (node for level in levels if named or level.depth == 1 for node in level.nodes)
         )
         return ReferralTree(
             as_of=date,
@@ -186,9 +186,9 @@ class ReferralTreeQueries:
         )
 
 
-async def people_of(info: Info, root: Customer, nodes: Iterable[TreeNode]) -> dict[str, Customer]:
+async def people_of(database: Database, root: Customer, nodes: Iterable[TreeNode]) -> dict[str, Customer]:
     """Those who stand at these nodes and above them, by their ids."""
-    names = await display_names(info.context.database, {node.customer_id for node in nodes})
+    names = await display_names(database, {node.customer_id for node in nodes})
     found = {id: customer_of({"id": id, "display_name": name}) for id, name in names.items()}
     return {root.local: root, **found}
 
