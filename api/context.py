@@ -128,8 +128,11 @@ class Context:
             looking = self._identifying = self.edge.identities.ask(bearer.subject)
             looking.add_done_callback(look_at_failure)
         # Shielded, because one field that is cancelled must not take the others along.
-        identified = self._identified = replace(bearer, customer_id=await asyncio.shield(looking))
-        return identified
+        customer_id = await asyncio.shield(looking)
+        known = self._identified
+        if known is None or known.customer_id != customer_id:
+            known = self._identified = replace(bearer, customer_id=customer_id)
+        return known
 
     async def end_reading_ahead(self) -> None:
         """Wait for what was read ahead and nobody has asked for, so that nothing of an operation outlives it."""

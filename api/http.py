@@ -30,6 +30,7 @@ from api.server import (
 from core.clock import utc_now
 from core.errors import KinshipError, Unauthenticated
 from core.failures import look_at_failure
+from core.time_limits import alarm_after
 
 
 async def graphql(request: Request) -> Response:
@@ -113,7 +114,7 @@ async def run_for(request: Request, operation: Operation, context: Context) -> t
         leaving.add_done_callback(stop_if_gone)
 
     # Most are answered before anybody could leave, and are spared the task.
-    later = asyncio.get_running_loop().call_later(WATCH_AFTER_SECONDS, watch)
+    later = alarm_after(WATCH_AFTER_SECONDS, watch)
     try:
         return await execute(state.schema, operation, context)
     except asyncio.CancelledError:
@@ -124,7 +125,7 @@ async def run_for(request: Request, operation: Operation, context: Context) -> t
         raise RequestInvalid("The client went away.", CLIENT_CLOSED) from None
     finally:
         is_over = True
-        later.cancel()
+        later.lift()
         if leaving is not None:
             leaving.cancel()
 

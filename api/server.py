@@ -1,6 +1,5 @@
 """GraphQL over HTTP: one request, one operation, one JSON answer (GraphQL over HTTP, draft of 2025)."""
 
-import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from api.errors import present
 from api.execution import Schema
 from core.errors import Unavailable
 from core.settings import Settings
+from core.time_limits import within
 from core.trusted_documents import LONGEST_ID
 from graph.together import reading_together
 
@@ -50,7 +50,7 @@ async def read_operation(request: Request, settings: Settings) -> Operation:
     if media_type != PLAIN_JSON:
         raise RequestInvalid("Send the operation as application/json.", 415)
     try:
-        async with asyncio.timeout(settings.operation_timeout_seconds):
+        with within(settings.operation_timeout_seconds):
             body = await read_body(request, settings.max_body_bytes)
     except TimeoutError as error:
         raise RequestInvalid("The body did not come in time.", 408) from error
@@ -124,9 +124,10 @@ async def execute(schema: Schema, operation: Operation, context: Context) -> tup
     if problems:
         return answer_of(None, problems, context)
     try:
-        async with asyncio.timeout(context.edge.settings.operation_timeout_seconds), reading_together():
-            result = await schema.run(context.document, operation.variables, operation.name, context)
-            await context.end_reading_ahead()
+        with within(context.edge.settings.operation_timeout_seconds):
+            async with reading_together():
+                result = await schema.run(context.document, operation.variables, operation.name, context)
+                await context.end_reading_ahead()
     except TimeoutError:
         late = GraphQLError("late", original_error=Unavailable(detail="the time budget is used up"))
         return {"data": None, "errors": [present(late, context)]}, True

@@ -19,6 +19,8 @@ def go_by(clock: Callable[[], datetime]) -> None:
 
 def as_utc(value: datetime) -> datetime:
     """The same instant in UTC; a value without zone (SQLite returns such) is taken as UTC."""
+    if value.tzinfo is UTC:
+        return value
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 

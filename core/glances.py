@@ -6,8 +6,7 @@ their own. What a statement reads is what was committed when it began, as it is 
 
 import asyncio
 from collections import namedtuple
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, cast
@@ -19,6 +18,7 @@ from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 from sqlalchemy.engine import URL
 
 from core.errors import Unavailable
+from core.time_limits import within
 
 log = structlog.get_logger(__name__)
 
@@ -72,7 +72,10 @@ class Glances:
     def __init__(self, url: URL, *, timeout: float) -> None:
         _, options = DIALECT.create_connect_args(url)
         self._options = {name: value for name, value in options.items() if name not in NOT_ASYNCPGS}
-        self._options |= {"timeout": timeout, "command_timeout": timeout}
+        # Each is for what an index finds. While a table is small, or was small when it was last analysed, PostgreSQL
+        # would rather read all of it, for each of a tree's people anew.
+        self._options["server_settings"] = {"enable_seqscan": "off"}
+        self._timeout = timeout
         self._free: list[asyncpg.Connection] = []
         self._turns = asyncio.Semaphore(MOST_CONNECTIONS)
 
@@ -80,17 +83,27 @@ class Glances:
         """The rows of a reading statement; raises Unavailable."""
         asked = compiled(statement)
         values = asked.values(parameters)
-        async with outages_named(), self._turns:
-            try:
-                found = await self._fetched(asked.text, values)
-            except TimeoutError:
-                raise
-            except LOST as error:
-                # It only reads, so it may be asked again where the connection had fallen while nobody used it.
-                log.info("glance_repeated", error=type(error).__name__)
-                self._drop_free()
-                found = await self._fetched(asked.text, values)
+        try:
+            with within(self._timeout):
+                async with self._turns:
+                    found = await self._asked(asked.text, values)
+        except TimeoutError as error:
+            raise Unavailable(detail="the database did not answer in time") from error
+        except LOST as error:
+            log.warning("database_unavailable", error=type(error).__name__)
+            raise Unavailable(detail="the database did not answer") from error
         return [asked.row(*record) for record in found]
+
+    async def _asked(self, text: str, values: Sequence[Any]) -> Sequence[Any]:
+        try:
+            return await self._fetched(text, values)
+        except TimeoutError:
+            raise
+        except LOST as error:
+            # It only reads, so it may be asked again where the connection had fallen while nobody used it.
+            log.info("glance_repeated", error=type(error).__name__)
+            self._drop_free()
+            return await self._fetched(text, values)
 
     async def _fetched(self, text: str, values: Sequence[Any]) -> Sequence[Any]:
         connection = self._free.pop() if self._free else await asyncpg.connect(**self._options)
@@ -109,15 +122,3 @@ class Glances:
 
     async def close(self) -> None:
         self._drop_free()
-
-
-@asynccontextmanager
-async def outages_named() -> AsyncGenerator[None, None]:
-    """Turn what `LOST` names, and time that runs out, into Unavailable."""
-    try:
-        yield
-    except TimeoutError as error:
-        raise Unavailable(detail="the database did not answer in time") from error
-    except LOST as error:
-        log.warning("database_unavailable", error=type(error).__name__)
-        raise Unavailable(detail="the database did not answer") from error

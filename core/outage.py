@@ -4,13 +4,14 @@ Redis wakes and counts, and nothing that people are owed is there alone. Without
 stopped would take the whole time budget of every request; without a pause, each of them would wait anew.
 """
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import structlog
 from redis.exceptions import RedisError
+
+from core.time_limits import within
 
 log = structlog.get_logger(__name__)
 
@@ -34,7 +35,7 @@ class Outage:
         if time.monotonic() < self._until:
             return None
         try:
-            async with asyncio.timeout(self._patience):
+            with within(self._patience):
                 return await ask()
         except (OSError, RedisError, TimeoutError) as error:
             self._until = time.monotonic() + self._pause
