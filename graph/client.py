@@ -22,7 +22,9 @@ from neo4j.exceptions import (
 
 from core.errors import BadUserInput, Unavailable
 from core.settings import Settings
+from core.time_limits import within
 from graph.driver_waits import spare_tasks
+from graph.glances import Glances
 from graph.together import MOMENT, Columns, Together
 
 spare_tasks()
@@ -94,6 +96,8 @@ class GraphClient:
             notifications_min_severity="OFF",
         )
 
+        self._glances = Glances(self._driver, database=database, most=pool_size)
+
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """A client as the settings say; NEO4J_URI must be set by now (the supervisor does it)."""
@@ -109,6 +113,7 @@ class GraphClient:
         )
 
     async def close(self) -> None:
+        await self._glances.close()
         for free in self._sessions.values():
             while free:
                 await free.pop().close()
@@ -193,6 +198,8 @@ class GraphClient:
 
         async def attempt() -> tuple[Columns, list[Row]]:
             self.round_trips += 1
+            if access == neo4j.READ_ACCESS and self._glances.is_possible:
+                return await self._glances.rows(query, parameters, timeout or self._timeout)
             async with self._session(access) as session:
                 result = await session.run(statement, parameters)
                 return tuple(result.keys()), [dict(record) async for record in result]
@@ -219,7 +226,7 @@ class GraphClient:
         deadline = time.monotonic() + limit
         wait = FIRST_WAIT_SECONDS
         try:
-            async with asyncio.timeout(limit):
+            with within(limit):
                 while True:
                     try:
                         return await attempt()

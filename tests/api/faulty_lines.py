@@ -33,6 +33,8 @@ class Line:
         self.port = free_port()
         self.commits_to_lose = 0
         self.commits_lost = 0
+        # How many connections there have been.
+        self.opened = 0
         self._target = (host, port)
         self._fault = Fault.NONE
         self._running = asyncio.Event()
@@ -61,6 +63,7 @@ class Line:
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         away: asyncio.StreamWriter | None = None
+        self.opened += 1
         self._ends.add(writer)
         try:
             await self._running.wait()
