@@ -12,7 +12,7 @@ import icalendar
 import orjson
 
 from community.access import MAY_READ
-from community.events import HAS_LINK
+from community.event_rows import HAS_LINK
 from core.clock import iso, parse_instant
 from graph.client import GraphClient, Row
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from community.acts import SYSTEM
 from community.event_changes import mark_completed
-from community.events import EventStatus
+from community.event_rows import EventStatus
 from core.clock import iso, parse_instant
 from graph.client import GraphClient, Row, Transaction
 

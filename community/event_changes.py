@@ -16,8 +16,8 @@ from community.event_details import (
     details_of,
     stored,
 )
+from community.event_rows import EventStatus
 from community.events import (
-    EventStatus,
     audited,
     check_manager,
     check_named,

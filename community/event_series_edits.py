@@ -28,6 +28,7 @@ from community.event_changes import (
     telling,
 )
 from community.event_details import WALKED, check_details, details_of
+from community.event_rows import EventStatus
 from community.event_series import (
     LEADS,
     TIMEOUT_SECONDS,
@@ -39,7 +40,7 @@ from community.event_series import (
     series_of,
     series_properties,
 )
-from community.events import EventStatus, audited, check_manager, check_named, owe_for_events, published_properties
+from community.events import audited, check_manager, check_named, owe_for_events, published_properties
 from community.recurrence import ended_before, rest_of, wall_starts, wall_text
 from core.clock import iso
 from core.errors import Conflict, Refusal, camel

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
-from community.access import IS_LISTED, IS_MEMBER, MANAGERS, MAY_READ, MEMBERS, may_read
+from community.access import MANAGERS, MEMBERS, may_read
 from community.communities import read_communities
 from community.event_details import LONGEST_EVENT, EventDetails, EventInvalid, check_details, stored
+from community.event_rows import EVENT_COLUMNS, MAY_READ_EVENT, EventStatus, event_row, is_let_inside, may_read_event
 from community.search_documents import index_effect
 from community.standing import CommunityArchived
 from core.audit import ACT_AUDITED, act
@@ -18,16 +18,6 @@ from core.paging import Page, cut, cut_each, decode_cursor, page_size
 from graph.client import GraphClient, Row, Transaction
 from graph.ordered import rows_in_order
 from graph.owed import Effect, owe_effects
-
-
-class EventStatus(StrEnum):
-    """A draft is for managers only; an event takes registrations while it is published; the last two are final."""
-
-    DRAFT = "DRAFT"
-    PUBLISHED = "PUBLISHED"
-    CANCELLED = "CANCELLED"
-    COMPLETED = "COMPLETED"
-
 
 # What a new event has beside what it is described by; registrations keep the counters.
 FRESH: Mapping[str, Any] = {
@@ -225,49 +215,6 @@ async def owe_for_events(tx: Transaction, ids: Sequence[str], effects: Sequence[
     await owe_effects(tx, [*effects, index_effect("Event", ids)] if ids else effects, now=now)
 
 
-# A place by the link that nothing is owed for. In a hybrid event a place at the venue does not show the link; an old
-# registration names no channel, and then it is the event's only one.
-HAS_LINK = """(r.status IN ['REGISTERED', 'ATTENDED'] AND coalesce(m.role, '') <> 'BANNED'
-    AND (coalesce(r.price_points, 0) = 0 OR coalesce(r.paid, false))
-    AND coalesce(r.channel, CASE WHEN e.attendance_mode = 'ONLINE' THEN 'LINK' ELSE 'PLACE' END) = 'LINK')"""
-
-# Who sees the link: managers, hosts who are members, and who has a place by the link.
-SEES_LINK = (
-    """(coalesce(m.role, '') IN ['OWNER', 'MANAGER']
-  OR (h IS NOT NULL AND """
-    + IS_MEMBER
-    + """)
-  OR """
-    + HAS_LINK
-    + ")"
-)
-
-# What is read of an event `e`, where `c`, `me`, `m`, `r` and `h` are bound.
-EVENT_COLUMNS = (
-    """e.id AS id, c.id AS community_id, e.title_zh AS title_zh, e.title_en AS title_en,
-       e.description_zh AS description_zh, e.description_en AS description_en, e.language AS language,
-       e.starts_at AS starts_at, e.ends_at AS ends_at, e.time_zone AS time_zone, e.venue AS venue,
-       e.latitude AS latitude, e.longitude AS longitude, coalesce(e.attendance_mode, 'IN_PERSON') AS attendance_mode,
-       e.registration_opens_at AS registration_opens_at, e.registration_closes_at AS registration_closes_at,
-       e.priority_until AS priority_until,
-       e.capacity AS capacity, e.registered AS registered, e.link_capacity AS link_capacity,
-       coalesce(e.link_registered, 0) AS link_registered, coalesce(e.waiting, 0) AS waiting,
-       coalesce(e.link_waiting, 0) AS link_waiting, coalesce(e.guests_allowed, 0) AS guests_allowed,
-       e.minimum_tier AS minimum_tier, coalesce(e.required_tags, []) AS required_tags,
-       e.segment_id AS segment_id, e.price_points AS price_points, coalesce(e.offer_hours, 12) AS offer_hours,
-       e.status AS status,
-       e.cancel_reason AS cancel_reason, e.series_id AS series_id, e.recurrence_id AS recurrence_id,
-       coalesce(e.version, 1) AS version, CASE WHEN """
-    + SEES_LINK
-    + """ THEN e.link END AS link,
-       coalesce(m.role, '') IN ['OWNER', 'MANAGER'] AS viewer_manages,
-       CASE WHEN coalesce(m.role, '') IN ['OWNER', 'MANAGER'] THEN coalesce(e.figures, []) END AS figures,
-       c.visibility <> 'PRIVATE' AND e.status <> 'DRAFT' AS has_calendar, c.archived_at IS NULL AND """
-    + IS_LISTED
-    + """ AS listed"""
-)
-MAY_READ_EVENT = MAY_READ + " AND (e.status <> 'DRAFT' OR coalesce(m.role, '') IN ['OWNER', 'MANAGER'])"
-
 # The viewer is bound first: asked for within the pattern, the embedded engine walks through all members.
 READ_EVENTS = (
     """
@@ -289,7 +236,7 @@ WHERE """
 async def read_events(graph: GraphClient, ids: Sequence[str], *, viewer_id: str | None) -> dict[str, Row]:
     """The events among `ids` that the viewer may see, by id; `link` is null for whoever may not see it."""
     rows = await graph.read(READ_EVENTS, ids=list(ids), viewer_id=viewer_id or "")
-    return {row["id"]: row for row in rows}
+    return {row["id"]: row for row in map(event_row, rows)}
 
 
 # The events of one community, along the index: the range stands alone, because with anything else beside it, or within
@@ -304,27 +251,26 @@ RETURN e.id AS id, e.order AS place
 LIMIT $limit
 """
 
-# The same with what is said of them, for Neo4j: the embedded engine would say it of all before it cuts them off.
+# The same with what is said of them, for Neo4j: the embedded engine would say it of all before it cuts them off. What
+# is the same for all events stands first, since Neo4j would look for it again for each of them.
 EVENTS_OF_COMMUNITY = (
     """
-MATCH (e:Event)
-WHERE e.order > $after AND e.order < $until
-WITH e
-WHERE e.ends_at >= $ends_from
-WITH e
-LIMIT $limit
 MATCH (c:Community {id: $community_id})
 OPTIONAL MATCH (me:Customer {id: $viewer_id})
 OPTIONAL MATCH (me)-[m:MEMBER_OF]->(c)
+CALL () {
+  MATCH (e:Event)
+  WHERE e.order > $after AND e.order < $until
+  WITH e
+  WHERE e.ends_at >= $ends_from
+  RETURN e
+  LIMIT $limit
+}
 OPTIONAL MATCH (me)-[r:REGISTERED_FOR]->(e)
 OPTIONAL MATCH (me)-[h:HOSTS_EVENT]->(e)
 RETURN """
     + EVENT_COLUMNS
-    + ", e.order AS place, "
-    + MAY_READ
-    + " AS inside, "
-    + MAY_READ_EVENT
-    + " AS visible\n"
+    + ", e.order AS place\n"
 )
 
 # Those of several, each by a walk over what it hosts.
@@ -374,7 +320,11 @@ async def in_order(graph: GraphClient, community_id: str, viewer_id: str | None,
     """The first events within these bounds, `visible` or not, and whether the viewer is let `inside`."""
     viewer: Row = {"community_id": community_id, "viewer_id": viewer_id or ""}
     if not await graph.is_embedded():
-        return await rows_in_order(graph, EVENTS_OF_COMMUNITY, **bounds, **viewer)
+        found = await rows_in_order(graph, EVENTS_OF_COMMUNITY, **bounds, **viewer)
+        return [
+            {**event_row(row), "place": row["place"], "visible": may_read_event(row), "inside": is_let_inside(row)}
+            for row in found
+        ]
     places = await rows_in_order(graph, PLACES_OF_EVENTS, **bounds)
     seen = await read_events(graph, [row["id"] for row in places], viewer_id=viewer_id) if places else {}
     inside = bool(seen)

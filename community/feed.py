@@ -5,6 +5,7 @@ from typing import LiteralString
 from community.access import IS_MEMBER
 from community.communities import READ_COMMUNITIES
 from community.content import seen
+from community.event_rows import event_row
 from community.events import READ_EVENTS
 from community.posts import READ_POSTS
 from core.paging import Page, Place, cut, goes_back, page_size, position_at
@@ -80,6 +81,7 @@ def place_of(row: Row) -> tuple[str, str]:
 
 
 def shown(row: Row) -> Row:
-    """The row with its post as other readings give it."""
+    """The row with its post and its event as other readings give them."""
     posts = seen([row["post"]]) if row["post"] else []
-    return {**row, "post": posts[0] if posts else None}
+    event = event_row(row["event"]) if row["event"] else None
+    return {**row, "post": posts[0] if posts else None, "event": event}

@@ -11,7 +11,8 @@ from community.access import Visibility
 from community.communities import JoinPolicy
 from community.event_changes import EVENT_COMPLETED, telling
 from community.event_details import LONGEST_EVENT
-from community.events import EventStatus, order_of
+from community.event_rows import EventStatus
+from community.events import order_of
 from community.participation import (
     TIMEOUT_SECONDS,
     Key,

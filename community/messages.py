@@ -4,7 +4,8 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from community.event_changes import CONCERNED_BY_DEFAULT
-from community.events import EventStatus, audited
+from community.event_rows import EventStatus
+from community.events import audited
 from community.running import check_runs
 from community.seats import RegistrationStatus
 from core.clock import iso

@@ -21,8 +21,9 @@ from api.relay import After, Before, Connection, CountedConnection, First, Last,
 from api.selections import only_loads
 from community.event_changes import cancel_event, complete_event, publish_event, update_event
 from community.event_details import NAMES, AttendanceMode
+from community.event_rows import EventStatus
 from community.event_series_edits import cancel_this_and_following
-from community.events import EventStatus, create_event
+from community.events import create_event
 from community.feedback import FEWEST_FOR_AVERAGE
 from community.seats import Channel, RegistrationStatus
 from core.errors import NotFound
