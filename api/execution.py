@@ -281,6 +281,10 @@ class CompiledExecutor(StrawberryGraphQLCoreExecutionContext):
                 return self.complete_value(
                     field.type, field.details, self.info_of(field, parent, path), path, value, None
                 )
+        if field.whole is not None:
+            # What is not at hand, or is unusual, is walked through as if this had not been tried.
+            with suppress(Exception):
+                return field.whole(value)
         if self._is_walkable(field, value):
             return self._walk(field, path, value)
         return self.complete_value(field.type, field.details, self.info_of(field, parent, path), path, value, None)

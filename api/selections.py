@@ -2,7 +2,8 @@
 
 Fields are of two kinds here. *Data* is an attribute, or a method without arguments that is not async; where all below
 it is data too, its answer is one function of the object. Everything else is *resolved*: its resolver runs, and what it
-brings is data again or an object with more such fields.
+brings is data again or an object with more such fields. A field that is resolved may be *at hand*: its value is an
+attribute of some of its objects. An answer in which nothing else is resolved is tried as data of all of it first.
 
 A function of data raises for whatever is unusual: null where none may be, a class that nobody expected, a method that
 fails. Whoever called it has graphql-core do that object anew, whose errors are then its own. Nothing that is done twice
@@ -46,6 +47,7 @@ Abstract = GraphQLInterfaceType | GraphQLUnionType
 Resolver = TypeVar("Resolver", bound=Callable[..., Any])
 
 ONLY_LOADS = "only_loads"
+AT_HAND = "at_hand"
 
 
 class Field:
@@ -53,10 +55,12 @@ class Field:
 
     __slots__ = (
         *("attribute", "classes", "definition", "details", "done", "is_fixed", "item", "name", "nodes"),
-        *("only_loads", "resolver", "type"),
+        *("only_loads", "resolver", "type", "whole"),
     )
 
-    def __init__(self, name: str, details: Details, definition: GraphQLField, done: Complete | None) -> None:
+    def __init__(
+        self, name: str, details: Details, definition: GraphQLField, done: Complete | None, whole: Complete | None
+    ) -> None:
         self.name = name
         self.details = details
         self.nodes: list[FieldNode] = [one.node for one in details]
@@ -66,6 +70,8 @@ class Field:
         self.type: Kind = definition.type
         # What is made of the resolver's value, where all below is data.
         self.done = done
+        # The same where what is resolved below may be at hand.
+        self.whole = whole
         self.resolver = async_resolver(definition)
         self.only_loads = self.resolver is not None and is_only_loading(self.resolver)
         own = definition.extensions.get(GraphQLCoreConverter.DEFINITION_BACKREF)
@@ -75,17 +81,26 @@ class Field:
 
 
 class Selection:
-    """What is asked of objects of one type: `data` makes the answer, with a place for each field that is resolved."""
+    """What is asked of objects of one type: `data` makes the answer, with a place for each field that is resolved.
 
-    __slots__ = ("data", "fields", "grouped", "type")
+    `whole` makes all of it for objects that have at hand what is resolved, where that may be; it raises for others.
+    """
+
+    __slots__ = ("data", "fields", "grouped", "type", "whole")
 
     def __init__(
-        self, of: GraphQLObjectType, grouped: Mapping[str, Details], data: Complete, fields: Sequence[Field]
+        self,
+        of: GraphQLObjectType,
+        grouped: Mapping[str, Details],
+        data: Complete,
+        fields: Sequence[Field],
+        whole: Complete | None,
     ) -> None:
         self.type = of
         self.grouped = grouped
         self.data = data
         self.fields = fields
+        self.whole = whole
 
 
 class Compiler:
@@ -129,9 +144,9 @@ class Compiler:
     def selection(self, of: GraphQLObjectType, grouped: Mapping[str, Details]) -> Selection:
         """The selection of these fields."""
         template: dict[str, Any] = dict.fromkeys(grouped)
-        attributes: list[tuple[str, str, Complete]] = []
-        methods: list[tuple[str, Callable[[Any], Any], Complete]] = []
+        plain, whole = Parts(), Parts()
         fields: list[Field] = []
+        is_whole = True
         for name, details in grouped.items():
             definition = cast(GraphQLField, self._schema.get_field(of, details[0].node.name.value))
             if definition is TypeNameMetaFieldDef:
@@ -139,43 +154,52 @@ class Compiler:
                 continue
             done = self._completed(definition.type, details)
             own = definition.extensions.get(GraphQLCoreConverter.DEFINITION_BACKREF)
-            if done is not None and is_attribute(own):
-                attributes.append((name, own.python_name, done))
-            elif done is not None and (method := plain_method(own)) is not None:
-                methods.append((name, method, done))
+            source = own.python_name if is_attribute(own) else plain_method(own)
+            if done is not None and source is not None:
+                plain.add(name, source, done)
+                whole.add(name, source, done)
+                continue
+            all_of_it = done or self._completed(definition.type, details, at_hand=True)
+            fields.append(Field(name, details, definition, done, all_of_it))
+            source = source or attribute_at_hand(own, definition.type)
+            if source is not None and all_of_it is not None:
+                whole.add(name, source, all_of_it)
             else:
-                fields.append(Field(name, details, definition, done))
-        return Selection(of, grouped, self._data_of(template, attributes, methods), fields)
+                is_whole = False
+        data = self._data_of(template, plain.attributes, plain.methods)
+        made_whole = self._data_of(template, whole.attributes, whole.methods) if is_whole and fields else None
+        return Selection(of, grouped, data, fields, made_whole)
 
-    def _completed(self, kind: Kind, details: Details) -> Complete | None:
-        """What makes the answer of a value of this type; None where not all of it is data."""
+    def _completed(self, kind: Kind, details: Details, *, at_hand: bool = False) -> Complete | None:
+        """What makes the answer of a value of this type; None where not all of it is data, or may be at hand."""
         try:
-            return self._complete(kind, details)
+            return self._complete(kind, details, at_hand=at_hand)
         except Exception:  # noqa: BLE001 - whatever cannot be compiled is graphql-core's, which says what is wrong with it
             return None
 
-    def _complete(self, kind: Kind, details: Details) -> Complete:
+    def _complete(self, kind: Kind, details: Details, *, at_hand: bool) -> Complete:
         if isinstance(kind, GraphQLNonNull):
-            return self._complete_present(kind.of_type, details)
-        return nullable(self._complete_present(kind, details))
+            return self._complete_present(kind.of_type, details, at_hand=at_hand)
+        return nullable(self._complete_present(kind, details, at_hand=at_hand))
 
-    def _complete_present(self, kind: Kind, details: Details) -> Complete:
+    def _complete_present(self, kind: Kind, details: Details, *, at_hand: bool) -> Complete:
         """The same of a value that is not null; it raises for null."""
         if is_leaf_type(kind):
             return leaf(kind)
         if isinstance(kind, GraphQLList):
-            return listed(self._complete(kind.of_type, details))
+            return listed(self._complete(kind.of_type, details, at_hand=at_hand))
         if isinstance(kind, GraphQLObjectType):
-            return self._object(kind, details)
+            return self._object(kind, details, at_hand=at_hand)
         if isinstance(kind, GraphQLInterfaceType | GraphQLUnionType):
             return self._abstract(kind, details)
         raise NotCompiled
 
-    def _object(self, kind: GraphQLObjectType, details: Details) -> Complete:
+    def _object(self, kind: GraphQLObjectType, details: Details, *, at_hand: bool) -> Complete:
         selection = self.below(kind, details)
-        if selection.fields:
+        made = selection.whole if selection.fields and at_hand else None if selection.fields else selection.data
+        if made is None:
             raise NotCompiled
-        classes, data = classes_of(kind), selection.data
+        classes, data = classes_of(kind), made
 
         def complete(value: Any) -> dict[str, Any]:
             if value.__class__ in classes:
@@ -197,6 +221,20 @@ class Compiler:
             return found(value)
 
         return complete
+
+
+class Parts:
+    """What a function of an object reads: attributes by their names, and methods."""
+
+    def __init__(self) -> None:
+        self.attributes: list[tuple[str, str, Complete]] = []
+        self.methods: list[tuple[str, Callable[[Any], Any], Complete]] = []
+
+    def add(self, name: str, source: str | Callable[[Any], Any], done: Complete) -> None:
+        if isinstance(source, str):
+            self.attributes.append((name, source, done))
+        else:
+            self.methods.append((name, source, done))
 
 
 def raising(_: Any) -> Any:
@@ -328,6 +366,28 @@ def only_loads(resolver: Resolver) -> Resolver:
     """
     setattr(resolver, ONLY_LOADS, True)
     return resolver
+
+
+def at_hand(attribute: str) -> Callable[[Resolver], Resolver]:
+    """Mark an async resolver of a list whose value some objects have already as this attribute, and others as None.
+
+    It may be a property, so that who asks for it makes it.
+    """
+
+    def mark(resolver: Resolver) -> Resolver:
+        setattr(resolver, AT_HAND, attribute)
+        return resolver
+
+    return mark
+
+
+def attribute_at_hand(field: Any, kind: Kind) -> str | None:
+    """The attribute of such a field; None would be an answer where the list may be null."""
+    if not isinstance(kind, GraphQLNonNull) or not isinstance(field, StrawberryField):
+        return None
+    if field.base_resolver is None or field.arguments or field.extensions:
+        return None
+    return getattr(cast(Any, field.base_resolver).wrapped_func, AT_HAND, None)
 
 
 def is_only_loading(field: StrawberryField) -> bool:

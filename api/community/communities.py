@@ -1,5 +1,6 @@
 """Communities: what they say of themselves, who belongs to them, and what the viewer is to them."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,7 +23,7 @@ from api.context import Info
 from api.customers.profiles import Customer, Tag, load_customer, tag_of
 from api.named_segments import segment_seen
 from api.relay import After, Before, Connection, First, Last, Node, PageInfo, connection, global_id, local_id, page_info
-from api.selections import only_loads
+from api.selections import at_hand, only_loads
 from community.access import MANAGERS, MemberRole, Visibility, may_list_guests, may_read
 from community.communities import JoinPolicy, list_communities
 from community.rosters import invitations_of
@@ -73,6 +74,8 @@ class Community(Node):
     archived_at: datetime | None = strawberry.field(description="Since when it is closed; null while it is open.")
     local: strawberry.Private[str]
     row: strawberry.Private[Row]
+    # Makes its tags, where they were read with it.
+    about: strawberry.Private[Callable[[], list[Tag]] | None] = None
 
     @strawberry.field(description="Whether `joinCommunity` would make you a member or file your request.")
     async def viewer_may_join(self, info: Info) -> bool:
@@ -99,8 +102,13 @@ class Community(Node):
     def viewer_may_manage(self) -> bool:
         return self.row["viewer_role"] in MANAGERS
 
+    @property
+    def tags_at_hand(self) -> list[Tag] | None:
+        return self.about() if self.about else None
+
     @strawberry.field(description="What it is about.")
     @only_loads
+    @at_hand("tags_at_hand")
     async def tags(self, info: Info) -> list[Tag]:
         return [tag_of(row, info) for row in await info.context.loaders.community_tags.load(self.local)]
 

@@ -1,12 +1,14 @@
 """Recommended communities with their reasons, read from what the worker stored."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import strawberry
 
 from api.community.communities import Community, community_of
 from api.context import Info
+from api.customers.profiles import Tag, tag_of
 from api.relay import PageInfo, global_id, page_info
 from community.recommendation_exposures import Shown, strongest, variant_shown
 from community.recommendation_lists import recommended_communities
@@ -143,6 +145,7 @@ async def recommendation_page(
         context.loaders.community_tags.prime(row["community_id"], row["about"])
         community = community_of(row["community"], info)
         if community is not None:
+            community.about = partial(tags_of, row["about"], info)
             edges.append(edge_of(cursor, row, community, info))
     if customer_id:
         seen = [
@@ -150,6 +153,10 @@ async def recommendation_page(
         ]
         context.edge.exposures.show(customer_id, seen, now=context.now)
     return RecommendedCommunityConnection(edges=edges, page_info=page_info(page, after))
+
+
+def tags_of(about: list[Row], info: Info) -> list[Tag]:
+    return [tag_of(row, info) for row in about]
 
 
 def edge_of(cursor: str, row: Row, community: Community, info: Info) -> RecommendedCommunityEdge:

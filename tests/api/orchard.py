@@ -3,7 +3,7 @@
 from collections.abc import Generator
 from datetime import UTC, date, datetime
 from enum import Enum, StrEnum
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar, cast
 
 import strawberry
 from hypothesis import strategies as st
@@ -12,6 +12,7 @@ from strawberry.schema.config import StrawberryConfig
 from api.documents import Prepared
 from api.execution import Schema
 from api.scalars import DAY, INSTANT, JSON_VALUE, SAFE_INT, SafeInt
+from api.selections import at_hand
 from core.errors import NotFound
 
 T = TypeVar("T")
@@ -59,6 +60,12 @@ class Leaf(Named):
 class Fruit(Named):
     sweet: bool | None
     seed: Leaf | None
+    kept: strawberry.Private[Any] = None
+
+    @strawberry.field
+    @at_hand("kept")
+    async def seeds(self) -> list[Leaf]:
+        return cast(Any, [self.seed] if self.kept is None else self.kept)
 
     @strawberry.field
     async def juice(self) -> float:
@@ -94,6 +101,10 @@ class Branch(Named):
 
     @strawberry.field
     def own_fruit(self) -> list[Fruit] | None:
+        return self.fruit
+
+    @strawberry.field
+    async def stored(self) -> list[Fruit] | None:
         return self.fruit
 
     @strawberry.field
@@ -190,7 +201,13 @@ leaves = st.builds(
     ids=mostly(st.lists(texts | mostly(texts), max_size=2)),
     matrix=mostly(st.lists(st.lists(mostly(numbers | st.none()), max_size=2), max_size=2)),
 )
-fruit = st.builds(Fruit, name=mostly(texts), sweet=mostly(st.booleans()), seed=mostly(leaves | st.none()))
+fruit = st.builds(
+    Fruit,
+    name=mostly(texts),
+    sweet=mostly(st.booleans()),
+    seed=mostly(leaves | st.none()),
+    kept=mostly(st.lists(mostly(leaves), max_size=2) | st.none()),
+)
 grown = leaves | fruit
 
 

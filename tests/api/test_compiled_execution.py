@@ -6,8 +6,8 @@ import dataclasses
 import gc
 from collections.abc import Generator
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
+from functools import cache, wraps
+from typing import Any, cast
 
 import pytest
 from graphql.execution import Executor
@@ -126,6 +126,7 @@ query($with: Boolean!) {
     first { ids } later(times: 3) { matrix } branch { name fruit { juice name seed { ...All } } }
     branches { name skipped: name @skip(if: $with) ownFruit { juice name } fruit { juice name } leaves { ...All } }
     fruit { juice name }
+    stored { name sweet seeds { ...All } }
   }
 }
 fragment All on Leaf { name text number ratio flag colour size at day big thing ids matrix }
@@ -180,6 +181,35 @@ def test_what_is_data_never_reaches_graphql_core(
     assert answer.data is not None and answer.errors is None
     assert answer.data["root"]["maybe"] == {"text": "7"}
     assert "root.maybe.text" in left and len(left) < 40
+
+
+@pytest.mark.parametrize("way_of_making", [1, 10**9])
+def test_what_is_at_hand_is_not_resolved(
+    runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch, way_of_making: int
+) -> None:
+    """Given objects that have at hand what they would resolve; then no resolver runs for it. Where one of them has not,
+    or what it has is wrong, all are walked through, and the answer is graphql-core's."""
+    schema, ready = planted()
+    document = ready.ready("{ root { name stored { name seeds { text number } } } }")
+    monkeypatch.setattr(execution, "HOT_RUNS", way_of_making)
+    resolved: list[Fruit] = []
+    seeds: Any = cast(Any, Fruit).__strawberry_definition__.get_field("seeds").base_resolver
+    resolve = seeds.wrapped_func
+
+    @wraps(resolve)
+    async def counted_seeds(self: Fruit) -> Any:
+        resolved.append(self)
+        return await resolve(self)
+
+    for kept, resolves in (([leaf_of()], False), ([], False), (None, True), ([leaf_of(text=7)], True), (7, True)):
+        context = Context(branch_of(fruit=[fruit_of(kept=[leaf_of()]), fruit_of(kept=kept)]))
+        monkeypatch.setattr(seeds, "wrapped_func", resolve)
+        expected, found = runner.run(both(schema, document, {}, context))
+        assert found == expected
+        monkeypatch.setattr(seeds, "wrapped_func", counted_seeds)
+        resolved.clear()
+        assert bytes_of(runner.run(schema.run(document, {}, None, context))) == expected
+        assert bool(resolved) is resolves, kept
 
 
 @pytest.mark.usefixtures("way")
