@@ -14,6 +14,12 @@ from api.execution import CompiledInfo
 from core.failures import look_at_failure
 
 
+def asks(info: Info, *path: str) -> bool:
+    """Whether the field at this path of the schema's names is asked for below the object that the resolver brings; so
+    it is where that is not known."""
+    return info.asks(*path) if isinstance(info, CompiledInfo) else True
+
+
 def read_ahead(info: Info, **loads: Callable[..., Awaitable[Any]]) -> None:
     """Begin to load what is asked for by these fields of the object that the resolver is about to bring.
 

@@ -1,5 +1,8 @@
 """Loaders made of functions that read for many at once."""
 
+# Annotations of functions within functions would be made anew for each operation.
+from __future__ import annotations
+
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from typing import Any, TypeVar

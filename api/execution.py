@@ -56,6 +56,8 @@ class Plan:
         self.is_hot = is_hot
         self.compiler = Compiler(executor.schema, executor.operation, executor.fragments, variables, is_hot=is_hot)
         self.root = self.compiler.root(root)
+        # What resolvers have asked of what is asked for below them.
+        self.asked: dict[tuple[Field, tuple[str, ...]], bool] = {}
         # Arguments that no variable is in, as graphql-core has them and as resolvers are given them.
         self.fixed: dict[Field, tuple[dict[str, Any], dict[str, Any] | None]] = {}
 
@@ -98,6 +100,14 @@ class CompiledInfo(strawberry.Info[Any, None]):
                 continue
             with suppress(Exception):
                 yield name, self._executor.arguments_of(field, self)
+
+    def asks(self, *path: str) -> bool:
+        """Whether the field at this path of the schema's names is asked for below the object that it brings."""
+        plan, item = cast(Plan, self._executor.plan), self._asked.item
+        key = (self._asked, path)
+        if key not in plan.asked:
+            plan.asked[key] = item is None or plan.compiler.asks(item, self._asked.details, path)
+        return plan.asked[key]
 
 
 def python_name(field: Field) -> str | None:
@@ -234,14 +244,17 @@ class CompiledExecutor(StrawberryGraphQLCoreExecutionContext):
         return self._converted(field, given, info) if converted is None else converted
 
     def _converted(self, field: Field, given: dict[str, Any], info: CompiledInfo) -> dict[str, Any]:
-        resolver = cast(Any, field.resolver)
-        converted = convert_arguments(
-            given,
-            resolver.arguments,
-            scalar_registry=self.ours.schema_converter.scalar_registry,
-            config=self.ours.config,
-            info=info,
-        )
+        if field.plain is not None:
+            converted = {field.plain[name]: value for name, value in given.items()}
+        else:
+            resolver = cast(Any, field.resolver)
+            converted = convert_arguments(
+                given,
+                resolver.arguments,
+                scalar_registry=self.ours.schema_converter.scalar_registry,
+                config=self.ours.config,
+                info=info,
+            )
         if all(isinstance(value, FIXED) for value in converted.values()):
             kept = cast(Plan, self.plan).fixed if field.is_fixed else self._given
             kept[field] = (given, converted)

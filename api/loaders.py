@@ -1,5 +1,8 @@
 """Data loaders: many fields asking for single things become one round trip for all of them."""
 
+# Annotations of functions within functions would be made anew for each operation.
+from __future__ import annotations
+
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property

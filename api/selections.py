@@ -29,13 +29,15 @@ from graphql import (
     TypeNameMetaFieldDef,
     Visitor,
     VisitorAction,
+    get_named_type,
     is_leaf_type,
     visit,
 )
 from graphql.execution.collect_fields import FieldDetails, FragmentDetails, collect_fields, collect_subfields
 from graphql.execution.values import VariableValues
 from strawberry.schema.schema_converter import GraphQLCoreConverter
-from strawberry.types.base import StrawberryObjectDefinition
+from strawberry.types.arguments import StrawberryArgument
+from strawberry.types.base import StrawberryMaybe, StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
 
 from api.leaves import Complete, NotCompiled, is_text, leaf, nullable
@@ -54,7 +56,7 @@ class Field:
     """One field of a selection that is resolved."""
 
     __slots__ = (
-        *("attribute", "classes", "definition", "details", "done", "is_fixed", "item", "name", "nodes"),
+        *("attribute", "classes", "definition", "details", "done", "is_fixed", "item", "name", "nodes", "plain"),
         *("only_loads", "resolver", "type", "whole"),
     )
 
@@ -73,6 +75,8 @@ class Field:
         # The same where what is resolved below may be at hand.
         self.whole = whole
         self.resolver = async_resolver(definition)
+        # Python's names of its arguments, where its resolver is given them as graphql-core has them.
+        self.plain = plain_arguments(definition) if self.resolver is not None else None
         self.only_loads = self.resolver is not None and is_only_loading(self.resolver)
         own = definition.extensions.get(GraphQLCoreConverter.DEFINITION_BACKREF)
         self.attribute: str | None = own.python_name if is_attribute(own) else None
@@ -140,6 +144,17 @@ class Compiler:
             collected = collect_subfields(self._schema, self._fragments, self._variables, self._operation, of, details)
             found = self._known[key] = self.selection(of, collected.grouped_field_set)
         return found
+
+    def asks(self, of: GraphQLObjectType, details: Details, path: Sequence[str]) -> bool:
+        """Whether the field at this path of names is asked for below a field for a type."""
+        if not path:
+            return True
+        asked = (one for one in self.below(of, details).grouped.values() if one[0].node.name.value == path[0])
+        if len(path) == 1:
+            return any(True for _ in asked)
+        below = get_named_type(of.fields[path[0]].type)
+        # Where it may be of several types, it is as if somebody asked.
+        return any(not isinstance(below, GraphQLObjectType) or self.asks(below, one, path[1:]) for one in asked)
 
     def selection(self, of: GraphQLObjectType, grouped: Mapping[str, Details]) -> Selection:
         """The selection of these fields."""
@@ -357,6 +372,20 @@ def async_resolver(definition: GraphQLField) -> StrawberryField | None:
     if not isfunction(resolver.wrapped_func):
         return None
     return None if resolver.root_parameter or resolver.parent_parameter else field
+
+
+def plain_arguments(definition: GraphQLField) -> Mapping[str, str] | None:
+    """Python's names of the arguments by the schema's, where each is a leaf; None where strawberry converts any."""
+    names: dict[str, str] = {}
+    for name, argument in definition.args.items():
+        own = argument.extensions.get(GraphQLCoreConverter.DEFINITION_BACKREF)
+        kind = argument.type.of_type if isinstance(argument.type, GraphQLNonNull) else argument.type
+        if not isinstance(own, StrawberryArgument) or not is_leaf_type(kind):
+            return None
+        if isinstance(own.type, StrawberryMaybe):
+            return None
+        names[name] = own.python_name
+    return names
 
 
 def only_loads(resolver: Resolver) -> Resolver:

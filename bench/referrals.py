@@ -17,6 +17,7 @@ from bench.stores import Stores, embedded_stores, real_stores
 from core.clock import iso, utc_now
 from core.db import Database, Record, table_of
 from core.ids import new_id
+from customers.profiles import display_name_of
 from graph.client import GraphClient, Row
 from referrals.attribution import Referral, ReferralStatus, refer, referral_id
 from referrals.codes import CodeStatus, ReferralCode
@@ -99,6 +100,7 @@ class Bench:
         async def act() -> None:
             levels = await referral_tree(
                 self.database,
+                naming=display_name_of,
                 program_id=self.program,
                 customer_id=customer,
                 as_of=utc_now(),

@@ -93,6 +93,8 @@ class within:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._alarm.lift()
+        # They hold each other, and the task.
+        del self._alarm
         # Where somebody else has cancelled the task as well, it stays cancelled.
         if self._is_over and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
             raise TimeoutError from error

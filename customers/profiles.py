@@ -1,6 +1,6 @@
 """Customer profiles: personal data sealed in one erasable SQL table, a pseudonymous node in the graph."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -90,19 +90,10 @@ def identities(database: Database) -> Coalesced[str, str]:
     return Coalesced(look_up)
 
 
-@cache
-def names_among(*, is_sqlite: bool) -> Any:
-    return select(Customer.id, Customer.display_name).where(
-        among(col(Customer.id), "ids", is_sqlite=is_sqlite), col(Customer.merged_into).is_(None)
-    )
-
-
-async def display_names(database: Database, ids: Collection[str]) -> dict[str, str]:
-    """The names that others see of these customers, by their ids; of those whom there is nobody for, none."""
-    if not ids:
-        return {}
-    rows = await database.glance(names_among(is_sqlite=database.is_sqlite), ids=list(ids))
-    return {row.id: row.display_name for row in rows}
+def display_name_of(customer_id: ColumnElement[str]) -> Any:
+    """The name that others see of a customer, as a column of a statement; null where there is nobody."""
+    named = select(Customer.display_name).where(col(Customer.id) == customer_id, col(Customer.merged_into).is_(None))
+    return named.scalar_subquery().label("name")
 
 
 async def customer_id_of(session: Session, source: str, key: str) -> str | None:

@@ -4,13 +4,13 @@ Each level holds referees of those who are shown on the level above, in the orde
 by when they were claimed; where a page is full, one goes on from any node of the level above.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Integer, bindparam, func, literal, true, union_all
+from sqlalchemy import ColumnElement, Integer, bindparam, func, literal, null, true, union_all
 from sqlalchemy import cast as cast_to
 from sqlalchemy import select as sql_select
 from sqlalchemy.orm import aliased
@@ -27,6 +27,8 @@ USUAL_DEPTH = 3
 DECAY = 0.5
 # One more than a page.
 MOST = bindparam("most", type_=Integer)
+# Makes a column `name` of a column of customers' ids.
+Naming = Callable[[Any], Any]
 # What is read of a conversion.
 SHOWN = ("id", "referrer_id", "referee_id", "claimed_at", "qualified_at", "rejected_at")
 
@@ -37,17 +39,22 @@ class DepthInvalid(BadUserInput):
     zh = "层级深度无效。"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class TreeNode:
-    """A referee as of a date; `referees` are those that they brought by then, counted up to one more than a page."""
+    """A referee as of a date; `referees` are those that they brought by then, counted up to one more than a page,
+    and None where nobody asked for them.
+
+    The name is of today, and None where nobody has it.
+    """
 
     customer_id: str
     parent_id: str
     depth: int
     referred_at: datetime
     status: ReferralStatus
-    referees: int
+    referees: int | None
     id: str
+    name: str | None
 
     @property
     def cursor(self) -> str:
@@ -81,25 +88,32 @@ def checked_depth(depth: int | None) -> int:
 async def referral_tree(
     database: Database,
     *,
+    naming: Naming,
     program_id: str,
     customer_id: str,
     as_of: datetime,
     max_depth: int | None,
     first: int | None,
     after: str | None,
+    counts_last: bool = True,
 ) -> list[TreeLevel]:
-    """The levels below a customer down to `max_depth` or the last that has anybody; `after` is of the first level."""
+    """The levels below a customer down to `max_depth` or the last that has anybody; `after` is of the first level.
+
+    `naming` says how they are named, which this room does not know; `counts_last` whether the referees of the deepest
+    level are counted, which is most of the work and nothing that the levels need.
+    """
     deepest, size = checked_depth(max_depth), page_size(first)
-    reader = Reader(database, program_id, as_of, size)
+    reader = Reader(database, naming, program_id, as_of, size)
     if not database.is_sqlite:
-        return await reader.levels(customer_id, deepest, after)
-    rows = await reader.referees([Wish(customer_id, size + 1, after)], 1)
+        return await reader.levels(customer_id, deepest, after, counts_last=counts_last)
+    rows = await reader.referees([Wish(customer_id, size + 1, after)], 1, counts=counts_last or deepest > 1)
     levels = [level_of(rows, 1, size)]
     for depth in range(2, deepest + 1):
         wishes = share(levels[-1].nodes, size + 1)
         if not wishes:
             break
-        levels.append(level_of(await reader.referees(wishes, depth), depth, size))
+        nodes = await reader.referees(wishes, depth, counts=counts_last or depth < deepest)
+        levels.append(level_of(nodes, depth, size))
     return [level for level in levels if level.nodes]
 
 
@@ -116,7 +130,7 @@ def share(parents: Sequence[TreeNode], room: int) -> list[Wish]:
     """Share a page among the parents in their order; the one who finds no room for all of theirs gets the rest."""
     wishes: list[Wish] = []
     for parent in parents:
-        count = min(parent.referees, room)
+        count = min(parent.referees or 0, room)
         if count:
             wishes.append(Wish(parent.customer_id, count))
             room -= count
@@ -130,16 +144,17 @@ def level_of(nodes: list[TreeNode], depth: int, size: int) -> TreeLevel:
 class Reader:
     """Reads referees as of a date: no more of them than were wished for."""
 
-    def __init__(self, database: Database, program_id: str, as_of: datetime, size: int) -> None:
+    def __init__(self, database: Database, naming: Naming, program_id: str, as_of: datetime, size: int) -> None:
         self._database = database
+        self._naming = naming
         self._program_id = program_id
         self._as_of = as_of
         self._size = size
 
-    async def levels(self, customer_id: str, deepest: int, after: str | None) -> list[TreeLevel]:
+    async def levels(self, customer_id: str, deepest: int, after: str | None, *, counts_last: bool) -> list[TreeLevel]:
         """The levels below a customer by one statement, which SQLite cannot be asked for: it knows no LATERAL."""
         given = self._given(after)
-        statement = levels_statement(deepest, goes_on="at" in given)
+        statement = levels_statement(self._naming, deepest, goes_on="at" in given, counts_last=counts_last)
         rows = await self._database.glance(statement, **given, root=customer_id, size=self._size)
         levels: dict[int, list[TreeNode]] = {depth: [] for depth in range(1, deepest + 1)}
         for row in rows:
@@ -154,14 +169,14 @@ class Reader:
             given |= {"at": instant_in_cursor(position[0]), "behind": str(position[1])}
         return given
 
-    async def referees(self, wishes: Sequence[Wish], depth: int) -> list[TreeNode]:
+    async def referees(self, wishes: Sequence[Wish], depth: int, *, counts: bool) -> list[TreeNode]:
         """The referees of these referrers in order, who stand so deep; all but the last wish are for all whom the
         referrer has."""
         *whole, last = wishes
         given = self._given(last.after) | {"last": last.referrer_id, "wanted": last.count}
         if whole:
             given["whole"] = [wish.referrer_id for wish in whole]
-        statement = referees_statement(has_whole=bool(whole), goes_on="at" in given)
+        statement = referees_statement(self._naming, has_whole=bool(whole), goes_on="at" in given, counts=counts)
         rows = await self._database.glance(statement, **given)
         places = {wish.referrer_id: place for place, wish in enumerate(wishes)}
         ordered = sorted(rows, key=lambda row: (places[row.referrer_id], row.claimed_at, row.id))
@@ -176,23 +191,27 @@ class Reader:
             status=status_at(referral, self._as_of),
             referees=referral.referees,
             id=referral.id,
+            name=referral.name,
         )
 
 
 @cache
-def levels_statement(deepest: int, *, goes_on: bool) -> Any:
+def levels_statement(naming: Naming, deepest: int, *, goes_on: bool, counts_last: bool) -> Any:
     """All levels of a tree; built once, because building costs more than running.
 
     `program`, `as_of`, `root`: whose tree; `at` and `behind`: go on from there; `size`: how many of a level have their
     referees on the next; `most`: one more, and of a level no more than that are read.
     """
     first = some_of(Referral, col(Referral.referrer_id) == bindparam("root"), most=MOST, goes_on=goes_on).subquery()
-    levels = [placed(first, first.c.claimed_at, first.c.id).cte("level_1")]
+    counts = counts_last or deepest > 1
+    levels = [placed(first, first.c.claimed_at, first.c.id, counts=counts).cte("level_1")]
     for depth in range(2, deepest + 1):
         above, below = parents(levels[-1]), aliased(Referral)
         own = some_of(below, col(below.referrer_id) == above.c.referee_id, most=MOST - above.c.before).lateral()
         pairs = sql_select(*own.c, above.c.place.label("above")).select_from(above).join(own, true()).subquery()
-        levels.append(placed(pairs, pairs.c.above, pairs.c.claimed_at, pairs.c.id).cte(f"level_{depth}"))
+        counts = counts_last or depth < deepest
+        level = placed(pairs, pairs.c.above, pairs.c.claimed_at, pairs.c.id, counts=counts)
+        levels.append(level.cte(f"level_{depth}"))
     shown = (*SHOWN, "referees", "place")
     whole = union_all(
         *(
@@ -200,12 +219,12 @@ def levels_statement(deepest: int, *, goes_on: bool) -> Any:
             for depth, level in enumerate(levels, 1)
         )
     ).subquery()
-    return sql_select(*whole.c).order_by(whole.c.depth, whole.c.place)
+    return sql_select(*whole.c, naming(whole.c.referee_id)).order_by(whole.c.depth, whole.c.place)
 
 
-def placed(level: Any, *order: Any) -> Any:
+def placed(level: Any, *order: Any, counts: bool) -> Any:
     """A level with the number of each one's referees and the place of each, in this order."""
-    counted = with_referees(level).add_columns(func.row_number().over(order_by=order).label("place"))
+    counted = with_referees(level, counts=counts).add_columns(func.row_number().over(order_by=order).label("place"))
     return counted.order_by(*order).limit(MOST)
 
 
@@ -217,8 +236,10 @@ def parents(level: Any) -> Any:
     return sql_select(*some.c).where(some.c.referees > 0, some.c.before < MOST).subquery()
 
 
-def with_referees(shown: Any) -> Any:
-    """Conversions with how many each referee has brought by then, counted up to `most`."""
+def with_referees(shown: Any, *, counts: bool) -> Any:
+    """Conversions with how many each referee has brought by then, counted up to `most`; null where nobody counts."""
+    if not counts:
+        return sql_select(*shown.c, cast_to(null(), Integer).label("referees"))
     below = aliased(Referral)
     page = some_of(below, col(below.referrer_id) == shown.c.referee_id, most=MOST).correlate(shown).subquery()
     counted = sql_select(func.count()).select_from(page).scalar_subquery().label("referees")
@@ -226,7 +247,7 @@ def with_referees(shown: Any) -> Any:
 
 
 @cache
-def referees_statement(*, has_whole: bool, goes_on: bool) -> Any:
+def referees_statement(naming: Naming, *, has_whole: bool, goes_on: bool, counts: bool) -> Any:
     """The referees of referrers; `last` and `wanted`: of this one, so many; `whole`: all of these.
 
     SQLite alone is asked for one level after the other."""
@@ -240,7 +261,8 @@ def referees_statement(*, has_whole: bool, goes_on: bool) -> Any:
         ids = among(col(Referral.referrer_id), "whole", is_sqlite=True)
         all_of_these = sql_select(*shown_of(Referral)).where(*within(Referral), ids)
         chosen = union_all(*(sql_select(*part.c) for part in (chosen.subquery(), all_of_these.subquery())))
-    return with_referees(chosen.subquery())
+    shown = chosen.subquery()
+    return with_referees(shown, counts=counts).add_columns(naming(shown.c.referee_id))
 
 
 def some_of(referral: type[Referral], whose: Any, *, most: Any, goes_on: bool = False) -> Any:

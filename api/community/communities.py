@@ -116,6 +116,7 @@ class Community(Node):
         description="Members in the order in which they joined; with `roles`, those only. None for outsiders of a "
         "private community."
     )
+    @only_loads
     async def members(
         self,
         info: Info,
@@ -172,6 +173,7 @@ class Community(Node):
         return audit_connection(page, place)
 
     @strawberry.field(description="Events by their start; only those that have not ended, unless `past` is true.")
+    @only_loads
     async def events(
         self,
         info: Info,

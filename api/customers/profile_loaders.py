@@ -1,5 +1,8 @@
 """Data loaders of what is private of customers: a page of them is asked for together, whoever may see how many."""
 
+# Annotations of functions within functions would be made anew for each operation.
+from __future__ import annotations
+
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import cached_property

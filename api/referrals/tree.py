@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, cast
 
 import strawberry
 
+from api.ahead import asks
 from api.context import Info
 from api.customers.profiles import Customer, customer_of, load_customer, may_see
 from api.referrals.programs import ReferralProgram, program_of
@@ -13,7 +14,7 @@ from api.relay import First, local_id
 from core.db import Database
 from core.errors import NotFound
 from core.principal import Principal, Role
-from customers.profiles import display_names
+from customers.profiles import display_name_of
 from referrals.analytics import known_program
 from referrals.attribution import ReferralStatus
 from referrals.programs import the_program
@@ -93,7 +94,7 @@ def node_of(node: TreeNode, people: Mapping[str, Customer]) -> ReferralTreeNode:
         referred_at=node.referred_at,
         status=node.status,
         credit=node.credit,
-        referees=node.referees,
+        referees=cast(int, node.referees),
         local=node.customer_id,
         parent_local=node.parent_id,
         people=people,
@@ -163,20 +164,20 @@ class ReferralTreeQueries:
             return None
         levels = await referral_tree(
             context.database,
+            naming=display_name_of,
             program_id=chosen,
             customer_id=customer,
             as_of=date,
             max_depth=max_depth,
             first=first,
             after=after,
+            counts_last=asks(info, "levels", "nodes", "referees"),
         )
         # Where anybody was referred in a programme, there is one.
         if not levels and program and not await is_known(context.database, program):
             return None
         named = sees_names(principal, customer)
-        people = await people_of(
-            context.database, root, (node for level in levels if named or level.depth == 1 for node in level.nodes)
-        )
+        people = people_of(root, (node for level in levels if named or level.depth == 1 for node in level.nodes))
         return ReferralTree(
             as_of=date,
             decay=DECAY,
@@ -186,10 +187,13 @@ class ReferralTreeQueries:
         )
 
 
-async def people_of(database: Database, root: Customer, nodes: Iterable[TreeNode]) -> dict[str, Customer]:
+def people_of(root: Customer, nodes: Iterable[TreeNode]) -> dict[str, Customer]:
     """Those who stand at these nodes and above them, by their ids."""
-    names = await display_names(database, {node.customer_id for node in nodes})
-    found = {id: customer_of({"id": id, "display_name": name}) for id, name in names.items()}
+    found = {
+        node.customer_id: customer_of({"id": node.customer_id, "display_name": node.name})
+        for node in nodes
+        if node.name is not None
+    }
     return {root.local: root, **found}
 
 

@@ -73,8 +73,8 @@ PROMPT = "query($p: ID!) { viewer { referralPrompt(programId: $p) { ask reason }
 
 # Round trips to the graph and statements to SQL of each.
 COSTS = {
-    "referralTree (own)": (1, 6),
-    "referralTree (administrator)": (1, 7),
+    "referralTree (own)": (1, 5),
+    "referralTree (administrator)": (1, 6),
     "referralFunnel": (0, 5),
     "referralKFactor": (0, 2),
     "referralInfluence": (1, 2),
@@ -210,6 +210,42 @@ async def test_whom_we_disappointed_is_not_asked_to_refer(system: System, unique
     stranger = system.caller(f"new-{unique}", "customer")
     found = (await stranger.ask(PROMPT, p=program))["viewer"]["referralPrompt"]
     assert found == {"ask": False, "reason": "NOT_SIGNED_UP"}
+
+
+ASKED = {
+    "plainly": "levels { nodes { referees } }",
+    "by another name": "all: levels { some: nodes { count: referees } }",
+    "in fragments": "...Tree",
+    "under a condition": "levels { nodes { depth ... @include(if: $yes) { referees } } }",
+    "twice": "levels { nodes { depth } } levels { nodes { referees } }",
+}
+
+
+@pytest.mark.parametrize("way", ASKED)
+async def test_referees_are_counted_however_one_asks_for_them(system: System, unique: str, way: str) -> None:
+    """Given a tree whose deepest nodes shown have brought one each; then their numbers are told in every way of asking,
+    by the first run of the document and by later ones."""
+    administrator = system.caller("admin", "administrator")
+    await system.customer(f"lin-{unique}")
+    program, _ = await make_tree(system, f"lin-{unique}", 2)
+    document = f"""
+query($p: ID!, $c: ID!, $yes: Boolean! = true) {{
+  referralTree(programId: $p, customerId: $c, maxDepth: 2) {{ {ASKED[way]} asOf @include(if: $yes) }}
+}}
+fragment Tree on ReferralTree {{ levels {{ ...Level }} }}
+fragment Level on ReferralTreeLevel {{ nodes {{ referees }} }}
+"""
+    if way != "in fragments":
+        document = document.partition("fragment")[0]
+    given = {"p": program, "c": global_id("Customer", local_of(f"lin-{unique}"))}
+    for _ in range(7):
+        tree = (await administrator.ask(document, **given))["referralTree"]
+        levels = tree.get("levels") or tree["all"]
+        nodes = [level.get("nodes") or level["some"] for level in levels]
+        assert [[node.get("referees", node.get("count")) for node in level] for level in nodes] == [[1, 1], [1, 1]]
+    if way == "under a condition":
+        tree = (await administrator.ask(document, **given, yes=False))["referralTree"]
+        assert tree["levels"] == [{"nodes": [{"depth": depth}] * 2} for depth in (1, 2)]
 
 
 async def test_each_costs_the_same_for_a_small_tree_and_for_a_large_one(system: System, unique: str) -> None:

@@ -9,6 +9,7 @@ from core.clock import utc_now
 from core.db import Database
 from core.ids import new_id
 from core.paging import PageInvalid
+from customers.profiles import display_name_of
 from referrals.attribution import ReferralStatus, referral_id
 from referrals.tree import DepthInvalid, TreeLevel, referral_tree
 from tests.referrals.forests import Forest, put_referrals, random_forest, turn
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.anyio
 
 async def levels(database: Database, forest: Forest, root: str, **more: object) -> list[TreeLevel]:
     asked: dict[str, object] = {"as_of": utc_now(), "max_depth": 10, "first": 100, "after": None, **more}
-    return await referral_tree(database, program_id=forest.program, customer_id=root, **asked)  # pyright: ignore[reportArgumentType]
+    return await referral_tree(database, naming=display_name_of, program_id=forest.program, customer_id=root, **asked)  # pyright: ignore[reportArgumentType]
 
 
 def model(forest: Forest, root: str, as_of: object) -> list[list[str]]:
@@ -79,6 +80,22 @@ async def test_small_pages_hold_the_beginning_of_what_those_above_have(database:
                 own = (model(forest, node.customer_id, utc_now()) or [[]])[0]
                 assert node.referees == min(len(own), 5)
             shown = [node.customer_id for node in level.nodes]
+
+
+async def test_whom_the_deepest_have_brought_is_counted_for_whoever_asks(database: Database) -> None:
+    """Given trees of every depth, read without these counts; then all else is as with them."""
+    dice = random.Random(6)
+    forest = random_forest(await make_program(database), 60, dice, begin=utc_now() - timedelta(hours=300))
+    await put_referrals(database, forest)
+    for root in forest.people[:4]:
+        for depth in (1, 2, 3, 10):
+            counted = await levels(database, forest, root, max_depth=depth, first=6)
+            spared = await levels(database, forest, root, max_depth=depth, first=6, counts_last=False)
+            for level in counted:
+                assert all(node.referees is not None for node in level.nodes)
+                for node in level.nodes if level.depth == depth else ():
+                    node.referees = None
+            assert spared == counted
 
 
 async def test_one_goes_on_behind_any_node(database: Database) -> None:
