@@ -37,6 +37,7 @@ from api.referrals import links
 from api.schema import build_schema
 from api.tour import tour_documents
 from api.trusted import TrustedDocuments
+from community.live import event_seats, readers
 from community.recommendation_exposures import Exposures
 from core.budget import Budget
 from core.db import Database
@@ -152,6 +153,8 @@ async def lifespan(app: Starlette) -> AsyncGenerator[None, None]:
             guesses=guesses,
             exposures=exposures,
             identities=identities(database),
+            readers=readers(graph),
+            event_seats=event_seats(graph),
         )
         app.state.bell = bell
         app.state.seats = Seats(most=settings.streams_at_once)

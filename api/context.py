@@ -20,6 +20,7 @@ from api.service.message_loaders import MessageLoaders
 from api.service.product_loaders import ProductLoaders
 from api.service.promise_loaders import PromiseLoaders
 from api.service.serving_loaders import ServingLoaders
+from community.live import Look
 from community.recommendation_exposures import Exposures
 from community.recommendation_policies import RecommendationPolicy, policies_by_id
 from core.budget import Left
@@ -33,7 +34,7 @@ from core.live import Listener
 from core.principal import Principal
 from core.rate import Guesses
 from core.settings import Settings
-from graph.client import GraphClient
+from graph.client import GraphClient, Row
 from segments.membership import is_in_segment, segments_with
 from service.entitlements import entitlements_of
 
@@ -62,6 +63,9 @@ class Edge:
     exposures: Exposures
     # Our ids of customers by the subjects of tokens.
     identities: Coalesced[str, str]
+    # What subscribers are told, and whether they may be told it.
+    readers: Coalesced[Look, bool]
+    event_seats: Coalesced[Look, Row]
     # Who takes turns at making messages for subscribers: one event may be thousands of messages, and those must neither
     # wait too long for the stores' connections nor take all of them from the requests.
     turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MESSAGES_AT_ONCE))

@@ -17,7 +17,6 @@ from api.relay import Node, Resume, local_id
 from api.service.complaints import Complaint, complaint_changes
 from api.service.notifications import Notification, notification_of
 from api.service.task_changes import TaskSubscriptions
-from community.live import is_reader, seats_of_event
 from community.registrations import registrations_for
 from core.errors import NotFound
 from core.history import Heard, Hint
@@ -78,20 +77,25 @@ async def event_changes(info: Info, event_id: str, after: str | None) -> AsyncGe
     context = info.context
     viewer_id = await context.viewer_id()
     async with context.edge.listen(f"event:{event_id}", after) as listener:
-        seats = await seats_of_event(context.graph, event_id, viewer_id=viewer_id)
+        seats = await seats_of_event(context, event_id, viewer_id)
         if seats is None:
             raise NotFound(path=("eventId",))
         while True:
             heard = await context.hear(listener)
             for one in told_of_event(heard, viewer_id, manages=seats["manages"]):
                 await context.begin_message()
-                seats = await seats_of_event(context.graph, event_id, viewer_id=viewer_id)
+                seats = await seats_of_event(context, event_id, viewer_id)
                 if seats is None:
                     return
                 registration = await changed_registration(context, event_id, one.hint, manages=seats["manages"])
                 context.cursor = listener.cursor(one)
                 yield change_of(event_id, seats, registration)
             await context.rest(PAUSE_SECONDS)
+
+
+async def seats_of_event(context: Context, event_id: str, viewer_id: str | None) -> Row | None:
+    """How many are registered and wait, and whether the viewer manages it; None for an event out of their sight."""
+    return await context.edge.event_seats.ask((event_id, viewer_id or ""))
 
 
 def told_of_event(heard: Sequence[Heard], viewer_id: str | None, *, manages: bool) -> list[Heard]:
@@ -135,18 +139,23 @@ async def community_activities(
     context = info.context
     viewer_id = await context.viewer_id()
     async with context.edge.listen(f"community:{community_id}", after) as listener:
-        if not await is_reader(context.graph, community_id, viewer_id=viewer_id):
+        if not await is_reader(context, community_id, viewer_id):
             raise NotFound(path=("communityId",))
         while True:
             for heard in latest(await context.hear(listener), written):
                 await context.begin_message()
-                if not await is_reader(context.graph, community_id, viewer_id=viewer_id):
+                if not await is_reader(context, community_id, viewer_id):
                     return
                 activity = await activity_of(info, community_id, heard.hint)
                 if activity is not None:
                     context.cursor = listener.cursor(heard)
                     yield activity
             await context.rest(PAUSE_SECONDS)
+
+
+async def is_reader(context: Context, community_id: str, viewer_id: str | None) -> bool:
+    """Whether the viewer may follow what happens inside the community."""
+    return bool(await context.edge.readers.ask((community_id, viewer_id or "")))
 
 
 def written(hint: Hint) -> bytes:

@@ -1,46 +1,70 @@
-"""What live listeners are shown: read anew for each message, under the same rules as any other reading."""
+"""What live listeners are shown: read anew for each message, under the same rules as any other reading.
+
+One event may be thousands of messages, so that what is read for many listeners at one moment is one statement.
+"""
+
+from collections.abc import Sequence
 
 from community.access import MANAGERS, MAY_READ
+from core.coalescing import Coalesced
 from graph.client import GraphClient, Row
 
+# What is looked at, and the id of who looks, empty for somebody without a profile.
+Look = tuple[str, str]
+
 # The counters of the waiting lists come with the first registration that needs them.
-SEATS_OF_EVENT = (
+SEATS_OF_EVENTS = (
     """
-MATCH (e:Event {id: $event_id})<-[:HOSTS]-(c:Community)
-OPTIONAL MATCH (me:Customer {id: $viewer_id})
+UNWIND $looks AS look
+MATCH (e:Event {id: look[0]})<-[:HOSTS]-(c:Community)
+OPTIONAL MATCH (me:Customer {id: look[1]})
 OPTIONAL MATCH (me)-[m:MEMBER_OF]->(c)
-WITH c, e, m, m.role AS role
+WITH look, c, e, m, m.role AS role
 WHERE """
     + MAY_READ
     + """
   AND (e.status <> 'DRAFT' OR role IN $managers)
-RETURN e.registered AS registered, coalesce(e.link_registered, 0) AS link_registered,
-       coalesce(e.waiting, 0) AS waiting, coalesce(e.link_waiting, 0) AS link_waiting, role IN $managers AS manages
+RETURN look[0] AS id, look[1] AS viewer_id, e.registered AS registered,
+       coalesce(e.link_registered, 0) AS link_registered, coalesce(e.waiting, 0) AS waiting,
+       coalesce(e.link_waiting, 0) AS link_waiting, role IN $managers AS manages
 """
 )
 
 
-async def seats_of_event(graph: GraphClient, event_id: str, *, viewer_id: str | None) -> Row | None:
-    """How many are registered and wait, and whether the viewer manages it; None for an event out of their sight."""
-    rows = await graph.read(SEATS_OF_EVENT, event_id=event_id, viewer_id=viewer_id or "", managers=MANAGERS)
-    return rows[0] if rows else None
+def event_seats(graph: GraphClient) -> Coalesced[Look, Row]:
+    """How many are registered and wait at events, and whether the viewer manages each; None for one out of their sight.
 
-
-IS_READER = (
+    It is as of when each is asked for; one for each process.
     """
-MATCH (c:Community {id: $community_id})
-OPTIONAL MATCH (me:Customer {id: $viewer_id})
+
+    async def look_up(looks: Sequence[Look]) -> dict[Look, Row]:
+        rows = await graph.read(SEATS_OF_EVENTS, looks=[list(look) for look in looks], managers=MANAGERS)
+        return {(row["id"], row["viewer_id"]): row for row in rows}
+
+    return Coalesced(look_up)
+
+
+READERS = (
+    """
+UNWIND $looks AS look
+MATCH (c:Community {id: look[0]})
+OPTIONAL MATCH (me:Customer {id: look[1]})
 OPTIONAL MATCH (me)-[m:MEMBER_OF]->(c)
-WITH c, m
+WITH look, c, m
 WHERE """
     + MAY_READ
     + """
   AND coalesce(m.role, '') <> 'BANNED'
-RETURN c.id AS id
+RETURN look[0] AS id, look[1] AS viewer_id
 """
 )
 
 
-async def is_reader(graph: GraphClient, community_id: str, *, viewer_id: str | None) -> bool:
-    """Whether the viewer may follow what happens inside the community."""
-    return bool(await graph.read(IS_READER, community_id=community_id, viewer_id=viewer_id or ""))
+def readers(graph: GraphClient) -> Coalesced[Look, bool]:
+    """Whether viewers may follow what happens inside communities, likewise; None for one who may not."""
+
+    async def look_up(looks: Sequence[Look]) -> dict[Look, bool]:
+        rows = await graph.read(READERS, looks=[list(look) for look in looks])
+        return {(row["id"], row["viewer_id"]): True for row in rows}
+
+    return Coalesced(look_up)

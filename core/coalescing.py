@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from contextvars import Context
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -44,7 +45,8 @@ class Coalesced(Generic[K, V]):
         self._is_called = False
         keys = list(self._waiting)[:MOST_KEYS]
         answers = {key: self._waiting.pop(key) for key in keys}
-        task = asyncio.create_task(self._answer(answers))
+        # It is nobody's in particular: what belongs to the operation of who asked first is not the others'.
+        task = asyncio.create_task(self._answer(answers), context=Context())
         self._going.add(task)
         task.add_done_callback(self._end)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -264,6 +265,41 @@ async def test_messages_are_made_in_turns_and_nobody_keeps_theirs(live: Live, un
     await live.settled(channel, 0)
     await asyncio.wait_for(turns.acquire(), 5)
     assert turns.locked()
+
+
+KINDS = "subscription($id: ID!) { communityActivity(communityId: $id) { kind } }"
+COUNTS = "subscription($id: ID!) { eventRegistrationChanged(eventId: $id) { registeredCount } }"
+
+
+@pytest.mark.parametrize("query", [KINDS, COUNTS], ids=["community", "event"])
+async def test_rights_of_many_are_read_together_and_each_has_their_own(live: Live, unique: str, query: str) -> None:
+    """Given twelve members who follow something private, of whom some are put out or banned; when something happens;
+    then the others are told, those are not and their streams end, and few statements have read all their rights."""
+    system, lin = live.system, f"lin-{unique}"
+    await system.customer(lin)
+    community, event = await make_place(system, lin, "PRIVATE")
+    members = [f"m{number}-{unique}" for number in range(12)]
+    for name in members:
+        await system.customer(name)
+        await add_member(system.edge.graph, community, local_of(name), MemberRole.MEMBER)
+    watched, kind = (community, "Community") if query == KINDS else (event, "Event")
+    channel = f"{kind.lower()}:{watched}"
+    async with AsyncExitStack() as stack:
+        sockets = [await stack.enter_async_context(live.client(token(name))) for name in members]
+        for socket in sockets:
+            await follow(socket, query, id=global_id(kind, watched))
+        await live.settled(channel, len(members))
+        # Each has been let in once they are told the first.
+        await system.edge.ring(channel, {"kind": "MEMBERS"})
+        assert [(await hear(socket))["type"] for socket in sockets] == ["next"] * 12
+        for name, role in zip(members[:4], [MemberRole.BANNED, MemberRole.PENDING] * 2, strict=True):
+            await set_role(system.edge.graph, community, local_of(name), role)
+        before = system.edge.graph.round_trips
+        await system.edge.ring(channel, {"kind": "MEMBERS"})
+        ends = [(await hear(socket))["type"] for socket in sockets]
+        assert ends == ["complete"] * 4 + ["next"] * 8
+        assert system.edge.graph.round_trips - before <= 6
+    await live.settled(channel, 0)
 
 
 async def test_what_fails_on_its_way_says_so(live: Live, unique: str, monkeypatch: pytest.MonkeyPatch) -> None:

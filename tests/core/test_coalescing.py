@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextvars import ContextVar
 
 import pytest
 
@@ -23,6 +24,20 @@ async def test_those_of_one_moment_are_looked_up_together_and_each_is_told_their
     answers = await asyncio.gather(*(coalesced.ask(number % 10) for number in range(100)))
     assert answers == [f"found {number % 10}" if number % 10 else None for number in range(100)]
     assert looks == [list(range(10))]
+
+
+WHOSE: ContextVar[str] = ContextVar("whose", default="nobody's")
+
+
+async def test_a_look_up_is_nobody_s_in_particular() -> None:
+    """Given somebody who asks within an operation of theirs; then the look-up that others join knows nothing of it."""
+
+    async def look_up(keys: Sequence[int]) -> dict[int, str]:
+        return dict.fromkeys(keys, WHOSE.get())
+
+    coalesced = Coalesced(look_up)
+    WHOSE.set("lin's")
+    assert await asyncio.gather(coalesced.ask(1), coalesced.ask(2)) == ["nobody's", "nobody's"]
 
 
 async def test_nobody_is_told_what_was_there_before_they_asked() -> None:
