@@ -5,6 +5,7 @@ lost answer of a COMMIT possible: the store has done it, and nobody is told.
 """
 
 import asyncio
+import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from enum import StrEnum
@@ -29,13 +30,14 @@ class Fault(StrEnum):
 class Line:
     """One line to one store."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
         self.port = free_port()
         self.commits_to_lose = 0
         self.commits_lost = 0
         # How many connections there have been.
         self.opened = 0
         self._target = (host, port)
+        self._tls = tls
         self._fault = Fault.NONE
         self._running = asyncio.Event()
         self._running.set()
@@ -52,7 +54,7 @@ class Line:
         if fault is Fault.CUT:
             await self._stop()
         elif self._server is None:
-            self._server = await asyncio.start_server(self._carry, "127.0.0.1", self.port)
+            self._server = await asyncio.start_server(self._carry, "127.0.0.1", self.port, ssl=self._tls)
 
     async def _stop(self) -> None:
         if self._server is not None:
@@ -109,9 +111,9 @@ class Line:
 
 
 @asynccontextmanager
-async def line_to(host: str, port: int) -> AsyncGenerator[Line, None]:
-    """A line that works."""
-    line = Line(host, port)
+async def line_to(host: str, port: int, tls: ssl.SSLContext | None = None) -> AsyncGenerator[Line, None]:
+    """A line that works, encrypted up to here where that is asked for."""
+    line = Line(host, port, tls)
     await line.be(Fault.NONE)
     try:
         yield line

@@ -1,8 +1,10 @@
 """Glances at the graph: the rows that the driver would give, over connections that may break, split and fail."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,6 +22,7 @@ from tests.api.faulty_lines import Fault, line_to
 from tests.api.faulty_lines import Line as Wire
 from tests.conftest import Addresses
 from tests.graph.test_client import SLOW
+from tests.service.gateways import certificate_for
 
 pytestmark = pytest.mark.anyio
 
@@ -63,12 +66,14 @@ async def test_nodes_and_relationships_are_the_driver_s(graph: GraphClient, uniq
 
 
 @asynccontextmanager
-async def wired(stores: Addresses, *, scheme: str = "bolt") -> AsyncGenerator[tuple[GraphClient, Wire], None]:
+async def wired(
+    stores: Addresses, *, scheme: str = "bolt", tls: ssl.SSLContext | None = None
+) -> AsyncGenerator[tuple[GraphClient, Wire], None]:
     """A client over a wire that can be cut."""
     address = urlsplit(stores.neo4j_uri)
     assert address.hostname and address.port
     async with (
-        line_to(address.hostname, address.port) as wire,
+        line_to(address.hostname, address.port, tls) as wire,
         GraphClient(
             f"{scheme}://127.0.0.1:{wire.port}",
             user=stores.neo4j_user,
@@ -78,6 +83,18 @@ async def wired(stores: Addresses, *, scheme: str = "bolt") -> AsyncGenerator[tu
         ) as graph,
     ):
         yield graph, wire
+
+
+async def test_rows_come_over_an_encrypted_connection_too(stores: Addresses, tmp_path: Path) -> None:
+    """Given an engine behind TLS; then answers and questions of many packets pass it, one after the other."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate_for("localhost", tmp_path))
+    numbers = "UNWIND range(1, 30000) AS n RETURN n, toString(n) AS text"
+    async with wired(stores, scheme="bolt+ssc", tls=tls) as (graph, _):
+        for _ in range(3):
+            rows = await graph.read(numbers)
+            assert [(row["n"], row["text"]) for row in rows] == [(n, str(n)) for n in range(1, 30_001)]
+            assert await graph.read("RETURN size($text) AS size", text="é" * 200_000) == [{"size": 200_000}]
 
 
 async def test_connections_are_used_again_also_after_a_mistake(stores: Addresses) -> None:
