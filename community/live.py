@@ -12,19 +12,24 @@ from graph.client import GraphClient, Row
 # What is looked at, and the id of who looks, empty for somebody without a profile.
 Look = tuple[str, str]
 
+
+def rows_of(looks: Sequence[Look]) -> list[Row]:
+    return [{"id": thing, "viewer_id": viewer} for thing, viewer in looks]
+
+
 # The counters of the waiting lists come with the first registration that needs them.
 SEATS_OF_EVENTS = (
     """
 UNWIND $looks AS look
-MATCH (e:Event {id: look[0]})<-[:HOSTS]-(c:Community)
-OPTIONAL MATCH (me:Customer {id: look[1]})
+MATCH (e:Event {id: look.id})<-[:HOSTS]-(c:Community)
+OPTIONAL MATCH (me:Customer {id: look.viewer_id})
 OPTIONAL MATCH (me)-[m:MEMBER_OF]->(c)
 WITH look, c, e, m, m.role AS role
 WHERE """
     + MAY_READ
     + """
   AND (e.status <> 'DRAFT' OR role IN $managers)
-RETURN look[0] AS id, look[1] AS viewer_id, e.registered AS registered,
+RETURN look.id AS id, look.viewer_id AS viewer_id, e.registered AS registered,
        coalesce(e.link_registered, 0) AS link_registered, coalesce(e.waiting, 0) AS waiting,
        coalesce(e.link_waiting, 0) AS link_waiting, role IN $managers AS manages
 """
@@ -38,7 +43,7 @@ def event_seats(graph: GraphClient) -> Coalesced[Look, Row]:
     """
 
     async def look_up(looks: Sequence[Look]) -> dict[Look, Row]:
-        rows = await graph.read(SEATS_OF_EVENTS, looks=[list(look) for look in looks], managers=MANAGERS)
+        rows = await graph.read(SEATS_OF_EVENTS, looks=rows_of(looks), managers=MANAGERS)
         return {(row["id"], row["viewer_id"]): row for row in rows}
 
     return Coalesced(look_up)
@@ -47,15 +52,15 @@ def event_seats(graph: GraphClient) -> Coalesced[Look, Row]:
 READERS = (
     """
 UNWIND $looks AS look
-MATCH (c:Community {id: look[0]})
-OPTIONAL MATCH (me:Customer {id: look[1]})
+MATCH (c:Community {id: look.id})
+OPTIONAL MATCH (me:Customer {id: look.viewer_id})
 OPTIONAL MATCH (me)-[m:MEMBER_OF]->(c)
 WITH look, c, m
 WHERE """
     + MAY_READ
     + """
   AND coalesce(m.role, '') <> 'BANNED'
-RETURN look[0] AS id, look[1] AS viewer_id
+RETURN look.id AS id, look.viewer_id AS viewer_id
 """
 )
 
@@ -64,7 +69,7 @@ def readers(graph: GraphClient) -> Coalesced[Look, bool]:
     """Whether viewers may follow what happens inside communities, likewise; None for one who may not."""
 
     async def look_up(looks: Sequence[Look]) -> dict[Look, bool]:
-        rows = await graph.read(READERS, looks=[list(look) for look in looks])
+        rows = await graph.read(READERS, looks=rows_of(looks))
         return {(row["id"], row["viewer_id"]): True for row in rows}
 
     return Coalesced(look_up)

@@ -72,9 +72,6 @@ class Glances:
     def __init__(self, url: URL, *, timeout: float) -> None:
         _, options = DIALECT.create_connect_args(url)
         self._options = {name: value for name, value in options.items() if name not in NOT_ASYNCPGS}
-        # Each is for what an index finds. While a table is small, or was small when it was last analysed, PostgreSQL
-        # would rather read all of it, for each of a tree's people anew.
-        self._options["server_settings"] = {"enable_seqscan": "off"}
         self._timeout = timeout
         self._free: list[asyncpg.Connection] = []
         self._turns = asyncio.Semaphore(MOST_CONNECTIONS)
@@ -106,7 +103,7 @@ class Glances:
             return await self._fetched(text, values)
 
     async def _fetched(self, text: str, values: Sequence[Any]) -> Sequence[Any]:
-        connection = self._free.pop() if self._free else await asyncpg.connect(**self._options)
+        connection = self._free.pop() if self._free else await self._opened()
         try:
             found = await connection.fetch(text, *values)
         except BaseException:
@@ -115,6 +112,13 @@ class Glances:
             raise
         self._free.append(connection)
         return found
+
+    async def _opened(self) -> asyncpg.Connection:
+        connection = await asyncpg.connect(**self._options)
+        # Each glance is for what an index finds. While a table is small, or was small when it was last analysed,
+        # PostgreSQL would rather read all of it, for each of a tree's people anew.
+        await connection.execute("SET enable_seqscan = off")
+        return connection
 
     def _drop_free(self) -> None:
         while self._free:

@@ -6,6 +6,7 @@ costs to note it here. A limit is kept to within one tick.
 
 import asyncio
 from collections.abc import Callable
+from contextvars import Context
 from types import TracebackType
 from typing import Any, Self
 from weakref import WeakKeyDictionary
@@ -28,26 +29,26 @@ class Alarm:
 class Alarms:
     """The alarms of one loop, which are looked at once in a tick while there are any."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+    def __init__(self) -> None:
         self._ticks = False
         # A dictionary, as a set has no order: who came first is called first.
         self.set: dict[Alarm, None] = {}
 
-    def after(self, seconds: float, ring: Callable[[], None]) -> Alarm:
-        alarm = Alarm(self, self._loop.time() + seconds, ring)
+    def after(self, loop: asyncio.AbstractEventLoop, seconds: float, ring: Callable[[], None]) -> Alarm:
+        alarm = Alarm(self, loop.time() + seconds, ring)
         self.set[alarm] = None
         if not self._ticks:
             self._ticks = True
-            self._loop.call_later(TICK_SECONDS, self._tick)
+            # What belongs to whoever sets the first alarm is not for all that follow.
+            loop.call_later(TICK_SECONDS, self._tick, loop, context=Context())
         return alarm
 
-    def _tick(self) -> None:
+    def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
         self._ticks = bool(self.set)
         if not self._ticks:
             return
-        self._loop.call_later(TICK_SECONDS, self._tick)
-        now = self._loop.time()
+        loop.call_later(TICK_SECONDS, self._tick, loop)
+        now = loop.time()
         for alarm in [one for one in self.set if one.at <= now]:
             # One before it may have lifted it.
             if alarm in self.set:
@@ -55,6 +56,7 @@ class Alarms:
                 alarm.ring()
 
 
+# The alarms hold no loop, so that one that is over is let go.
 ALARMS: WeakKeyDictionary[asyncio.AbstractEventLoop, Alarms] = WeakKeyDictionary()
 
 
@@ -63,8 +65,8 @@ def alarm_after(seconds: float, ring: Callable[[], None]) -> Alarm:
     loop = asyncio.get_running_loop()
     alarms = ALARMS.get(loop)
     if alarms is None:
-        alarms = ALARMS[loop] = Alarms(loop)
-    return alarms.after(seconds, ring)
+        alarms = ALARMS[loop] = Alarms()
+    return alarms.after(loop, seconds, ring)
 
 
 class within:

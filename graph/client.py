@@ -194,12 +194,13 @@ class GraphClient:
         self, access: str, query: LiteralString, parameters: dict[str, Any], timeout: float | None
     ) -> tuple[Columns, list[Row]]:
         """The columns and rows of one statement."""
-        statement = neo4j.Query(query, timeout=timeout or self._timeout)
+        limit = timeout or self._timeout
 
         async def attempt() -> tuple[Columns, list[Row]]:
             self.round_trips += 1
             if access == neo4j.READ_ACCESS and self._glances.is_possible:
-                return await self._glances.rows(query, parameters, timeout or self._timeout)
+                return await self._glances.rows(query, parameters, limit)
+            statement = neo4j.Query(query, timeout=limit)
             async with self._session(access) as session:
                 result = await session.run(statement, parameters)
                 return tuple(result.keys()), [dict(record) async for record in result]

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import neo4j
+from neo4j._async.io import AsyncDirectBoltPool  # pyright: ignore[reportPrivateUsage] - there is no other name for it
 from neo4j._codec.packstream import Structure  # pyright: ignore[reportPrivateUsage] - the driver packs and unpacks
 from neo4j._deadline import Deadline  # pyright: ignore[reportPrivateUsage] - it opens connections by it
 from neo4j.exceptions import Neo4jError, ServiceUnavailable
@@ -29,6 +30,10 @@ LONGEST_CHUNK = 0xFFFF
 GQL_SINCE = (5, 7)
 # As the driver does: a server that is to be drained gets rid of us within an hour.
 LIFETIME_SECONDS = 3_600.0
+# So long connections that are being opened are waited for in the end.
+CLOSING_SECONDS = 1.0
+ROWS_IN_A_TURN = 1_000
+SIGN_IN_REFUSED = "Neo.ClientError.Security."
 
 
 class Line(asyncio.Protocol):
@@ -75,11 +80,21 @@ class Line(asyncio.Protocol):
         self._messages = []
         self._answer = asyncio.get_running_loop().create_future()
         self._transport.write(request)
-        run, *records, _ = await self._answer
-        self._answer = None
-        columns = tuple(self._unpacked(run, None)["fields"])
+        messages = await self._answer
+        self._answer, self._messages = None, []
+        columns = tuple(self._unpacked(messages[0], None)["fields"])
+        return columns, await self._rows(columns, messages[1:-1])
+
+    async def _rows(self, columns: Columns, records: list[bytearray]) -> list[Row]:
+        """The rows in these messages, which are let go one by one; others have their turn in between."""
         hooks = hydration(self._handler)
-        return columns, [dict(zip(columns, self._unpacked(one, hooks), strict=True)) for one in records]
+        rows: list[Row] = []
+        records.reverse()
+        while records:
+            rows.append(dict(zip(columns, self._unpacked(records.pop(), hooks), strict=True)))
+            if len(rows) % ROWS_IN_A_TURN == 0:
+                await asyncio.sleep(0)
+        return rows
 
     def data_received(self, data: bytes) -> None:
         """Take what has come: a message is chunks, each behind its length, and ends with an empty one."""
@@ -102,7 +117,10 @@ class Line(asyncio.Protocol):
     def _take(self, message: bytearray) -> None:
         """Note a message; the answer is whole with the second success, or the first after a failure."""
         signature = message[1]
-        if signature in (RECORD, SUCCESS):
+        if self._answer is None or self._answer.done():
+            # Nobody asked, so it is a last word of the server, or an answer that would be taken for the next one's.
+            self.abort()
+        elif signature in (RECORD, SUCCESS):
             self._messages.append(message)
             if signature == SUCCESS and (self._failure is not None or len(self._messages) > 1):
                 self._end()
@@ -120,15 +138,22 @@ class Line(asyncio.Protocol):
         if failure is None:
             self._answer.set_result(self._messages)
         else:
-            kind = cast(Any, Neo4jError)
-            named = kind._hydrate_gql if self._version >= GQL_SINCE else kind._hydrate_neo4j
-            self._answer.set_exception(named(**failure))
+            self._answer.set_exception(self._named(failure))
             self._answer = None
+
+    def _named(self, failure: Mapping[str, Any]) -> Neo4jError:
+        kind = cast(Any, Neo4jError)
+        return (kind._hydrate_gql if self._version >= GQL_SINCE else kind._hydrate_neo4j)(**failure)
+
+    def eof_received(self) -> None:
+        self._is_open = False
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._is_open = False
         if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(ServiceUnavailable("the connection fell"))
+            # What the server said before it closed is why.
+            fell = ServiceUnavailable("the connection fell")
+            self._answer.set_exception(fell if self._failure is None else self._named(self._failure))
 
     def abort(self) -> None:
         """Close at once, upon which the server stops what it was asked."""
@@ -183,6 +208,7 @@ class Glances:
         self._more: Mapping[str, Any] = {"mode": "r", **({"db": database} if database else {})}
         # The one that was used last is used first: the others grow old and go.
         self._free: list[Line] = []
+        self._most = most
         self._turns = asyncio.Semaphore(most)
         # The loop keeps no more than a weak reference to a task.
         self._opening: set[asyncio.Task[Line]] = set()
@@ -190,8 +216,8 @@ class Glances:
 
     @property
     def is_possible(self) -> bool:
-        """Whether there is one server; among several, the driver knows which to ask."""
-        return self._pool.is_direct_pool
+        """Whether there is one server, by Bolt; among several, the driver knows which to ask."""
+        return isinstance(self._pool, AsyncDirectBoltPool)
 
     async def rows(self, query: str, parameters: Mapping[str, Any], timeout: float) -> tuple[Columns, list[Row]]:
         """The columns and rows of a statement, which the server stops after so many seconds; who waits must, too.
@@ -203,11 +229,20 @@ class Glances:
             line = self._line() or await self._opened(timeout)
             try:
                 return await line.ask(query, parameters, more)
-            finally:
-                if line.is_free and not self._is_closed:
-                    self._free.append(line)
-                else:
+            except Neo4jError as error:
+                if str(error.code).startswith(SIGN_IN_REFUSED):
+                    # Whom the server knows no more it may know by a new connection; the driver signs in anew, too.
                     line.abort()
+                    self._close_free()
+                raise
+            finally:
+                self._take_back(line)
+
+    def _take_back(self, line: Line) -> None:
+        if line.is_free and not self._is_closed and len(self._free) < self._most:
+            self._free.append(line)
+        else:
+            line.abort()
 
     def _line(self) -> Line | None:
         while self._free:
@@ -225,6 +260,9 @@ class Glances:
         try:
             return await asyncio.shield(opening)
         except asyncio.CancelledError:
+            if len(self._opening) > self._most:
+                # Then it is better to leave a socket open than to open ever more where nobody answers.
+                opening.cancel()
             opening.add_done_callback(self._keep)
             raise
 
@@ -236,12 +274,16 @@ class Glances:
         """Take in what was opened for somebody who has left meanwhile."""
         look_at_failure(opening)
         if not opening.cancelled() and opening.exception() is None:
-            self._free.append(opening.result())
+            self._take_back(opening.result())
 
     async def close(self) -> None:
         self._is_closed = True
-        # Each of them ends by its own limit.
         if self._opening:
-            await asyncio.wait(self._opening)
+            _, hanging = await asyncio.wait(self._opening, timeout=CLOSING_SECONDS)
+            for opening in hanging:
+                opening.cancel()
+        self._close_free()
+
+    def _close_free(self) -> None:
         while self._free:
             self._free.pop().close()

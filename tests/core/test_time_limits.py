@@ -1,7 +1,9 @@
 """Time limits: they stop what takes too long and nothing else, as asyncio's do, and leave nothing behind."""
 
 import asyncio
+import gc
 import time
+import weakref
 from functools import partial
 
 import pytest
@@ -87,6 +89,21 @@ async def test_alarms_ring_in_order_once_and_not_when_they_are_lifted() -> None:
     assert rung == [0, 2, 3, 4]
     first.lift()
     assert not ALARMS[asyncio.get_running_loop()].set
+
+
+def test_a_loop_that_is_over_is_let_go() -> None:
+    """Given loops that have kept limits; then nothing holds them once they are closed."""
+    seen: list[weakref.ref[asyncio.AbstractEventLoop]] = []
+
+    async def limited() -> None:
+        seen.append(weakref.ref(asyncio.get_running_loop()))
+        with within(5):
+            await asyncio.sleep(0)
+
+    for _ in range(3):
+        asyncio.run(limited())
+    gc.collect()
+    assert [one() for one in seen] == [None] * 3
 
 
 async def test_an_alarm_that_fails_keeps_no_other_from_ringing() -> None:

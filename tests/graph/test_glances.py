@@ -6,18 +6,18 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from neo4j._async.io._bolt._bolt5 import AsyncBolt5x4  # pyright: ignore[reportPrivateUsage] - one of its connections
-from neo4j.exceptions import ClientError
+from neo4j.exceptions import ClientError, Neo4jError
 
 from core.errors import BadUserInput
 from graph.client import GraphClient, Transaction
-from graph.glances import Line
+from graph.glances import Glances, Line
 from tests.api.faulty_lines import Fault, line_to
 from tests.api.faulty_lines import Line as Wire
 from tests.conftest import Addresses
@@ -192,6 +192,9 @@ class Transport:
     def abort(self) -> None:
         self.is_aborted = True
 
+    def close(self) -> None:
+        """Nothing: what matters is whether the line may be asked."""
+
 
 def line_over(transport: Transport) -> Line:
     """A line as over one of the driver's connections."""
@@ -209,6 +212,13 @@ def packed(signature: bytes, *fields: Any) -> bytes:
     buffer = AsyncBolt5x4.PACKER_CLS.new_packable_buffer()
     AsyncBolt5x4.PACKER_CLS(buffer).pack_struct(signature, fields)
     return bytes(buffer.data)
+
+
+def chunked(*messages: bytes) -> bytes:
+    return b"".join(len(one).to_bytes(2) + one + b"\x00\x00" for one in messages)
+
+
+REFUSED = packed(b"\x7f", {"code": "Neo.ClientError.Statement.SyntaxError", "message": "no"})
 
 
 values = st.recursive(
@@ -253,8 +263,7 @@ def test_an_answer_may_be_cut_anywhere(data: st.DataObject) -> None:
     for _ in range(data.draw(st.integers(1, 3))):
         rows = data.draw(st.lists(st.tuples(values, values), max_size=4))
         fails = data.draw(st.booleans())
-        failure = packed(b"\x7f", {"code": "Neo.ClientError.Statement.SyntaxError", "message": "no"})
-        ending = [failure, packed(b"\x70", {})] if fails else [packed(b"\x70", {"type": "r"})]
+        ending = [REFUSED, packed(b"\x70", {})] if fails else [packed(b"\x70", {"type": "r"})]
         exchanges.append((rows, data.draw(streams(rows, ending)), fails))
 
     async def exchange() -> None:
@@ -280,12 +289,67 @@ def test_a_failure_before_any_row_leaves_the_line_free() -> None:
 
     async def exchange() -> None:
         line = line_over(Transport())
-        failure = packed(b"\x7f", {"code": "Neo.ClientError.Statement.SyntaxError", "message": "no"})
-        messages = (failure, packed(b"\x7e"), packed(b"\x70", {}))
-        pieces = [len(one).to_bytes(2) + one + b"\x00\x00" for one in messages]
+        pieces = [chunked(one) for one in (REFUSED, packed(b"\x7e"), packed(b"\x70", {}))]
         with pytest.raises(ClientError):
             await told(line, pieces)
         assert line.is_free
+
+    asyncio.run(exchange())
+
+
+def test_a_server_that_closes_after_a_failure_is_not_asked_again() -> None:
+    """Given a failure after which the connection falls; then the failure is told, and not that the connection fell."""
+
+    async def exchange() -> None:
+        line = line_over(Transport())
+        asked = asyncio.ensure_future(line.ask("RETURN 1", {}, {}))
+        await asyncio.sleep(0)
+        line.data_received(chunked(REFUSED))
+        line.connection_lost(None)
+        with pytest.raises(ClientError, match="no"):
+            await asked
+        assert not line.is_free
+
+    asyncio.run(exchange())
+
+
+@pytest.mark.parametrize("message", [REFUSED, packed(b"\x70", {}), packed(b"\x71", [1])])
+def test_what_nobody_asked_for_is_nobody_s_answer(message: bytes) -> None:
+    """Given a message while nothing is asked, before the first question or after its answer; then the connection ends,
+    and is not taken for one that may be asked."""
+
+    async def exchange() -> None:
+        fresh, used = line_over(Transport()), line_over(Transport())
+        answer = chunked(packed(b"\x70", {"fields": ["a"]}), packed(b"\x71", [1]), packed(b"\x70", {}))
+        assert await told(used, [answer]) == (("a",), [{"a": 1}])
+        for line in (fresh, used):
+            assert line.is_free
+            line.data_received(chunked(message))
+            assert not line.is_free
+
+    asyncio.run(exchange())
+
+
+def test_whom_the_server_knows_no_more_signs_in_anew() -> None:
+    """Given a server that has forgotten who signed in; then the connection it says so on is closed, and so are those
+    that nobody uses."""
+    expired = packed(b"\x7f", {"code": "Neo.ClientError.Security.AuthorizationExpired", "message": "no"})
+
+    async def exchange() -> None:
+        lines = [line_over(Transport()) for _ in range(3)]
+
+        async def opener(*_: object) -> Any:
+            raise AssertionError("one of those that are there is asked")
+
+        pool = SimpleNamespace(opener=opener, address=None, pool_config=SimpleNamespace(auth=None))
+        glances = Glances(cast(Any, SimpleNamespace(_pool=pool)), database=None, most=5)
+        glances._free += lines  # pyright: ignore[reportPrivateUsage] - as if they had been used before
+        asked = asyncio.ensure_future(glances.rows("RETURN 1", {}, 5))
+        await asyncio.sleep(0)
+        lines[-1].data_received(chunked(expired, packed(b"\x7e"), packed(b"\x70", {})))
+        with pytest.raises(Neo4jError):
+            await asked
+        assert not any(line.is_free for line in lines)
 
     asyncio.run(exchange())
 
