@@ -3,7 +3,7 @@
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import pytest
@@ -18,6 +18,8 @@ from worker.work import Stores
 
 pytestmark = pytest.mark.anyio
 
+# While LAST is the last month that is over, and not later than now: an alert waits for the balances of that month.
+LOOKED_AT = datetime.combine(months_before(LAST, -1), time(12), UTC) + timedelta(days=3)
 IMPORT = """
 mutation($source: String!, $rows: String!, $external: Boolean!) {
   importBatch(input: {source: $source, content: $rows, external: $external}) {
@@ -212,7 +214,7 @@ async def test_the_story_of_one_customer(own_system: System, unique: str) -> Non
         await decide_months(stores, *(months_before(LAST, n) for n in range(4, -1, -1)))
 
     async def look() -> None:
-        await sweep_alerts(stores.database, now=utc_now())
+        await sweep_alerts(stores.database, now=LOOKED_AT)
         await sweep_needs(stores.database, now=utc_now())
         await system.work()
 
