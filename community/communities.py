@@ -21,6 +21,9 @@ class JoinPolicy(StrEnum):
     INVITE = "INVITE"
 
 
+# By their values, for pages of rows.
+JOIN_POLICIES = {one.value: one for one in JoinPolicy}
+
 # What is read of a community `c`, whoever asks and by whichever way.
 COMMUNITY_PROPERTIES = {
     **{
@@ -36,8 +39,9 @@ COMMUNITY_PROPERTIES = {
 }
 # Made of constants only, although a type checker cannot follow it.
 COMMUNITY_COLUMNS = cast(LiteralString, ", ".join(f"{read} AS {name}" for name, read in COMMUNITY_PROPERTIES.items()))
-# The same as a list, where many are read in one row: names that come again with each cost more than the reading.
-COMMUNITY_LIST = cast(LiteralString, f"[{', '.join(COMMUNITY_PROPERTIES.values())}]")
+# What a community has where nothing is kept of it, for who reads all its properties at once: Neo4j looks for each that
+# is named from the first one on.
+COMMUNITY_UNSET: Row = {**dict.fromkeys(COMMUNITY_PROPERTIES), "required_tags": [], "next_ticket": 0}
 
 
 # The viewer is bound first: asked for within the pattern, the embedded engine walks through all members.

@@ -17,6 +17,9 @@ class EventStatus(StrEnum):
     COMPLETED = "COMPLETED"
 
 
+# By their values, for pages of rows.
+STATUSES = {one.value: one for one in EventStatus}
+
 # A place by the link that nothing is owed for. In a hybrid event a place at the venue does not show the link; an old
 # registration names no channel, and then it is the event's only one.
 HAS_LINK = """(r.status IN ['REGISTERED', 'ATTENDED'] AND coalesce(m.role, '') <> 'BANNED'

@@ -1,12 +1,13 @@
 """Recommended communities as they are read: the stored list in one round trip, less what no longer holds since."""
 
 from collections.abc import Iterator
+from operator import itemgetter
 from typing import Any
 
 import orjson
 
 from community.access import Visibility
-from community.communities import COMMUNITY_COLUMNS, COMMUNITY_LIST, COMMUNITY_PROPERTIES
+from community.communities import COMMUNITY_COLUMNS, COMMUNITY_UNSET
 from core.clock import iso, utc_now
 from core.paging import Page, cut, decode_cursor, page_size
 from graph.client import GraphClient, Row
@@ -23,9 +24,8 @@ SPARE = 2
 # No list is longer.
 LONGEST = 1_000
 
-# The list in its own order, which is `at`, in one row: many columns of many rows cost more than the reading itself, and
-# so do names that come again with each. It is the only statement for whoever has a list, so it does nothing that can
-# be done outside.
+# The list in its own order, which is `at`, in one row: many columns of many rows cost more than the reading itself. It
+# is the only statement for whoever has a list, so it does nothing that can be done outside.
 RECOMMENDED = (
     """
 MATCH (l:RecommendationList {customer_id: $customer_id})
@@ -40,9 +40,7 @@ WITH ids, scores, reasons, variant, tier, held,
 UNWIND places[0..$most] AS place
 MATCH (c:Community {id: ids[place]})
 WITH variant, tier, held, size(places) > $most AS is_cut,
-     [place, scores[place], reasons[place], """
-    + COMMUNITY_LIST
-    + """,
+     [place, scores[place], reasons[place], properties(c),
       [(c)-[:ABOUT]->(t:Tag) | [t.key, t.name_zh, t.name_en, t.family]]] AS one
 RETURN variant, tier, held, is_cut, collect(one) AS found
 """
@@ -102,6 +100,7 @@ RETURN variant, rank, at, found.score AS score, found.why AS why, found.tags AS 
     + ", "
     + COMMUNITY_COLUMNS
 )
+KEY = itemgetter("key")
 # What is said of the recommendation and not of the community.
 OWN_COLUMNS = ("variant", "rank", "at", "score", "why", "tags", "about")
 
@@ -149,7 +148,8 @@ def rows_of_list(listed: Row) -> Iterator[Row]:
     """The communities of a list as rows of their own, without those that are not open to the customer."""
     variant, tier, held = listed["variant"], listed["tier"], listed["held"]
     for place, score, why, community, about in listed["found"]:
-        c = dict(zip(COMMUNITY_PROPERTIES, community, strict=True))
+        # Whoever is anything to it already is not recommended it.
+        c = {**COMMUNITY_UNSET, **community, "viewer_role": None}
         is_open = c["visibility"] == Visibility.PUBLIC and c["archived_at"] is None and c["segment_id"] is None
         if is_open and is_eligible(tier, held, c["minimum_tier"], c["required_tags"]):
             tags = [dict(zip(TAG_NAMES, tag, strict=True)) for tag in about]
@@ -160,6 +160,7 @@ def rows_of_list(listed: Row) -> Iterator[Row]:
 def apart(row: Row) -> Row:
     """A row whose columns are those of the recommendation and of the community, with the latter by themselves."""
     community = {name: value for name, value in row.items() if name not in OWN_COLUMNS}
+    community["viewer_role"] = None
     return {"id": row["id"], **{name: row[name] for name in OWN_COLUMNS}, "community": community}
 
 
@@ -170,9 +171,8 @@ def shown(row: Row) -> Row:
         "score": row["score"],
         "reasons": reasons_of(row),
         "variant": row["variant"],
-        # Whoever is anything to it already is not recommended it.
-        "community": {**row["community"], "viewer_role": None},
-        "about": sorted((tag for tag in row["about"]), key=lambda tag: tag["key"]),
+        "community": row["community"],
+        "about": sorted(row["about"], key=KEY),
     }
 
 

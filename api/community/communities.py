@@ -24,8 +24,8 @@ from api.customers.profiles import Customer, Tag, load_customer, tag_of
 from api.named_segments import segment_seen
 from api.relay import After, Before, Connection, First, Last, Node, PageInfo, connection, global_id, local_id, page_info
 from api.selections import at_hand, only_loads
-from community.access import MANAGERS, MemberRole, Visibility, may_list_guests, may_read
-from community.communities import JoinPolicy, list_communities
+from community.access import MANAGERS, ROLES, VISIBILITIES, MemberRole, Visibility, may_list_guests, may_read
+from community.communities import JOIN_POLICIES, JoinPolicy, list_communities
 from community.rosters import invitations_of
 from core.errors import NotFound
 from core.paging import Page, Place, window
@@ -235,12 +235,12 @@ def community_of(row: Row | None, info: Info) -> Community | None:
         purpose=info.context.text(row, "purpose") or "",
         description=info.context.text(row, "description") or "",
         rules=info.context.text(row, "rules") or "",
-        visibility=Visibility(row["visibility"]),
-        join_policy=JoinPolicy(row["join_policy"]),
+        visibility=VISIBILITIES[row["visibility"]],
+        join_policy=JOIN_POLICIES[row["join_policy"]],
         minimum_tier=Tier(row["minimum_tier"]) if row["minimum_tier"] else None,
         required_tags=row["required_tags"],
         member_count=row["member_count"],
-        viewer_role=MemberRole(role) if role and role != MemberRole.BANNED else None,
+        viewer_role=ROLES[role] if role and role != MemberRole.BANNED else None,
         created_at=row["created_at"],
         archived_at=row["archived_at"],
         local=row["id"],

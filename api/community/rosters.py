@@ -9,7 +9,7 @@ from strawberry.scalars import JSON
 from api.context import Info
 from api.customers.profiles import Customer, customer_of, load_customer
 from api.relay import PageInfo, global_id, page_info
-from community.access import MemberRole
+from community.access import ROLES, MemberRole
 from core.paging import Page, Place
 from graph.client import Row
 
@@ -87,7 +87,7 @@ class BannedCustomerConnection:
 
 def member_connection(page: Page[Row], after: Place, total: int | None) -> CommunityMemberConnection:
     edges = [
-        CommunityMemberEdge(cursor=cursor, node=customer_of(row), role=MemberRole(row["role"]), since=row["since"])
+        CommunityMemberEdge(cursor=cursor, node=customer_of(row), role=ROLES[row["role"]], since=row["since"])
         for cursor, row in zip(page.cursors, page.rows, strict=True)
     ]
     return CommunityMemberConnection(edges=edges, page_info=page_info(page, after), total_count=total)
