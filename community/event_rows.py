@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Any
 
 from community.access import IS_MEMBER, MANAGERS, MAY_READ, Visibility, is_listed, may_read
+from community.event_details import AttendanceMode
 from graph.client import Row
 
 
@@ -19,6 +20,7 @@ class EventStatus(StrEnum):
 
 # By their values, for pages of rows.
 STATUSES = {one.value: one for one in EventStatus}
+MODES = {one.value: one for one in AttendanceMode}
 
 # A place by the link that nothing is owed for. In a hybrid event a place at the venue does not show the link; an old
 # registration names no channel, and then it is the event's only one.

@@ -21,7 +21,7 @@ from api.relay import After, Before, Connection, CountedConnection, First, Last,
 from api.selections import only_loads
 from community.event_changes import cancel_event, complete_event, publish_event, update_event
 from community.event_details import NAMES, AttendanceMode
-from community.event_rows import STATUSES, EventStatus
+from community.event_rows import MODES, STATUSES, EventStatus
 from community.event_series_edits import cancel_this_and_following
 from community.events import create_event
 from community.feedback import FEWEST_FOR_AVERAGE
@@ -201,7 +201,7 @@ def event_of(row: Row | None, info: Info) -> Event | None:
         id=global_id("Event", row["id"]),
         title=info.context.text(row, "title"),
         description=info.context.text(row, "description") or "",
-        attendance_mode=AttendanceMode(row["attendance_mode"]),
+        attendance_mode=MODES[row["attendance_mode"]],
         minimum_tier=Tier(tier) if tier else None,
         segment_id=segment_seen(row["segment_id"], sees=row["viewer_manages"]),
         status=STATUSES[row["status"]],
