@@ -30,9 +30,9 @@ ALL_EVENTS = "MATCH (e:Event {community_id: $id}) RETURN properties(e) AS event 
 
 
 def monday(weeks: int, clock: str = "19:00") -> datetime:
-    """A wall time on a Monday that many weeks ahead."""
+    """A wall time on the next Monday, which is not today, or that many weeks later."""
     today = utc_now().date()
-    first = today + timedelta(days=(7 - today.weekday()) % 7 + 7 * weeks)
+    first = today + timedelta(days=7 - today.weekday() + 7 * weeks)
     return datetime.fromisoformat(f"{first}T{clock}")
 
 
