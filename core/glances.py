@@ -117,7 +117,11 @@ class Glances:
         connection = await asyncpg.connect(**self._options)
         # Each glance is for what an index finds. While a table is small, or was small when it was last analysed,
         # PostgreSQL would rather read all of it, for each of a tree's people anew.
-        await connection.execute("SET enable_seqscan = off")
+        try:
+            await connection.execute("SET enable_seqscan = off")
+        except BaseException:
+            connection.terminate()
+            raise
         return connection
 
     def _drop_free(self) -> None:

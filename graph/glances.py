@@ -18,9 +18,7 @@ from neo4j._deadline import Deadline  # pyright: ignore[reportPrivateUsage] - it
 from neo4j.exceptions import Neo4jError, ServiceUnavailable
 
 from core.failures import look_at_failure
-
-Row = dict[str, Any]
-Columns = tuple[str, ...]
+from graph.together import Columns, Rows
 
 RUN, PULL, RESET, GOODBYE = b"\x10", b"\x3f", b"\x0f", b"\x02"
 SUCCESS, RECORD, IGNORED, FAILURE = 0x70, 0x71, 0x7E, 0x7F
@@ -69,9 +67,7 @@ class Line(asyncio.Protocol):
     def is_old(self) -> bool:
         return time.monotonic() > self._leave_at
 
-    async def ask(
-        self, query: str, parameters: Mapping[str, Any], more: Mapping[str, Any]
-    ) -> tuple[Columns, list[Row]]:
+    async def ask(self, query: str, parameters: Mapping[str, Any], more: Mapping[str, Any]) -> tuple[Columns, Rows]:
         """The columns and rows of a statement; raises Neo4jError and, where the connection fell, ServiceUnavailable.
 
         Where Bolt cannot carry a parameter it raises what the driver raises, and nothing has been sent.
@@ -83,12 +79,15 @@ class Line(asyncio.Protocol):
         messages = await self._answer
         self._answer, self._messages = None, []
         columns = tuple(self._unpacked(messages[0], None)["fields"])
-        return columns, await self._rows(columns, messages[1:-1])
+        records = messages[1:-1]
+        # Else each would be held until all are made.
+        messages.clear()
+        return columns, await self._rows(columns, records)
 
-    async def _rows(self, columns: Columns, records: list[bytearray]) -> list[Row]:
+    async def _rows(self, columns: Columns, records: list[bytearray]) -> Rows:
         """The rows in these messages, which are let go one by one; others have their turn in between."""
         hooks = hydration(self._handler)
-        rows: list[Row] = []
+        rows: Rows = []
         records.reverse()
         while records:
             rows.append(dict(zip(columns, self._unpacked(records.pop(), hooks), strict=True)))
@@ -123,7 +122,7 @@ class Line(asyncio.Protocol):
         elif signature in (RECORD, SUCCESS):
             self._messages.append(message)
             if signature == SUCCESS and (self._failure is not None or len(self._messages) > 1):
-                self._end()
+                self._end(self._answer)
         elif signature == FAILURE and self._failure is None:
             # Whatever was sent before this is ignored by the server.
             self._failure = self._unpacked(message, None)
@@ -131,14 +130,13 @@ class Line(asyncio.Protocol):
         elif signature != IGNORED:
             self.abort()
 
-    def _end(self) -> None:
+    def _end(self, answer: asyncio.Future[list[bytearray]]) -> None:
+        """Tell whoever waits."""
         failure, self._failure = self._failure, None
-        if self._answer is None or self._answer.done():
-            return
         if failure is None:
-            self._answer.set_result(self._messages)
+            answer.set_result(self._messages)
         else:
-            self._answer.set_exception(self._named(failure))
+            answer.set_exception(self._named(failure))
             self._answer = None
 
     def _named(self, failure: Mapping[str, Any]) -> Neo4jError:
@@ -219,7 +217,7 @@ class Glances:
         """Whether there is one server, by Bolt; among several, the driver knows which to ask."""
         return isinstance(self._pool, AsyncDirectBoltPool)
 
-    async def rows(self, query: str, parameters: Mapping[str, Any], timeout: float) -> tuple[Columns, list[Row]]:
+    async def rows(self, query: str, parameters: Mapping[str, Any], timeout: float) -> tuple[Columns, Rows]:
         """The columns and rows of a statement, which the server stops after so many seconds; who waits must, too.
 
         Raises as `Line.ask` does.
