@@ -150,10 +150,8 @@ class Compiler:
         if not path:
             return True
         asked = (one for one in self.below(of, details).grouped.values() if one[0].node.name.value == path[0])
-        if len(path) == 1:
-            return any(True for _ in asked)
         below = get_named_type(of.fields[path[0]].type)
-        # Where it may be of several types, it is as if somebody asked.
+        # A leaf has nothing below it; and where it may be of several types, it is as if somebody asked.
         return any(not isinstance(below, GraphQLObjectType) or self.asks(below, one, path[1:]) for one in asked)
 
     def selection(self, of: GraphQLObjectType, grouped: Mapping[str, Details]) -> Selection:
@@ -182,7 +180,9 @@ class Compiler:
             else:
                 is_whole = False
         data = self._data_of(template, plain.attributes, plain.methods)
-        made_whole = self._data_of(template, whole.attributes, whole.methods) if is_whole and fields else None
+        if not fields:
+            return Selection(of, grouped, data, fields, data)
+        made_whole = self._data_of(template, whole.attributes, whole.methods) if is_whole else None
         return Selection(of, grouped, data, fields, made_whole)
 
     def _completed(self, kind: Kind, details: Details, *, at_hand: bool = False) -> Complete | None:
@@ -211,7 +211,7 @@ class Compiler:
 
     def _object(self, kind: GraphQLObjectType, details: Details, *, at_hand: bool) -> Complete:
         selection = self.below(kind, details)
-        made = selection.whole if selection.fields and at_hand else None if selection.fields else selection.data
+        made = selection.whole if at_hand or not selection.fields else None
         if made is None:
             raise NotCompiled
         classes, data = classes_of(kind), made

@@ -20,7 +20,7 @@ from api.community.rosters import (
     request_connection,
 )
 from api.context import Info
-from api.customers.profiles import Customer, Tag, load_customer, tag_of
+from api.customers.profiles import Customer, Tag, load_customer, tags_of
 from api.named_segments import segment_seen
 from api.relay import After, Before, Connection, First, Last, Node, PageInfo, connection, global_id, local_id, page_info
 from api.selections import at_hand, only_loads
@@ -110,7 +110,7 @@ class Community(Node):
     @only_loads
     @at_hand("tags_at_hand")
     async def tags(self, info: Info) -> list[Tag]:
-        return [tag_of(row, info) for row in await info.context.loaders.community_tags.load(self.local)]
+        return tags_of(await info.context.loaders.community_tags.load(self.local), info)
 
     @strawberry.field(
         description="Members in the order in which they joined; with `roles`, those only. None for outsiders of a "

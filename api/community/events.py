@@ -14,7 +14,7 @@ from api.community.event_inputs import (
     given_fields,
 )
 from api.context import Info
-from api.customers.profiles import Customer, Tag, customer_of, tag_of
+from api.customers.profiles import Customer, Tag, customer_of, tags_of
 from api.named_segments import check_named, segment_seen
 from api.refusals import Refusal, refusals, result_union
 from api.relay import After, Before, Connection, CountedConnection, First, Last, Node, global_id, local_id
@@ -118,7 +118,7 @@ class Event(Node):
     @strawberry.field(description="What it is about.")
     @only_loads
     async def tags(self, info: Info) -> list[Tag]:
-        return [tag_of(row, info) for row in await info.context.loaders.event_tags.load(self.local)]
+        return tags_of(await info.context.loaders.event_tags.load(self.local), info)
 
     @strawberry.field(description="The members who host it.")
     @only_loads

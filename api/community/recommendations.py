@@ -8,7 +8,7 @@ import strawberry
 
 from api.community.communities import Community, community_of
 from api.context import Info
-from api.customers.profiles import Tag, tag_of
+from api.customers.profiles import tags_of
 from api.relay import PageInfo, global_id, page_info
 from community.recommendation_exposures import Shown, strongest, variant_shown
 from community.recommendation_lists import recommended_communities
@@ -153,10 +153,6 @@ async def recommendation_page(
         ]
         context.edge.exposures.show(customer_id, seen, now=context.now)
     return RecommendedCommunityConnection(edges=edges, page_info=page_info(page, after))
-
-
-def tags_of(about: list[Row], info: Info) -> list[Tag]:
-    return [tag_of(row, info) for row in about]
 
 
 def edge_of(cursor: str, row: Row, community: Community, info: Info) -> RecommendedCommunityEdge:

@@ -1,5 +1,6 @@
 """The viewer, customers and their tags."""
 
+from collections.abc import Iterable
 from datetime import date, datetime
 from typing import Annotated, Any
 
@@ -30,6 +31,10 @@ class Tag:
 
 def tag_of(row: Row, info: Info) -> Tag:
     return Tag(key=row["key"], name=info.context.text(row, "name"), family=FAMILIES[row["family"]])
+
+
+def tags_of(rows: Iterable[Row], info: Info) -> list[Tag]:
+    return [tag_of(row, info) for row in rows]
 
 
 @strawberry.type(description="A tag on a customer, with where it comes from.")
