@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -93,6 +93,8 @@ class Context:
     # What was begun to be read before its field asked for it.
     ahead: list[asyncio.Future[Any]] = field(default_factory=list[asyncio.Future[Any]], init=False)
     _has_turn: bool = field(default=False, init=False)
+    # Whether who asks was looked up for all fields there are: nothing changes it while a query runs.
+    _is_met: bool = field(default=False, init=False)
     _identified: Principal | None = field(default=None, init=False)
     _identifying: asyncio.Future[str | None] | None = field(default=None, init=False)
 
@@ -124,19 +126,28 @@ class Context:
         """Who asks, with the customer id where there is a profile; raises Unauthenticated."""
         bearer = self.signed_in()
         # Somebody without a profile may sign up in one field and act in the next.
-        if self._identified is not None and self._identified.customer_id is not None:
+        if self._identified is not None and (self._is_met or self._identified.customer_id is not None):
             return self._identified
         # Fields beside each other ask at once: one look is for all of them.
         looking = self._identifying
-        if looking is None or looking.done():
+        if looking is None or (looking.done() and not self._is_met):
             looking = self._identifying = self.edge.identities.ask(bearer.subject)
             looking.add_done_callback(look_at_failure)
+            self.document.ask_who.add(self.operation_name)
         # Shielded, because one field that is cancelled must not take the others along.
         customer_id = await asyncio.shield(looking)
         known = self._identified
         if known is None or known.customer_id != customer_id:
             known = self._identified = replace(bearer, customer_id=customer_id)
         return known
+
+    async def meet(self) -> None:
+        """Look up who asks before the fields of a query do, where they have done so before: then none of them waits for
+        it, and they read together from the first. Where that fails, each that asks is told so."""
+        if self.bearer is not None and self.operation_name in self.document.ask_who:
+            self._is_met = True
+            with suppress(Exception):
+                await self.principal()
 
     async def end_reading_ahead(self) -> None:
         """Wait for what was read ahead and nobody has asked for, so that nothing of an operation outlives it."""

@@ -51,6 +51,8 @@ class Document:
     # operation and these values (see `api.execution`).
     included_by: tuple[str, ...] = ()
     plans: dict[Hashable, Any] = field(default_factory=dict, compare=False)
+    # The names by which operations were asked for whose fields have asked who the viewer is.
+    ask_who: set[str | None] = field(default_factory=set[str | None], compare=False)
 
     def operation(self, name: str | None) -> OperationDefinitionNode | None:
         """The operation of this name, or the only one where none is named (GraphQL, section 6.1)."""

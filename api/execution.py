@@ -69,16 +69,16 @@ def only(values: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
 class CompiledInfo(strawberry.Info[Any, None]):
     """What a resolver is told; what hardly any of them asks for is made when it is asked for."""
 
+    # All of them ask for it, and a row may do so several times.
+    context: Any = None
+
     def __init__(self, executor: "CompiledExecutor", field: Field, parent: GraphQLObjectType, path: Path) -> None:
+        self.context = executor.context_value
         self._executor = executor
         self._asked = field
         self._parent = parent
         self._place = path
         self._field = cast(Any, field.resolver)
-
-    @property
-    def context(self) -> Any:
-        return self._executor.context_value
 
     def __getattr__(self, name: str) -> Any:
         if name != "_raw_info":

@@ -1,6 +1,5 @@
 """How compiled execution completes scalars and enums: values of the usual classes, and no others."""
 
-from collections.abc import Callable
 from datetime import date, datetime
 from enum import Enum
 from math import isfinite
@@ -17,20 +16,21 @@ from graphql import (
     Undefined,
 )
 
-Complete = Callable[[Any], Any]
+from api.completing import Complete, NotCompiled, Writing, as_it_is, raising, where_usual, written_as
+from api.scalars import serialize_instant
+from core.paging import Cursor
 
 # What scalars of ours are made of. An awaitable, an exception or anything else is for graphql-core to judge.
 PLAIN: frozenset[type] = frozenset({str, int, float, bool, dict, list, tuple, datetime, date})
 SMALLEST_INT, LARGEST_INT = -(2**31), 2**31 - 1
 
 
-class NotCompiled(Exception):
-    """What only graphql-core knows what to do with: whoever catches this lets it begin anew."""
-
-
+@as_it_is(str)
 def text(value: Any) -> str:
     if value.__class__ is str:
         return value
+    if value.__class__ is Cursor:
+        return str(value)
     raise NotCompiled
 
 
@@ -46,28 +46,11 @@ def number(value: Any) -> float:
     raise NotCompiled
 
 
+@as_it_is(bool)
 def truth(value: Any) -> bool:
     if value is True or value is False:
         return value
     raise NotCompiled
-
-
-def nullable(present: Complete) -> Complete:
-    """The same for a value that may be null."""
-    if present is text:
-        return text_or_null
-    return lambda value: None if value is None else present(value)
-
-
-def text_or_null(value: Any) -> str | None:
-    if value is None or value.__class__ is str:
-        return value
-    raise NotCompiled
-
-
-def is_text(complete: Complete) -> bool:
-    """Whether text is given as it is."""
-    return complete is text or complete is text_or_null
 
 
 STANDARD: dict[GraphQLScalarType, Complete] = {
@@ -93,7 +76,11 @@ def leaf(kind: GraphQLLeafType) -> Complete:
             return names[value]
         raise NotCompiled
 
-    return complete
+    def written(writing: Writing, value: str) -> str:
+        known, classes = writing.bound(names), frozenset({members})
+        return where_usual(writing, value, classes, lambda name: f"{known}[{name}]", raising)
+
+    return written_as(complete, written)
 
 
 def own_scalar(kind: GraphQLScalarType) -> Complete:
@@ -108,4 +95,5 @@ def own_scalar(kind: GraphQLScalarType) -> Complete:
             raise NotCompiled
         return coerced
 
-    return complete
+    # Text is an instant as the graph keeps it.
+    return as_it_is(str)(complete) if coerce is serialize_instant else complete

@@ -53,6 +53,7 @@ class Loaders:
         self._viewer_id = viewer_id
         self._now = now
         self._paged: dict[Hashable, DataLoader[str, Page[Row]]] = {}
+        self._event_pages: dict[Hashable, DataLoader[str, Page[Row | None]]] = {}
 
     @cached_property
     def customers(self) -> DataLoader[str, Row | None]:
@@ -177,10 +178,11 @@ class Loaders:
 
         return DataLoader(load_fn=load)
 
-    def community_events(self, first: int | None, after: str | None, past: bool) -> DataLoader[str, Page[Row]]:
-        """Pages of events by community; one loader for each combination of arguments."""
+    def community_events(self, first: int | None, after: str | None, past: bool) -> DataLoader[str, Page[Row | None]]:
+        """Pages of events by community, None for what has gone from view since it was listed; one loader for each
+        combination of arguments."""
 
-        async def load(ids: list[str]) -> list[Page[Row]]:
+        async def load(ids: list[str]) -> list[Page[Row | None]]:
             ends_from = None if past else self._now
             if len(ids) == 1:
                 viewer_id = await self._viewer_id()
@@ -188,13 +190,16 @@ class Loaders:
                     self._graph, ids[0], viewer_id=viewer_id, ends_from=ends_from, first=first, after=after
                 )
                 self.events.prime_many({row["id"]: row for row in page.rows})
-                return [page]
+                return [Page([*page.rows], page.cursors, page.has_next)]
             rows = [row for row in await self.communities.load_many(ids) if row]
             pages = await events_of(self._graph, rows, ends_from=ends_from, first=first, after=after)
+            shown = [row["id"] for page in pages.values() for row in page.rows]
+            found = dict(zip(shown, await self.events.load_many(shown), strict=True))
             # What is read ahead may be of a community that is out of sight.
-            return [pages.get(key, NO_EVENTS) for key in ids]
+            listed = [pages.get(key, NO_EVENTS) for key in ids]
+            return [Page([found[row["id"]] for row in page.rows], page.cursors, page.has_next) for page in listed]
 
-        return self._paged.setdefault(("events", first, after, past), DataLoader(load_fn=load))
+        return self._event_pages.setdefault((first, after, past), DataLoader(load_fn=load))
 
     @cached_property
     def posts(self) -> DataLoader[str, Row | None]:

@@ -4,7 +4,7 @@ They do as strawberry's do, at a third of the price: a page of fifty is one waki
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from core.batches import in_batches
@@ -25,24 +25,27 @@ class DataLoader(Generic[K, V]):
         self._next: dict[K, asyncio.Future[V]] = {}
         # The loop keeps no more than a weak reference to a task.
         self._going: set[asyncio.Task[None]] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def load(self, key: K) -> asyncio.Future[V]:
         """The value of a key; whoever else asks for it is given the same future."""
         found = self._found.get(key)
         if found is not None and not found.cancelled():
             return found
-        loop = asyncio.get_running_loop()
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()
         future: asyncio.Future[V] = loop.create_future()
         self._found[key] = future
         if key in self._primed:
             future.set_result(self._primed[key])
             return future
         if not self._next:
-            loop.call_soon(self._dispatch)
+            loop.call_soon(self._dispatch, loop)
         self._next[key] = future
         return future
 
-    def load_many(self, keys: Iterable[K]) -> Awaitable[list[V]]:
+    def load_many(self, keys: Iterable[K]) -> Coroutine[Any, Any, list[V]]:
         """The values of these keys in their order; they are being loaded from this call on."""
         return all_of([self.load(key) for key in keys])
 
@@ -51,16 +54,16 @@ class DataLoader(Generic[K, V]):
         self._primed.setdefault(key, value)
 
     def prime_many(self, values: Mapping[K, V]) -> None:
-        for key, value in values.items():
-            self.prime(key, value)
+        self._primed = {**values, **self._primed}
 
-    def _dispatch(self) -> None:
+    def _dispatch(self, loop: asyncio.AbstractEventLoop) -> None:
         asked, self._next = self._next, {}
         keys = list(asked)
         for part in in_batches(keys, self._most or len(keys)):
             batch = {key: asked[key] for key in part}
-            task = asyncio.get_running_loop().create_task(self._load(batch))
+            task = loop.create_task(self._load(batch))
             self._going.add(task)
+            task.add_done_callback(self._going.discard)
             watch(list(batch.values()), task)
 
     async def _load(self, batch: Mapping[K, asyncio.Future[V]]) -> None:
@@ -76,8 +79,6 @@ class DataLoader(Generic[K, V]):
                     tell(future, error)
             if not isinstance(error, Exception):
                 raise
-        finally:
-            self._going.discard(asyncio.current_task())  # pyright: ignore[reportArgumentType] - it runs in one
 
 
 def tell(future: asyncio.Future[Any], value: Any) -> None:

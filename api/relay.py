@@ -7,7 +7,7 @@ import strawberry
 
 from core.errors import BadUserInput
 from core.ids import is_id, opaque, raw_of
-from core.paging import Page, Place
+from core.paging import Cursor, Page, Place
 
 T = TypeVar("T")
 Row = TypeVar("Row")
@@ -71,19 +71,27 @@ Before = Annotated[
 ]
 
 
+# A cursor as edges hold it: it is made when it is shown.
+Mark = Cursor | str
+
+
 @strawberry.type(description="Where a page ends and whether more follows.")
 class PageInfo:
     has_next_page: bool = strawberry.field(description="Whether more follows.")
     has_previous_page: bool = strawberry.field(
         description="Whether some go before; forwards: whether one came from some."
     )
-    start_cursor: str | None = strawberry.field(description="Cursor of the first edge.")
-    end_cursor: str | None = strawberry.field(description="Cursor of the last edge; pass it as `after`.")
+    start_cursor: Mark | None = strawberry.field(graphql_type=str | None, description="Cursor of the first edge.")
+    end_cursor: Mark | None = strawberry.field(
+        graphql_type=str | None, description="Cursor of the last edge; pass it as `after`."
+    )
 
 
 @strawberry.type(description="One item of a page.")
 class Edge(Generic[T]):
-    cursor: str = strawberry.field(description="Marks this item's place; it stays valid when others are inserted.")
+    cursor: Mark = strawberry.field(
+        graphql_type=str, description="Marks this item's place; it stays valid when others are inserted."
+    )
     node: T = strawberry.field(description="The item.")
 
 
@@ -105,15 +113,15 @@ def page_info(page: Page[Row], after: Place) -> PageInfo:
     return PageInfo(
         has_next_page=page.has_next,
         has_previous_page=isinstance(after, str) if page.has_previous is None else page.has_previous,
-        start_cursor=page.cursors[0] if page.cursors else None,
-        end_cursor=page.cursors[-1] if page.cursors else None,
+        start_cursor=page.mark(0),
+        end_cursor=page.mark(-1),
     )
 
 
 def connection(page: Page[Row], after: Place, make: Callable[[Row], T | None]) -> Connection[T]:
     """A connection of what `make` builds; an item that has gone from view since it was listed is left out."""
-    pairs = [(cursor, make(row)) for cursor, row in zip(page.cursors, page.rows, strict=True)]
-    edges = [Edge(cursor=cursor, node=node) for cursor, node in pairs if node is not None]
+    nodes = map(make, page.rows)
+    edges = [Edge(cursor=mark, node=node) for mark, node in zip(page.marks(), nodes, strict=True) if node is not None]
     return Connection(edges=edges, page_info=page_info(page, after))
 
 

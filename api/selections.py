@@ -12,7 +12,6 @@ has an effect: attributes and methods only read.
 
 from collections.abc import Callable, Mapping, Sequence
 from inspect import isfunction
-from operator import attrgetter
 from typing import Any, TypeGuard, TypeVar, cast
 
 from graphql import (
@@ -40,7 +39,8 @@ from strawberry.types.arguments import StrawberryArgument
 from strawberry.types.base import StrawberryMaybe, StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
 
-from api.leaves import Complete, NotCompiled, is_text, leaf, nullable
+from api.completing import Complete, NotCompiled, Parts, data_of, generated, listed, nullable, of_classes, raising
+from api.leaves import leaf
 
 Details = list[FieldDetails]
 # A type of the schema as fields have it: with its wrappers, of which graphql-core's annotations leave parts open.
@@ -179,10 +179,10 @@ class Compiler:
                 whole.add(name, source, all_of_it)
             else:
                 is_whole = False
-        data = self._data_of(template, plain.attributes, plain.methods)
+        data = self._data_of(template, plain)
         if not fields:
             return Selection(of, grouped, data, fields, data)
-        made_whole = self._data_of(template, whole.attributes, whole.methods) if is_whole else None
+        made_whole = self._data_of(template, whole) if is_whole else None
         return Selection(of, grouped, data, fields, made_whole)
 
     def _completed(self, kind: Kind, details: Details, *, at_hand: bool = False) -> Complete | None:
@@ -214,14 +214,7 @@ class Compiler:
         made = selection.whole if at_hand or not selection.fields else None
         if made is None:
             raise NotCompiled
-        classes, data = classes_of(kind), made
-
-        def complete(value: Any) -> dict[str, Any]:
-            if value.__class__ in classes:
-                return data(value)
-            raise NotCompiled
-
-        return complete
+        return of_classes(classes_of(kind), made)
 
     def _abstract(self, kind: Abstract, details: Details) -> Complete:
         """By the value's class; each type is compiled when its first object comes, since few of them ever do."""
@@ -236,60 +229,6 @@ class Compiler:
             return found(value)
 
         return complete
-
-
-class Parts:
-    """What a function of an object reads: attributes by their names, and methods."""
-
-    def __init__(self) -> None:
-        self.attributes: list[tuple[str, str, Complete]] = []
-        self.methods: list[tuple[str, Callable[[Any], Any], Complete]] = []
-
-    def add(self, name: str, source: str | Callable[[Any], Any], done: Complete) -> None:
-        if isinstance(source, str):
-            self.attributes.append((name, source, done))
-        else:
-            self.methods.append((name, source, done))
-
-
-def raising(_: Any) -> Any:
-    """In the place of what is not data."""
-    raise NotCompiled
-
-
-def listed(item: Complete) -> Complete:
-    def complete(value: Any) -> list[Any]:
-        if value.__class__ is list or value.__class__ is tuple:
-            return [item(one) for one in value]
-        raise NotCompiled
-
-    return complete
-
-
-def data_of(
-    template: dict[str, Any],
-    attributes: Sequence[tuple[str, str, Complete]],
-    methods: Sequence[tuple[str, Callable[[Any], Any], Complete]],
-) -> Complete:
-    """The function of an object that fills in the template; the places of what is resolved stay empty."""
-    if not attributes:
-        read: Callable[[Any], tuple[Any, ...]] = lambda _: ()  # noqa: E731 - named beside its two siblings
-    elif len(attributes) == 1:
-        only = attrgetter(attributes[0][1])
-        read = lambda source: (only(source),)  # noqa: E731
-    else:
-        read = attrgetter(*(attribute for _, attribute, _ in attributes))
-    places = [(name, done) for name, _, done in attributes]
-
-    def data(source: Any) -> dict[str, Any]:
-        found = template.copy()
-        for (name, done), value in zip(places, read(source), strict=True):
-            found[name] = done(value)
-        for name, method, done in methods:
-            found[name] = done(method(source))
-        return found
-
-    return data
 
 
 class VariableFinder(Visitor):
@@ -308,39 +247,6 @@ def has_variables(node: FieldNode) -> bool:
     for argument in node.arguments or ():
         visit(argument, finder)
     return finder.found
-
-
-def generated(
-    template: dict[str, Any],
-    attributes: Sequence[tuple[str, str, Complete]],
-    methods: Sequence[tuple[str, Callable[[Any], Any], Complete]],
-) -> Complete:
-    """The same function as Python of its own, which walks through nothing: it takes a third of the time to run, and as
-    long as a hundred runs to make."""
-    # The document's parser lets no others through, and what is run as Python is looked at by whoever runs it.
-    if not all(name.isidentifier() for name in (*template, *(attribute for _, attribute, _ in attributes))):
-        return data_of(template, attributes, methods)
-    known: dict[str, Any] = {}
-    parts = {name: bound(known, value) for name, value in template.items()}
-    lines: list[str] = []
-    for number, (name, attribute, done) in enumerate(attributes):
-        lines.append(f"v{number} = source.{attribute}")
-        complete = f"{bound(known, done)}(v{number})"
-        # Text is what most fields are, and needs no more than a look.
-        parts[name] = f"v{number} if v{number}.__class__ is str else {complete}" if is_text(done) else complete
-    for name, method, done in methods:
-        parts[name] = f"{bound(known, done)}({bound(known, method)}(source))"
-    answer = ", ".join(f"{name!r}: {part}" for name, part in parts.items())
-    text = "\n    ".join(["def data(source):", *lines, f"return {{{answer}}}"])
-    exec(text, known)  # noqa: S102
-    return known["data"]
-
-
-def bound(known: dict[str, Any], value: Any) -> str:
-    """The name by which generated Python knows a value."""
-    name = f"k{len(known)}"
-    known[name] = value
-    return name
 
 
 def is_attribute(field: Any) -> TypeGuard[StrawberryField]:

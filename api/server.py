@@ -7,13 +7,14 @@ from typing import Any
 
 import orjson
 import structlog
-from graphql import GraphQLError
+from graphql import GraphQLError, OperationType
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from api.context import Context
 from api.errors import present
 from api.execution import Schema
+from core.begun import Rest, begun
 from core.errors import Unavailable
 from core.settings import Settings
 from core.time_limits import within
@@ -50,8 +51,11 @@ async def read_operation(request: Request, settings: Settings) -> Operation:
     if media_type != PLAIN_JSON:
         raise RequestInvalid("Send the operation as application/json.", 415)
     try:
-        with within(settings.operation_timeout_seconds):
-            body = await read_body(request, settings.max_body_bytes)
+        # A small body is there with its head, and to read it takes neither time nor a limit.
+        body = begun(read_body(request, settings.max_body_bytes))
+        if isinstance(body, Rest):
+            with within(settings.operation_timeout_seconds):
+                body = await body
     except TimeoutError as error:
         raise RequestInvalid("The body did not come in time.", 408) from error
     return operation_of(parse_json(body))
@@ -126,6 +130,8 @@ async def execute(schema: Schema, operation: Operation, context: Context) -> tup
     try:
         with within(context.edge.settings.operation_timeout_seconds):
             async with reading_together():
+                if context.document.kind(operation.name) is OperationType.QUERY:
+                    await context.meet()
                 result = await schema.run(context.document, operation.variables, operation.name, context)
                 await context.end_reading_ahead()
     except TimeoutError:

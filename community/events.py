@@ -320,11 +320,7 @@ async def in_order(graph: GraphClient, community_id: str, viewer_id: str | None,
     """The first events within these bounds, `visible` or not, and whether the viewer is let `inside`."""
     viewer: Row = {"community_id": community_id, "viewer_id": viewer_id or ""}
     if not await graph.is_embedded():
-        found = await rows_in_order(graph, EVENTS_OF_COMMUNITY, **bounds, **viewer)
-        return [
-            {**event_row(row), "place": row["place"], "visible": may_read_event(row), "inside": is_let_inside(row)}
-            for row in found
-        ]
+        return [placed_row(row) for row in await rows_in_order(graph, EVENTS_OF_COMMUNITY, **bounds, **viewer)]
     places = await rows_in_order(graph, PLACES_OF_EVENTS, **bounds)
     seen = await read_events(graph, [row["id"] for row in places], viewer_id=viewer_id) if places else {}
     inside = bool(seen)
@@ -332,6 +328,13 @@ async def in_order(graph: GraphClient, community_id: str, viewer_id: str | None,
         communities = await read_communities(graph, [community_id], viewer_id=viewer_id)
         inside = any(readable(row) for row in communities.values())
     return [{**row, **seen.get(row["id"], {}), "visible": row["id"] in seen, "inside": inside} for row in places]
+
+
+def placed_row(found: Row) -> Row:
+    """What `in_order` tells of an event, from a row of `EVENT_COLUMNS` with its place."""
+    row = event_row(found)
+    row["place"], row["visible"], row["inside"] = found["place"], may_read_event(found), is_let_inside(found)
+    return row
 
 
 async def events_of(

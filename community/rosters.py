@@ -1,10 +1,11 @@
 """Who belongs to communities: members page by page, and those of a role, at a cost that does not grow with them."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any
 
 from community.access import MemberRole, may_list_guests, may_read
 from community.standing import TICKETS_A_PAGE, page_of, roster_of
+from core.begun import begin
 from core.paging import (
     Page,
     PageInvalid,
@@ -21,7 +22,7 @@ from graph.listed import listed_by, read_spans, span
 from graph.turned import page_by_text
 
 # Communities as they are read for the viewer; None is one that is out of their sight.
-Seen = Callable[[], Awaitable[Sequence[Row | None]]]
+Seen = Callable[[], Coroutine[Any, Any, Sequence[Row | None]]]
 
 
 async def members_of(
@@ -83,7 +84,10 @@ async def read_members(
     reading takes twice as many.
     """
     number, width = start // TICKETS_A_PAGE, least // TICKETS_A_PAGE + 2
-    rows, seen = await asyncio.gather(read_pages(graph, ids, number, width), communities())
+    # Begun before the members are read, so that both are read together, and without a task for each of them.
+    seeing = begin(communities())
+    rows = await read_pages(graph, ids, number, width)
+    seen = await seeing
     tickets = {key: row["next_ticket"] for key, row in readable(seen).items()}
     found: dict[str, list[Row]] = {key: [] for key in tickets}
     short = list(tickets)

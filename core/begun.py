@@ -30,6 +30,26 @@ class Rest:
                 return end.value
 
 
+class Done:
+    """What a coroutine that did not wait has come to, to be awaited as the rest of another is."""
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return self._value
+        yield
+
+
+def begin(coroutine: Coroutine[Any, Any, Any]) -> Rest | Done:
+    """An awaitable of a coroutine that begins now, for who has something else to wait for before; likewise `begun`.
+
+    Where nobody awaits it any more, the coroutine ends.
+    """
+    found = begun(coroutine)
+    return found if isinstance(found, Rest) else Done(found)
+
+
 def begun(coroutine: Coroutine[Any, Any, Any]) -> Any:
     """What a coroutine comes to where it does not wait, else an awaitable of it.
 

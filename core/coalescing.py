@@ -32,27 +32,27 @@ class Coalesced(Generic[K, V]):
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[V | None] = loop.create_future()
         self._waiting.setdefault(key, []).append(answer)
-        self._call()
+        self._call(loop)
         return answer
 
-    def _call(self) -> None:
+    def _call(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin at the next turn of the loop, so that those who have been woken together go together."""
         if self._waiting and not self._is_called and len(self._going) < AT_ONCE:
             self._is_called = True
-            asyncio.get_running_loop().call_soon(self._begin)
+            loop.call_soon(self._begin, loop)
 
-    def _begin(self) -> None:
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
         self._is_called = False
         keys = list(self._waiting)[:MOST_KEYS]
         answers = {key: self._waiting.pop(key) for key in keys}
         # It is nobody's in particular: what belongs to the operation of who asked first is not the others'.
-        task = asyncio.create_task(self._answer(answers), context=Context())
+        task = loop.create_task(self._answer(answers), context=Context())
         self._going.add(task)
         task.add_done_callback(self._end)
 
     def _end(self, task: asyncio.Task[None]) -> None:
         self._going.discard(task)
-        self._call()
+        self._call(task.get_loop())
 
     async def _answer(self, answers: Mapping[K, Sequence[asyncio.Future[V | None]]]) -> None:
         found: Mapping[K, V] = {}

@@ -89,7 +89,8 @@ class Glances:
         except LOST as error:
             log.warning("database_unavailable", error=type(error).__name__)
             raise Unavailable(detail="the database did not answer") from error
-        return [asked.row(*record) for record in found]
+        # By the class itself, which would take its fields one by one through a function.
+        return [tuple.__new__(asked.row, record) for record in found]
 
     async def _asked(self, text: str, values: Sequence[Any]) -> Sequence[Any]:
         try:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, overload
 
 import orjson
 
@@ -39,6 +39,44 @@ class Before:
 Place = str | Before | None
 
 
+class Cursor:
+    """The cursor of a row, made of its sort key when it is shown: few documents ask for the cursor of each row."""
+
+    __slots__ = ("_key", "_row")
+
+    def __init__(self, row: Any, key: Callable[[Any], Key]) -> None:
+        self._row, self._key = row, key
+
+    def __str__(self) -> str:
+        return encode_cursor(self._key(self._row))
+
+
+class Cursors(Sequence[str]):
+    """The cursors of a page's rows, each made when it is taken out, or left to be made by `marks`."""
+
+    def __init__(self, rows: Sequence[T], key: Callable[[T], Key]) -> None:
+        self._rows, self._key = rows, key
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+    @overload
+    def __getitem__(self, place: slice) -> "Cursors": ...
+    def __getitem__(self, place: int | slice) -> "str | Cursors":
+        if isinstance(place, slice):
+            return Cursors(self._rows[place], self._key)
+        return encode_cursor(self._key(self._rows[place]))
+
+    def mark(self, place: int) -> Cursor:
+        return Cursor(self._rows[place], self._key)
+
+    def marks(self) -> Sequence[Cursor]:
+        key = self._key
+        return [Cursor(row, key) for row in self._rows]
+
+
 @dataclass(frozen=True)
 class Page(Generic[T]):
     """Some rows with the cursor of each, and whether more follow and, where that was read, whether some go before.
@@ -47,9 +85,19 @@ class Page(Generic[T]):
     """
 
     rows: list[T]
-    cursors: list[str]
+    cursors: Sequence[str]
     has_next: bool
     has_previous: bool | None = None
+
+    def mark(self, place: int) -> Cursor | str | None:
+        """The cursor at a place, made when it is shown; None on an empty page."""
+        if not self.rows:
+            return None
+        return self.cursors.mark(place) if isinstance(self.cursors, Cursors) else self.cursors[place]
+
+    def marks(self) -> Sequence[Cursor | str]:
+        """The cursors of all rows likewise."""
+        return self.cursors.marks() if isinstance(self.cursors, Cursors) else self.cursors
 
 
 def window(first: int | None, after: str | None, last: int | None, before: str | None) -> tuple[int | None, Place]:
@@ -82,9 +130,9 @@ def cut(rows: Sequence[T], size: int, key: Callable[[T], Key], place: Place = No
     """
     kept = list(rows[:size])
     if not isinstance(place, Before):
-        return Page(kept, [encode_cursor(key(row)) for row in kept], len(rows) > size)
+        return Page(kept, Cursors(kept, key), len(rows) > size)
     kept.reverse()
-    return Page(kept, [encode_cursor(key(row)) for row in kept], place.cursor is not None, len(rows) > size)
+    return Page(kept, Cursors(kept, key), place.cursor is not None, len(rows) > size)
 
 
 def cut_each(

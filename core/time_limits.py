@@ -9,7 +9,6 @@ from collections.abc import Callable
 from contextvars import Context
 from types import TracebackType
 from typing import Any, Self
-from weakref import WeakKeyDictionary
 
 TICK_SECONDS = 0.02
 
@@ -56,17 +55,23 @@ class Alarms:
                 alarm.ring()
 
 
-# The alarms hold no loop, so that one that is over is let go.
-ALARMS: WeakKeyDictionary[asyncio.AbstractEventLoop, Alarms] = WeakKeyDictionary()
+# The attribute of a loop that holds its alarms: they go with it, and are found sooner than in a dictionary of loops.
+NAME = "kinship_alarms"
 
 
-def alarm_after(seconds: float, ring: Callable[[], None]) -> Alarm:
-    """Call `ring` after so many seconds, at the earliest with the next tick of the running loop."""
-    loop = asyncio.get_running_loop()
-    alarms = ALARMS.get(loop)
-    if alarms is None:
-        alarms = ALARMS[loop] = Alarms()
-    return alarms.after(loop, seconds, ring)
+def alarms_of(loop: asyncio.AbstractEventLoop) -> Alarms:
+    own = vars(loop)
+    found: Alarms | None = own.get(NAME)
+    if found is None:
+        found = own[NAME] = Alarms()
+    return found
+
+
+def alarm_after(seconds: float, ring: Callable[[], None], loop: asyncio.AbstractEventLoop | None = None) -> Alarm:
+    """Call `ring` after so many seconds, at the earliest with the next tick of the running loop, which `loop` is for
+    who knows it: to ask for it asks the system for the number of the process."""
+    running = loop or asyncio.get_running_loop()
+    return alarms_of(running).after(running, seconds, ring)
 
 
 class within:
@@ -79,12 +84,13 @@ class within:
         self._is_over = False
 
     def __enter__(self) -> Self:
-        task = asyncio.current_task()
+        loop = asyncio.get_running_loop()
+        task = asyncio.current_task(loop)
         if task is None:
             raise RuntimeError("a time limit belongs to a task")
         self._task: asyncio.Task[Any] = task
         self._cancelling = task.cancelling()
-        self._alarm = alarm_after(self._seconds, self._ring)
+        self._alarm = alarm_after(self._seconds, self._ring, loop)
         return self
 
     def _ring(self) -> None:

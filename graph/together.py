@@ -55,6 +55,7 @@ class Wish:
 class Moment:
     """What an operation has asked for since its last statement went out."""
 
+    loop: asyncio.AbstractEventLoop
     wishes: list[Wish] = field(default_factory=list[Wish])
     # The loop keeps no more than a weak reference to a task.
     going: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
@@ -70,7 +71,7 @@ async def reading_together() -> AsyncGenerator[None, None]:
 
     What nobody has waited for by its end is stopped, so that Neo4j is free of it before anybody else is let in.
     """
-    moment = Moment()
+    moment = Moment(asyncio.get_running_loop())
     token = MOMENT.set(moment)
     try:
         yield
@@ -102,7 +103,7 @@ class Together:
         """The rows of the statement, asked for with all that is asked for within two turns of the loop."""
         if query not in self._columns or query in self._alone:
             return await self._by_itself(query, parameters)
-        loop = asyncio.get_running_loop()
+        loop = moment.loop
         wish = Wish(query, parameters, loop.create_future())
         moment.wishes.append(wish)
         if len(moment.wishes) == 1:
@@ -116,7 +117,7 @@ class Together:
             forsake(wishes)
             return
         for start in range(0, len(wishes), MOST_PARTS):
-            task = asyncio.create_task(self._ask(wishes[start : start + MOST_PARTS]))
+            task = moment.loop.create_task(self._ask(wishes[start : start + MOST_PARTS]))
             moment.going.add(task)
             task.add_done_callback(moment.going.discard)
 

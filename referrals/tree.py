@@ -41,25 +41,43 @@ class DepthInvalid(BadUserInput):
 
 @dataclass(slots=True)
 class TreeNode:
-    """A referee as of a date; `referees` are those that they brought by then, counted up to one more than a page,
-    and None where nobody asked for them.
+    """A referee as of a date, in a row as it was read: what is told of them is made for whoever asks for it, since a
+    tree has up to a thousand of them."""
 
-    The name is of today, and None where nobody has it.
-    """
-
-    customer_id: str
-    parent_id: str
+    row: Any
     depth: int
-    referred_at: datetime
-    status: ReferralStatus
-    referees: int | None
-    id: str
-    name: str | None
+    as_of: datetime
+
+    @property
+    def customer_id(self) -> str:
+        return self.row.referee_id
+
+    @property
+    def parent_id(self) -> str:
+        return self.row.referrer_id
+
+    @property
+    def referred_at(self) -> datetime:
+        return self.row.claimed_at
+
+    @property
+    def status(self) -> ReferralStatus:
+        return status_at(self.row, self.as_of)
+
+    @property
+    def referees(self) -> int | None:
+        """Those that they brought by then, counted up to one more than a page; None where nobody asked for them."""
+        return self.row.referees
+
+    @property
+    def name(self) -> str | None:
+        """Theirs of today; None where nobody has it."""
+        return self.row.name
 
     @property
     def cursor(self) -> str:
-        """Behind it the page goes on; made for whoever asks, since few do."""
-        return encode_cursor((self.referred_at.isoformat(), self.id))
+        """Behind it the page goes on."""
+        return encode_cursor((self.referred_at.isoformat(), self.row.id))
 
     @property
     def credit(self) -> float:
@@ -158,7 +176,7 @@ class Reader:
         rows = await self._database.glance(statement, **given, root=customer_id, size=self._size)
         levels: dict[int, list[TreeNode]] = {depth: [] for depth in range(1, deepest + 1)}
         for row in rows:
-            levels[row.depth].append(self._node(row, row.depth))
+            levels[row.depth].append(TreeNode(row, row.depth, self._as_of))
         return [level_of(nodes, depth, self._size) for depth, nodes in levels.items() if nodes]
 
     def _given(self, after: str | None) -> dict[str, Any]:
@@ -180,19 +198,7 @@ class Reader:
         rows = await self._database.glance(statement, **given)
         places = {wish.referrer_id: place for place, wish in enumerate(wishes)}
         ordered = sorted(rows, key=lambda row: (places[row.referrer_id], row.claimed_at, row.id))
-        return [self._node(referral, depth) for referral in ordered]
-
-    def _node(self, referral: Any, depth: int) -> TreeNode:
-        return TreeNode(
-            customer_id=referral.referee_id,
-            parent_id=referral.referrer_id,
-            depth=depth,
-            referred_at=referral.claimed_at,
-            status=status_at(referral, self._as_of),
-            referees=referral.referees,
-            id=referral.id,
-            name=referral.name,
-        )
+        return [TreeNode(referral, depth, self._as_of) for referral in ordered]
 
 
 @cache

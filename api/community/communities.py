@@ -19,10 +19,23 @@ from api.community.rosters import (
     member_connection,
     request_connection,
 )
-from api.context import Info
+from api.context import Context, Info
 from api.customers.profiles import Customer, Tag, load_customer, tags_of
 from api.named_segments import segment_seen
-from api.relay import After, Before, Connection, First, Last, Node, PageInfo, connection, global_id, local_id, page_info
+from api.relay import (
+    After,
+    Before,
+    Connection,
+    First,
+    Last,
+    Mark,
+    Node,
+    PageInfo,
+    connection,
+    global_id,
+    local_id,
+    page_info,
+)
 from api.selections import at_hand, only_loads
 from community.access import MANAGERS, ROLES, VISIBILITIES, MemberRole, Visibility, may_list_guests, may_read
 from community.communities import JOIN_POLICIES, JoinPolicy, list_communities
@@ -60,8 +73,6 @@ class CommunityTexts:
 class Community(Node):
     name: str = strawberry.field(description="Name in the language of the request.")
     purpose: str = strawberry.field(description="What it is for, in the language of the request.")
-    description: str = strawberry.field(description="What it is, at length, in the language of the request.")
-    rules: str = strawberry.field(description="What members agree to, in the language of the request.")
     visibility: Visibility = strawberry.field(description="Who finds it.")
     join_policy: JoinPolicy = strawberry.field(description="How one becomes a member.")
     minimum_tier: Tier | None = strawberry.field(description="The least tier of its members; null: every tier.")
@@ -74,8 +85,17 @@ class Community(Node):
     archived_at: datetime | None = strawberry.field(description="Since when it is closed; null while it is open.")
     local: strawberry.Private[str]
     row: strawberry.Private[Row]
+    context: strawberry.Private[Context]
     # Makes its tags, where they were read with it.
     about: strawberry.Private[Callable[[], list[Tag]] | None] = None
+
+    @strawberry.field(description="What it is, at length, in the language of the request.")
+    def description(self) -> str:
+        return self.context.text(self.row, "description") or ""
+
+    @strawberry.field(description="What members agree to, in the language of the request.")
+    def rules(self) -> str:
+        return self.context.text(self.row, "rules") or ""
 
     @strawberry.field(description="Whether `joinCommunity` would make you a member or file your request.")
     async def viewer_may_join(self, info: Info) -> bool:
@@ -191,8 +211,7 @@ class Community(Node):
         if not may_read(self.row["visibility"], self.row["viewer_role"]):
             return connection(NOTHING, after, lambda row: event_of(row, info))
         page = await info.context.loaders.community_events(first, after, past).load(self.local)
-        rows = await info.context.loaders.events.load_many([row["id"] for row in page.rows])
-        return connection(Page(rows, page.cursors, page.has_next), after, lambda row: event_of(row, info))
+        return connection(page, after, lambda row: event_of(row, info))
 
     @strawberry.field(description="Posts, the newest first; none for whoever may not read them.")
     async def posts(
@@ -228,13 +247,11 @@ def texts_of(row: Row, *names: str) -> dict[str, str]:
 def community_of(row: Row | None, info: Info) -> Community | None:
     if row is None:
         return None
-    role = row["viewer_role"]
+    context, role = info.context, row["viewer_role"]
     return Community(
         id=global_id("Community", row["id"]),
-        name=info.context.text(row, "name"),
-        purpose=info.context.text(row, "purpose") or "",
-        description=info.context.text(row, "description") or "",
-        rules=info.context.text(row, "rules") or "",
+        name=context.text(row, "name"),
+        purpose=context.text(row, "purpose") or "",
         visibility=VISIBILITIES[row["visibility"]],
         join_policy=JOIN_POLICIES[row["join_policy"]],
         minimum_tier=Tier(row["minimum_tier"]) if row["minimum_tier"] else None,
@@ -245,6 +262,7 @@ def community_of(row: Row | None, info: Info) -> Community | None:
         archived_at=row["archived_at"],
         local=row["id"],
         row=row,
+        context=context,
     )
 
 
@@ -276,7 +294,7 @@ async def community_after(info: Info, community_id: str) -> Community:
 
 @strawberry.type(description="An invitation that waits for your answer.")
 class InvitationEdge:
-    cursor: str = strawberry.field(description="Marks its place.")
+    cursor: Mark = strawberry.field(graphql_type=str, description="Marks its place.")
     node: Community = strawberry.field(description="The community that invites you.")
     since: datetime = strawberry.field(description="When you were invited.")
     inviter_local: strawberry.Private[str | None]
@@ -299,7 +317,7 @@ async def invitation_page(info: Info, first: int | None, after: Place) -> Invita
     rows = await info.context.loaders.communities.load_many([row["community_id"] for row in page.rows])
     edges = [
         InvitationEdge(cursor=cursor, node=node, since=row["since"], inviter_local=row["invited_by"])
-        for cursor, row, found in zip(page.cursors, page.rows, rows, strict=True)
+        for cursor, row, found in zip(page.marks(), page.rows, rows, strict=True)
         if (node := community_of(found, info)) is not None
     ]
     return InvitationConnection(edges=edges, page_info=page_info(page, after))

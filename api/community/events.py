@@ -196,11 +196,14 @@ class Event(Node):
 def event_of(row: Row | None, info: Info) -> Event | None:
     if row is None:
         return None
-    tier = row["minimum_tier"]
-    return Event(
+    context, tier = info.context, row["minimum_tier"]
+    event = Event.__new__(Event)
+    # Most of it is in the row by the same name. To hand each over takes three times as long as all at once.
+    vars(event).update(
+        row,
         id=global_id("Event", row["id"]),
-        title=info.context.text(row, "title"),
-        description=info.context.text(row, "description") or "",
+        title=context.text(row, "title"),
+        description=context.text(row, "description") or "",
         attendance_mode=MODES[row["attendance_mode"]],
         minimum_tier=Tier(tier) if tier else None,
         segment_id=segment_seen(row["segment_id"], sees=row["viewer_manages"]),
@@ -213,25 +216,10 @@ def event_of(row: Row | None, info: Info) -> Event | None:
         community_local=row["community_id"],
         series_local=row["series_id"],
         managed=row["viewer_manages"],
-        figures=row["figures"],
         row=row,
-        base_url=info.context.edge.settings.base_url,
-        **{name: row[name] for name in AS_STORED},
+        base_url=context.edge.settings.base_url,
     )
-
-
-AS_STORED = (
-    *("language", "starts_at", "ends_at", "time_zone", "venue", "latitude", "longitude", "link"),
-    *(
-        "registration_opens_at",
-        "registration_closes_at",
-        "priority_until",
-        "capacity",
-        "link_capacity",
-        "guests_allowed",
-    ),
-    *("required_tags", "price_points", "offer_hours", "cancel_reason", "version"),
-)
+    return event
 
 
 async def load_event(info: Info, event_id: str) -> Event | None:

@@ -9,7 +9,7 @@ import strawberry
 from api.community.communities import Community, community_of
 from api.context import Info
 from api.customers.profiles import tags_of
-from api.relay import PageInfo, global_id, page_info
+from api.relay import Mark, PageInfo, global_id, page_info
 from community.recommendation_exposures import Shown, strongest, variant_shown
 from community.recommendation_lists import recommended_communities
 from graph.client import Row
@@ -74,7 +74,7 @@ class MutualAcquaintancesReason(RecommendationReason):
 
 @strawberry.type(description="A recommended community.")
 class RecommendedCommunityEdge:
-    cursor: str = strawberry.field(description="Marks its place.")
+    cursor: Mark = strawberry.field(graphql_type=str, description="Marks its place.")
     node: Community = strawberry.field(description="The community.")
     score: float = strawberry.field(description="How well it fits; comparable within one list only.")
     reasons: list[RecommendationReason] = strawberry.field(description="The strongest reasons first.")
@@ -140,7 +140,7 @@ async def recommendation_page(
     customer_id = await context.viewer_id() or ""
     page = await recommended_communities(context.graph, customer_id, tag=tag, first=first, after=after)
     edges: list[RecommendedCommunityEdge] = []
-    for cursor, row in zip(page.cursors, page.rows, strict=True):
+    for cursor, row in zip(page.marks(), page.rows, strict=True):
         context.loaders.communities.prime(row["community_id"], row["community"])
         context.loaders.community_tags.prime(row["community_id"], row["about"])
         community = community_of(row["community"], info)
@@ -155,7 +155,7 @@ async def recommendation_page(
     return RecommendedCommunityConnection(edges=edges, page_info=page_info(page, after))
 
 
-def edge_of(cursor: str, row: Row, community: Community, info: Info) -> RecommendedCommunityEdge:
+def edge_of(cursor: Mark, row: Row, community: Community, info: Info) -> RecommendedCommunityEdge:
     names = {tag["key"]: info.context.text(tag, "name") for tag in row["about"]}
     reasons = [reason_of(reason, names, info) for reason in row["reasons"]]
     return RecommendedCommunityEdge(cursor=cursor, node=community, score=row["score"], reasons=reasons)

@@ -16,13 +16,13 @@ from api.community.recommendations import (
     worded,
 )
 from api.context import Info
-from api.relay import PageInfo, global_id, page_info
+from api.relay import Mark, PageInfo, global_id, page_info
 from community.recommended_events import recommended_events
 
 
 @strawberry.type(description="A recommended event.")
 class RecommendedEventEdge:
-    cursor: str = strawberry.field(description="Marks its place.")
+    cursor: Mark = strawberry.field(graphql_type=str, description="Marks its place.")
     node: Event = strawberry.field(description="The event.")
     score: float = strawberry.field(description="How well it fits; comparable within one list only.")
     reasons: list[RecommendationReason] = strawberry.field(description="The strongest reasons first.")
@@ -80,7 +80,7 @@ async def recommended_event_page(
             score=found.score,
             reasons=[event_reason(reason, info) for reason in found.reasons],
         )
-        for cursor, found, row in zip(page.cursors, page.rows, rows, strict=True)
+        for cursor, found, row in zip(page.marks(), page.rows, rows, strict=True)
         if (event := event_of(row, info)) is not None
     ]
     return RecommendedEventConnection(edges=edges, page_info=page_info(page, after))

@@ -13,13 +13,13 @@ from api.community.recommendations import (
 from api.context import Info
 from api.customers.profiles import Customer, customer_of
 from api.refusals import Refusal, refusals, result_union
-from api.relay import PageInfo, global_id, page_info
+from api.relay import Mark, PageInfo, global_id, page_info
 from community.recommended_people import is_discoverable, recommended_people, set_discoverable
 
 
 @strawberry.type(description="Somebody whom you might like to know.")
 class RecommendedPersonEdge:
-    cursor: str = strawberry.field(description="Marks their place.")
+    cursor: Mark = strawberry.field(graphql_type=str, description="Marks their place.")
     node: Customer = strawberry.field(description="Who chose to be found.")
     score: float = strawberry.field(description="How close; comparable within one list only.")
     reasons: list[RecommendationReason] = strawberry.field(description="The strongest reasons first.")
@@ -60,7 +60,7 @@ async def recommended_people_page(info: Info, first: int | None, after: str | No
             score=row["score"],
             reasons=[person_reason(reason, info) for reason in row["reasons"]],
         )
-        for cursor, row in zip(page.cursors, page.rows, strict=True)
+        for cursor, row in zip(page.marks(), page.rows, strict=True)
     ]
     return RecommendedPersonConnection(edges=edges, page_info=page_info(page, after))
 

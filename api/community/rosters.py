@@ -8,7 +8,7 @@ from strawberry.scalars import JSON
 
 from api.context import Info
 from api.customers.profiles import Customer, customer_of, load_customer
-from api.relay import PageInfo, global_id, page_info
+from api.relay import Mark, PageInfo, global_id, page_info
 from community.access import ROLES, MemberRole
 from core.paging import Page, Place
 from graph.client import Row
@@ -18,7 +18,7 @@ strawberry.enum(MemberRole, name="MemberRole", description="What a customer is t
 
 @strawberry.type(description="A member of a community.")
 class CommunityMemberEdge:
-    cursor: str = strawberry.field(description="Marks this member's place.")
+    cursor: Mark = strawberry.field(graphql_type=str, description="Marks this member's place.")
     node: Customer = strawberry.field(description="The member.")
     role: MemberRole = strawberry.field(description="What they may do.")
     since: datetime = strawberry.field(description="Since when they are a member.")
@@ -35,7 +35,7 @@ class CommunityMemberConnection:
 
 @strawberry.type(description="Somebody who asks to become a member.")
 class MembershipRequestEdge:
-    cursor: str = strawberry.field(description="Marks this request's place.")
+    cursor: Mark = strawberry.field(graphql_type=str, description="Marks this request's place.")
     node: Customer = strawberry.field(description="Who asks.")
     message: str | None = strawberry.field(description="What they wrote with it.")
     since: datetime = strawberry.field(description="Since when they wait.")
@@ -49,7 +49,7 @@ class MembershipRequestConnection:
 
 @strawberry.type(description="Somebody who is invited and has not answered.")
 class InvitedCustomerEdge:
-    cursor: str = strawberry.field(description="Marks this place.")
+    cursor: Mark = strawberry.field(graphql_type=str, description="Marks this place.")
     node: Customer = strawberry.field(description="Who is invited.")
     since: datetime = strawberry.field(description="When they were invited.")
     inviter_local: strawberry.Private[str | None]
@@ -67,7 +67,7 @@ class InvitedCustomerConnection:
 
 @strawberry.type(description="Somebody who is banned.")
 class BannedCustomerEdge:
-    cursor: str = strawberry.field(description="Marks this place.")
+    cursor: Mark = strawberry.field(graphql_type=str, description="Marks this place.")
     node: Customer = strawberry.field(description="Who is banned.")
     reason: str | None = strawberry.field(description="Why.")
     since: datetime = strawberry.field(description="Since when.")
@@ -88,7 +88,7 @@ class BannedCustomerConnection:
 def member_connection(page: Page[Row], after: Place, total: int | None) -> CommunityMemberConnection:
     edges = [
         CommunityMemberEdge(cursor=cursor, node=customer_of(row), role=ROLES[row["role"]], since=row["since"])
-        for cursor, row in zip(page.cursors, page.rows, strict=True)
+        for cursor, row in zip(page.marks(), page.rows, strict=True)
     ]
     return CommunityMemberConnection(edges=edges, page_info=page_info(page, after), total_count=total)
 
@@ -96,7 +96,7 @@ def member_connection(page: Page[Row], after: Place, total: int | None) -> Commu
 def request_connection(page: Page[Row], after: Place) -> MembershipRequestConnection:
     edges = [
         MembershipRequestEdge(cursor=cursor, node=customer_of(row), message=row["message"], since=row["since"])
-        for cursor, row in zip(page.cursors, page.rows, strict=True)
+        for cursor, row in zip(page.marks(), page.rows, strict=True)
     ]
     return MembershipRequestConnection(edges=edges, page_info=page_info(page, after))
 
@@ -104,7 +104,7 @@ def request_connection(page: Page[Row], after: Place) -> MembershipRequestConnec
 def invited_connection(page: Page[Row], after: Place) -> InvitedCustomerConnection:
     edges = [
         InvitedCustomerEdge(cursor=cursor, node=customer_of(row), since=row["since"], inviter_local=row["invited_by"])
-        for cursor, row in zip(page.cursors, page.rows, strict=True)
+        for cursor, row in zip(page.marks(), page.rows, strict=True)
     ]
     return InvitedCustomerConnection(edges=edges, page_info=page_info(page, after))
 
@@ -119,7 +119,7 @@ def banned_connection(page: Page[Row], after: Place) -> BannedCustomerConnection
             until=row["banned_until"],
             moderator_local=row["banned_by"],
         )
-        for cursor, row in zip(page.cursors, page.rows, strict=True)
+        for cursor, row in zip(page.marks(), page.rows, strict=True)
     ]
     return BannedCustomerConnection(edges=edges, page_info=page_info(page, after))
 
@@ -140,7 +140,7 @@ class AuditEntry:
 
 @strawberry.type(description="An entry in its place.")
 class AuditEntryEdge:
-    cursor: str = strawberry.field(description="Marks this entry's place.")
+    cursor: Mark = strawberry.field(graphql_type=str, description="Marks this entry's place.")
     node: AuditEntry = strawberry.field(description="The entry.")
 
 
@@ -153,7 +153,7 @@ class AuditEntryConnection:
 def audit_connection(page: Page[Row], after: Place) -> AuditEntryConnection:
     edges = [
         AuditEntryEdge(cursor=cursor, node=audit_entry_of(row))
-        for cursor, row in zip(page.cursors, page.rows, strict=True)
+        for cursor, row in zip(page.marks(), page.rows, strict=True)
     ]
     return AuditEntryConnection(edges=edges, page_info=page_info(page, after))
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from functools import cached_property
 from typing import Annotated, cast
 
 import strawberry
@@ -23,22 +24,31 @@ from referrals.tree import DECAY, TreeLevel, TreeNode, referral_tree
 
 @strawberry.type(description="Somebody in a tree of referrals, as of its date.")
 class ReferralTreeNode:
-    depth: int = strawberry.field(description="How far below the customer of the tree; 1 for their own referees.")
-    referred_at: datetime = strawberry.field(description="When the referrer was named.")
-    status: ReferralStatus = strawberry.field(
-        description="Where it stood, by what is known today; one that was rejected stays where it is."
-    )
-    credit: float = strawberry.field(
+    node: strawberry.Private[TreeNode]
+    tree: strawberry.Private["People"]
+
+    @strawberry.field(description="How far below the customer of the tree; 1 for their own referees.")
+    def depth(self) -> int:
+        return self.node.depth
+
+    @strawberry.field(description="When the referrer was named.")
+    def referred_at(self) -> datetime:
+        return self.node.referred_at
+
+    @strawberry.field(description="Where it stood, by what is known today; one that was rejected stays where it is.")
+    def status(self) -> ReferralStatus:
+        return self.node.status
+
+    @strawberry.field(
         description="`decay` to the power of (depth - 1) for a qualified referral, else 0. Shown, and never paid."
     )
-    referees: int = strawberry.field(
-        description="How many they had brought themselves, counted up to one more than `first`."
-    )
-    local: strawberry.Private[str]
-    node: strawberry.Private[TreeNode]
-    parent_local: strawberry.Private[str]
-    # At hand, since a tree has up to a thousand nodes.
-    people: strawberry.Private[Mapping[str, Customer]]
+    def credit(self) -> float:
+        return self.node.credit
+
+    @strawberry.field(description="How many they had brought themselves, counted up to one more than `first`.")
+    def referees(self) -> int:
+        # They are counted where this field is asked for.
+        return cast(int, self.node.referees)
 
     @strawberry.field(description="Pass it as `after`, with the parent as `customerId`, to go on behind this node.")
     def cursor(self) -> str:
@@ -46,11 +56,11 @@ class ReferralTreeNode:
 
     @strawberry.field(description="Who was brought.")
     def customer(self) -> Customer | None:
-        return self.people.get(self.local)
+        return named(self.node)
 
     @strawberry.field(description="Who brought them.")
     def parent(self) -> Customer | None:
-        return self.people.get(self.parent_local)
+        return self.tree.by_id.get(self.node.parent_id)
 
 
 @strawberry.type(description="One page of a level of a tree: referees of those who are shown on the level above.")
@@ -60,10 +70,14 @@ class ReferralTreeLevel:
     has_more: bool = strawberry.field(
         description="Whether those on the level above have brought more; go on from each of them."
     )
-    credit: float = strawberry.field(description="The sum of this page's credits.")
     nodes: list[ReferralTreeNode] = strawberry.field(
         description="Who they are; to customers, below the first level of their own tree, nobody is named."
     )
+    level: strawberry.Private[TreeLevel]
+
+    @strawberry.field(description="The sum of this page's credits.")
+    def credit(self) -> float:
+        return sum(node.credit for node in self.level.nodes)
 
 
 @strawberry.type(description="Whom a customer has brought, directly and through others, as of a date.")
@@ -88,27 +102,31 @@ class ReferralTree:
         return await load_customer(info, self.local)
 
 
-def node_of(node: TreeNode, people: Mapping[str, Customer]) -> ReferralTreeNode:
-    return ReferralTreeNode(
-        depth=node.depth,
-        referred_at=node.referred_at,
-        status=node.status,
-        credit=node.credit,
-        referees=cast(int, node.referees),
-        local=node.customer_id,
-        parent_local=node.parent_id,
-        people=people,
-        node=node,
-    )
+def named(node: TreeNode) -> Customer | None:
+    """Who stands at a node; None for somebody who is not known any more."""
+    row = node.row
+    return customer_of({"id": row.referee_id, "display_name": row.name}) if row.name is not None else None
 
 
-def level_of(level: TreeLevel, people: Mapping[str, Customer], *, is_named: bool) -> ReferralTreeLevel:
+class People:
+    """Who stands in a tree, for those who ask for the parents of its nodes."""
+
+    def __init__(self, root: Customer, levels: Iterable[TreeLevel]) -> None:
+        self._root, self._levels = root, levels
+
+    @cached_property
+    def by_id(self) -> Mapping[str, Customer]:
+        nodes = ((node.customer_id, named(node)) for level in self._levels for node in level.nodes)
+        return {self._root.local: self._root, **{key: person for key, person in nodes if person is not None}}
+
+
+def level_of(level: TreeLevel, people: People, *, is_named: bool) -> ReferralTreeLevel:
     return ReferralTreeLevel(
         depth=level.depth,
         count=len(level.nodes),
         has_more=level.has_more,
-        credit=sum(node.credit for node in level.nodes),
-        nodes=[node_of(node, people) for node in level.nodes] if is_named else [],
+        nodes=[ReferralTreeNode(node=node, tree=people) for node in level.nodes] if is_named else [],
+        level=level,
     )
 
 
@@ -176,25 +194,15 @@ class ReferralTreeQueries:
         # Where anybody was referred in a programme, there is one.
         if not levels and program and not await is_known(context.database, program):
             return None
-        named = sees_names(principal, customer)
-        people = people_of(root, (node for level in levels if named or level.depth == 1 for node in level.nodes))
+        sees_all = sees_names(principal, customer)
+        people = People(root, [level for level in levels if sees_all or level.depth == 1])
         return ReferralTree(
             as_of=date,
             decay=DECAY,
-            levels=[level_of(level, people, is_named=named or level.depth == 1) for level in levels],
+            levels=[level_of(level, people, is_named=sees_all or level.depth == 1) for level in levels],
             local=customer,
             program_local=chosen,
         )
-
-
-def people_of(root: Customer, nodes: Iterable[TreeNode]) -> dict[str, Customer]:
-    """Those who stand at these nodes and above them, by their ids."""
-    found = {
-        node.customer_id: customer_of({"id": node.customer_id, "display_name": node.name})
-        for node in nodes
-        if node.name is not None
-    }
-    return {root.local: root, **found}
 
 
 async def only_program(database: Database) -> str | None:

@@ -53,7 +53,7 @@ async def walked(read: Read, parent: str, size: int, *, forwards: bool, pages: i
     for _ in range(pages):
         page = (await read(first=size, after=place))[parent]
         rows = rows + page.rows if forwards else page.rows + rows
-        cursors = cursors + page.cursors if forwards else page.cursors + cursors
+        cursors = [*cursors, *page.cursors] if forwards else [*page.cursors, *cursors]
         if not (page.has_next if forwards else page.has_previous):
             break
         place = page.cursors[-1] if forwards else Before(page.cursors[0])
@@ -66,7 +66,7 @@ async def check(read: Read, *lengths: int) -> None:
     assert sorted(len(page.rows) for page in whole.values()) == sorted(lengths)
     for parent, page in whole.items():
         for size in (1, 2, 3, 100):
-            assert await walked(read, parent, size, forwards=False) == (page.rows, page.cursors)
+            assert await walked(read, parent, size, forwards=False) == (page.rows, list(page.cursors))
         for number, cursor in enumerate(page.cursors):
             before = (await read(first=2, after=Before(cursor)))[parent]
             assert before.rows == page.rows[max(0, number - 2) : number]

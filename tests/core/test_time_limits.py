@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from core.time_limits import ALARMS, TICK_SECONDS, Alarm, alarm_after, within
+from core.time_limits import TICK_SECONDS, Alarm, alarm_after, alarms_of, within
 
 pytestmark = pytest.mark.anyio
 
@@ -88,7 +88,7 @@ async def test_alarms_ring_in_order_once_and_not_when_they_are_lifted() -> None:
     await asyncio.sleep(0.01 + 4 * TICK_SECONDS)
     assert rung == [0, 2, 3, 4]
     first.lift()
-    assert not ALARMS[asyncio.get_running_loop()].set
+    assert not alarms_of(asyncio.get_running_loop()).set
 
 
 def test_a_loop_that_is_over_is_let_go() -> None:
