@@ -51,6 +51,8 @@ class Document:
     # operation and these values (see `api.execution`).
     included_by: tuple[str, ...] = ()
     plans: dict[Hashable, Any] = field(default_factory=dict, compare=False)
+    # What is the same of an operation for whoever runs it, likewise.
+    frames: dict[str | None, Any] = field(default_factory=dict, compare=False)
     # The names by which operations were asked for whose fields have asked who the viewer is.
     ask_who: set[str | None] = field(default_factory=set[str | None], compare=False)
 

@@ -20,6 +20,7 @@ from graphql import (
     GraphQLObjectType,
     GraphQLResolveInfo,
     GraphQLSchema,
+    OperationType,
     get_argument_values,
 )
 from graphql.execution.collect_fields import GroupedFieldSet
@@ -32,6 +33,7 @@ from strawberry.types import ExecutionContext
 from strawberry.types.arguments import convert_arguments
 
 from api.documents import Document
+from api.frames import Frame
 from api.selections import Compiler, Details, Field, Kind, Selection
 from core.begun import begun
 
@@ -143,6 +145,16 @@ class CompiledExecutor(StrawberryGraphQLCoreExecutionContext):
         if known is None and len(document.plans) >= MOST_VARIANTS:
             document.plans.clear()
         document.plans[key] = self.plan
+
+    async def answered(self) -> ExecutionResult:
+        """The answer of a query that has a plan; as `execute_operation`, which collects its fields each time."""
+        try:
+            found: Any = self.execute_selection(cast(Plan, self.plan).root, self.root_value, None)
+            data = await found if optimized_is_awaitable(found) else found
+        except GraphQLError as error:
+            self.collected_errors.add(error, None)
+            data = None
+        return cast(ExecutionResult, self.build_response(data))
 
     def info_of(self, field: Field, parent: GraphQLObjectType, path: Path) -> GraphQLResolveInfo[Any]:
         return self.build_resolve_info(field.definition, field.nodes, parent, path)
@@ -371,23 +383,37 @@ class Schema(strawberry.Schema):
     def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
         """Nothing: `api.errors.present` logs what nobody expected, and refusals are no errors of ours."""
 
+    def _executor(
+        self, document: Document, variables: Mapping[str, Any], name: str | None, context: Any
+    ) -> CompiledExecutor | list[GraphQLError]:
+        """What executes the operation, or what is wrong with its variables."""
+        frame: Frame[CompiledExecutor] | None = document.frames.get(name)
+        known = frame.executor(variables, context) if frame is not None else None
+        if known is not None:
+            return known
+        built: Any = CompiledExecutor.build(
+            self._schema,
+            cast(Any, document.node),
+            context_value=context,
+            raw_variable_values=dict(variables),
+            operation_name=name,
+            is_awaitable=cast(Any, optimized_is_awaitable),
+        )
+        if frame is None and isinstance(built, CompiledExecutor):
+            document.frames[name] = Frame(built)
+        return built
+
     async def run(
         self, document: Document, variables: Mapping[str, Any] | None, name: str | None, context: Any
     ) -> ExecutionResult:
         """Run a query or a mutation of a document without problems; the answer is that of `execute`."""
-        executor = CompiledExecutor.build(
-            self._schema,
-            cast(Any, document.node),
-            context_value=context,
-            raw_variable_values=dict(variables or {}),
-            operation_name=name,
-            is_awaitable=cast(Any, optimized_is_awaitable),
-        )
-        if isinstance(executor, list):
-            return ExecutionResult(None, executor)
-        ours = cast(CompiledExecutor, executor)
+        ours = self._executor(document, variables or {}, name, context)
+        if isinstance(ours, list):
+            return ExecutionResult(None, ours)
         try:
             ours.prepare(self, document)
+            if ours.plan is not None and ours.operation.operation is OperationType.QUERY:
+                return await ours.answered()
             found: Any = ours.execute_operation()
             return await found if optimized_is_awaitable(found) else found
         except GraphQLError as error:

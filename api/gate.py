@@ -4,8 +4,6 @@ Without it a process that is asked for more than it can do answers everybody lat
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 
 from core.errors import Unavailable
 
@@ -20,7 +18,10 @@ class Overloaded(Unavailable):
 
 
 class Gate:
-    """Lets so many in at once; `most_waiting` more wait no longer than `patience` seconds."""
+    """Lets so many in at once, each for a block; `most_waiting` more wait no longer than `patience` seconds.
+
+    Who is not let in meets Overloaded.
+    """
 
     def __init__(self, most: int, *, most_waiting: int, patience: float) -> None:
         self._places = asyncio.Semaphore(most)
@@ -28,14 +29,11 @@ class Gate:
         self._patience = patience
         self.waiting = 0
 
-    @asynccontextmanager
-    async def inside(self) -> AsyncGenerator[None, None]:
-        """Hold a place inside the block; raises Overloaded."""
+    async def __aenter__(self) -> None:
         await self._enter()
-        try:
-            yield
-        finally:
-            self._places.release()
+
+    async def __aexit__(self, *_: object) -> None:
+        self._places.release()
 
     async def _enter(self) -> None:
         if not self._places.locked():

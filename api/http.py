@@ -1,6 +1,7 @@
 """The route /graphql over HTTP: who asks, what they ask, whether it may run now, and its one answer or its stream."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any, cast
 
 import orjson
@@ -36,11 +37,12 @@ from core.time_limits import alarm_after
 async def graphql(request: Request) -> Response:
     """Run one operation for whoever the token names; no token is somebody unknown, a bad one is refused."""
     state = request.app.state
-    media_type = preferred_type(request.headers.get("accept", ""))
+    headers = headers_of(request)
+    media_type = preferred_type(headers.get("accept", ""))
     context = Context(
         edge=state.edge,
         bearer=None,
-        language=language_of(request.headers),
+        language=language_of(headers),
         now=utc_now(),
         request_id=request.scope["request_id"],
     )
@@ -51,27 +53,33 @@ async def graphql(request: Request) -> Response:
         if is_get:
             operation = operation_in_address(request.query_params)
         else:
-            operation = await read_operation(request, state.settings)
+            operation = await read_operation(request, headers, state.settings)
         context.operation_name = operation.name
-        await recognise(request, context)
+        await recognise(request, headers, context)
         await admission.admit(operation, context, client_of(request))
         if is_get:
             refuse_in_address(operation, context)
-        if wants_stream(request):
-            context.resume_after = request.headers.get("last-event-id") or None
+        if wants_stream(headers):
+            context.resume_after = headers.get("last-event-id") or None
             return EventStream(state.schema, operation, context, state.seats)
-        async with state.gate.inside():
+        async with state.gate:
             answer, ran = await run_for(request, operation, context)
     except RequestInvalid as error:
         allow = {"Allow": "POST"} if error.status == 405 else None
         return respond(bad_request(error), error.status, media_type, allow)
     except KinshipError as error:
-        headers = admission.headers(None) | headers_for(error)
-        return respond(request_error(error, context), status_for(error), media_type, headers)
+        told = admission.headers(None) | headers_for(error)
+        return respond(request_error(error, context), status_for(error), media_type, told)
     if is_get and context.bearer is None and ran and "errors" not in answer:
         return respond_to_anybody(answer, request, media_type)
     answer["extensions"] = {"cost": cost_of(context, admission)}
     return respond(answer, status_of(answer, ran, media_type), media_type, admission.headers(context.left))
+
+
+def headers_of(request: Request) -> Mapping[str, str]:
+    """The request's headers by their names in small letters, the first of each name: read at once, as five of them are
+    asked for."""
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(request.scope["headers"])}
 
 
 def respond_to_anybody(answer: dict[str, Any], request: Request, media_type: str) -> Response:
@@ -80,10 +88,10 @@ def respond_to_anybody(answer: dict[str, Any], request: Request, media_type: str
     return Response(body, status, headers, f"{media_type}; charset=utf-8")
 
 
-async def recognise(request: Request, context: Context) -> None:
+async def recognise(request: Request, headers: Mapping[str, str], context: Context) -> None:
     """Take in who asks; raises Unauthenticated for a bad token, and for a stream without one."""
-    token = bearer(request.headers)
-    if token is None and wants_stream(request):
+    token = bearer(headers)
+    if token is None and wants_stream(headers):
         raise Unauthenticated
     if token is not None:
         principal = await request.app.state.verifier.verify(token)

@@ -18,6 +18,7 @@ from graphql import (
 
 from api.completing import Complete, NotCompiled, Writing, as_it_is, raising, where_usual, written_as
 from api.scalars import serialize_instant
+from core.clock import iso
 from core.paging import Cursor
 
 # What scalars of ours are made of. An awaitable, an exception or anything else is for graphql-core to judge.
@@ -95,5 +96,10 @@ def own_scalar(kind: GraphQLScalarType) -> Complete:
             raise NotCompiled
         return coerced
 
-    # Text is an instant as the graph keeps it.
-    return as_it_is(str)(complete) if coerce is serialize_instant else complete
+    def written(writing: Writing, value: str) -> str:
+        # Text is an instant as the graph keeps it, and SQL keeps instants as such.
+        name, once = writing.fresh(), writing.bound(iso)
+        made = where_usual(writing, name, frozenset({datetime}), lambda instant: f"{once}({instant})", complete)
+        return f"({name} if ({name} := {value}).__class__ is {writing.bound(str)} else {made})"
+
+    return written_as(complete, written) if coerce is serialize_instant else complete

@@ -45,9 +45,9 @@ class Operation:
     document_id: str | None = None
 
 
-async def read_operation(request: Request, settings: Settings) -> Operation:
+async def read_operation(request: Request, headers: Mapping[str, str], settings: Settings) -> Operation:
     """Read and check the body; raises RequestInvalid for anything that is not one operation."""
-    media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    media_type = headers.get("content-type", "").split(";")[0].strip().lower()
     if media_type != PLAIN_JSON:
         raise RequestInvalid("Send the operation as application/json.", 415)
     try:

@@ -9,8 +9,7 @@ import asyncio
 import re
 import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, LiteralString, cast
@@ -65,20 +64,22 @@ class Moment:
 MOMENT: ContextVar[Moment | None] = ContextVar("moment", default=None)
 
 
-@asynccontextmanager
-async def reading_together() -> AsyncGenerator[None, None]:
+class reading_together:
     """What is read inside the block, also by its tasks, is read together; the block is of one operation.
 
     What nobody has waited for by its end is stopped, so that Neo4j is free of it before anybody else is let in.
     """
-    moment = Moment(asyncio.get_running_loop())
-    token = MOMENT.set(moment)
-    try:
-        yield
-    finally:
-        MOMENT.reset(token)
-        moment.is_over = True
-        left = list(moment.going)
+
+    __slots__ = ("_moment", "_token")
+
+    async def __aenter__(self) -> None:
+        self._moment = Moment(asyncio.get_running_loop())
+        self._token = MOMENT.set(self._moment)
+
+    async def __aexit__(self, *_: object) -> None:
+        MOMENT.reset(self._token)
+        self._moment.is_over = True
+        left = list(self._moment.going)
         for task in left:
             task.cancel()
         if left:

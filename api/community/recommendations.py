@@ -1,6 +1,6 @@
 """Recommended communities with their reasons, read from what the worker stored."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -100,12 +100,13 @@ WORDS = {
 }
 
 
-def reason_of(reason: dict[str, Any], names: Mapping[str, str], info: Info) -> RecommendationReason:
-    """The stored reason in its type; `names` are those of tags, by their keys."""
+def reason_of(reason: dict[str, Any], about: Sequence[Row], info: Info) -> RecommendationReason:
+    """The stored reason in its type; the community is `about` these tags."""
     kind = reason["kind"]
     words = "ONE_REFERRAL_TIE" if kind == "REFERRAL_TIES" and reason["count"] == 1 else kind
     template = worded(WORDS[words], info)
     if kind == "SHARED_TAGS":
+        names = {tag["key"]: info.context.text(tag, "name") for tag in about}
         return shared_tags(template, reason["tags"], names, info)
     text = template.format(count=reason.get("count"), kilometres=reason.get("kilometres"))
     if kind == "CO_MEMBERS":
@@ -140,9 +141,9 @@ async def recommendation_page(
     customer_id = await context.viewer_id() or ""
     page = await recommended_communities(context.graph, customer_id, tag=tag, first=first, after=after)
     edges: list[RecommendedCommunityEdge] = []
+    context.loaders.communities.prime_many({row["community_id"]: row["community"] for row in page.rows})
+    context.loaders.community_tags.prime_many({row["community_id"]: row["about"] for row in page.rows})
     for cursor, row in zip(page.marks(), page.rows, strict=True):
-        context.loaders.communities.prime(row["community_id"], row["community"])
-        context.loaders.community_tags.prime(row["community_id"], row["about"])
         community = community_of(row["community"], info)
         if community is not None:
             community.about = partial(tags_of, row["about"], info)
@@ -156,6 +157,5 @@ async def recommendation_page(
 
 
 def edge_of(cursor: Mark, row: Row, community: Community, info: Info) -> RecommendedCommunityEdge:
-    names = {tag["key"]: info.context.text(tag, "name") for tag in row["about"]}
-    reasons = [reason_of(reason, names, info) for reason in row["reasons"]]
+    reasons = [reason_of(reason, row["about"], info) for reason in row["reasons"]]
     return RecommendedCommunityEdge(cursor=cursor, node=community, score=row["score"], reasons=reasons)

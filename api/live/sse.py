@@ -1,12 +1,12 @@
 """Server-sent events: POST /graphql with `Accept: text/event-stream` (GraphQL over SSE, distinct connections mode)."""
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import aclosing
 from typing import Any
 
 import orjson
 import structlog
-from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -33,12 +33,12 @@ HEADERS = [
 ]
 
 
-def wants_stream(request: Request) -> bool:
+def wants_stream(headers: Mapping[str, str]) -> bool:
     """Whether the client would rather have events than one answer in JSON (RFC 9110, section 12.5.1).
 
     Clients that take events for answers in parts name them last, behind JSON, with every operation.
     """
-    return next((one for one in accepted(request.headers.get("accept", "")) if one in SERVED), "") == EVENT_STREAM
+    return next((one for one in accepted(headers.get("accept", "")) if one in SERVED), "") == EVENT_STREAM
 
 
 def accepted(header: str) -> list[str]:

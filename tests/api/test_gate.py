@@ -18,7 +18,7 @@ async def test_so_many_at_once_and_the_rest_at_once_refused() -> None:
     async def come() -> bool:
         nonlocal inside, most, served
         try:
-            async with gate.inside():
+            async with gate:
                 inside += 1
                 most = max(most, inside)
                 await going_on.wait()
@@ -40,25 +40,25 @@ async def test_so_many_at_once_and_the_rest_at_once_refused() -> None:
 
 async def test_nobody_waits_longer_than_patience_and_places_come_back() -> None:
     gate = Gate(1, most_waiting=10, patience=0.05)
-    async with gate.inside():
+    async with gate:
         with pytest.raises(Overloaded):
-            async with gate.inside():
+            async with gate:
                 pass
     with pytest.raises(ZeroDivisionError):
-        async with gate.inside():
+        async with gate:
             raise ZeroDivisionError
-    async with gate.inside():
+    async with gate:
         assert gate.waiting == 0
 
 
 async def test_who_leaves_while_waiting_takes_no_place() -> None:
     gate = Gate(1, most_waiting=10, patience=5)
-    async with gate.inside():
+    async with gate:
         waiter = asyncio.create_task(gate._enter())  # pyright: ignore[reportPrivateUsage] - cancelled where it waits
         await asyncio.sleep(0)
         assert gate.waiting == 1
         waiter.cancel()
         await asyncio.gather(waiter, return_exceptions=True)
         assert gate.waiting == 0
-    async with asyncio.timeout(1), gate.inside():
+    async with asyncio.timeout(1), gate:
         pass
