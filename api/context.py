@@ -14,7 +14,7 @@ from api.customers.insight_loaders import InsightLoaders
 from api.customers.profile_loaders import ProfileLoaders
 from api.documents import NO_DOCUMENT, Document
 from api.loaders import Loaders
-from api.loading import DataLoader
+from api.loading import DataLoader, LoaderSet
 from api.service.complaint_loaders import ComplaintLoaders
 from api.service.message_loaders import MessageLoaders
 from api.service.product_loaders import ProductLoaders
@@ -219,16 +219,15 @@ class Context:
     def renew(self) -> None:
         """Begin the next act of a document or message of a subscription: what was read before is stale by now."""
         self.now = utc_now()
-        self.__dict__.pop("loaders", None)
-        self.__dict__.pop("private", None)
-        self.__dict__.pop("insight", None)
-        self.__dict__.pop("complaints", None)
-        self.__dict__.pop("serving", None)
-        self.__dict__.pop("messaging", None)
-        self.__dict__.pop("offers", None)
-        self.__dict__.pop("promises", None)
-        self.__dict__.pop("viewer_segments", None)
-        self.__dict__.pop("recommendation_policies", None)
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Forget what was read for an act that is over (see `LoaderSet.let_go`)."""
+        own = vars(self)
+        for name in READ:
+            found = own.pop(name, None)
+            if isinstance(found, LoaderSet):
+                found.let_go()
 
     @cached_property
     def viewer_segments(self) -> DataLoader[str, bool]:
@@ -293,5 +292,8 @@ class Context:
         """Likewise of service breaks and surveys."""
         return PromiseLoaders(self.database)
 
+
+# What is made at its first use, and holds what was read for one act.
+READ = tuple(name for name, value in vars(Context).items() if isinstance(value, cached_property))
 
 Info = StrawberryInfo[Context, None]

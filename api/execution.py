@@ -420,3 +420,6 @@ class Schema(strawberry.Schema):
             return ExecutionResult(None, [error])
         except Exception as error:  # noqa: BLE001 - strawberry answers so too; `api.errors` masks and logs it
             return ExecutionResult(None, [GraphQLError(str(error), original_error=error)])
+        finally:
+            # They hold each other, and only the collector of garbage would free them.
+            del ours.async_helpers

@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import cached_property
 
 from api.batches import by_key, grouped, rows_of
-from api.loading import DataLoader
+from api.loading import DataLoader, LoaderSet
 from api.loyalty.loaders import CatalogueLoaders
 from api.referrals.loaders import ReferralLoaders
 from community.access import MemberRole
@@ -42,7 +42,7 @@ from loyalty.redemption_records import Redemption
 NO_EVENTS: Page[Row] = Page(rows=[], cursors=[], has_next=False)
 
 
-class Loaders:
+class Loaders(LoaderSet):
     """The loaders of one operation, each made at its first use."""
 
     def __init__(

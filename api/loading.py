@@ -5,7 +5,7 @@ They do as strawberry's do, at a third of the price: a page of fifty is one waki
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from core.batches import in_batches
 
@@ -79,6 +79,23 @@ class DataLoader(Generic[K, V]):
                     tell(future, error)
             if not isinstance(error, Exception):
                 raise
+
+
+class LoaderSet:
+    """Loaders that are made at their first use; what some of them do asks others of the set."""
+
+    def let_go(self) -> None:
+        """Forget them, once nobody asks any more: they and the set hold each other, and all that they have found with
+        them, so that only the collector of garbage would free them. That takes it longer than loading took them."""
+        own = vars(self)
+        for name, value in list(own.items()):
+            if isinstance(value, DataLoader):
+                del own[name]
+            elif isinstance(value, LoaderSet):
+                value.let_go()
+            elif isinstance(value, dict):
+                # The loaders of pages, one for each combination of arguments.
+                cast("dict[Any, Any]", value).clear()
 
 
 def tell(future: asyncio.Future[Any], value: Any) -> None:

@@ -139,6 +139,7 @@ async def execute(schema: Schema, operation: Operation, context: Context) -> tup
         return {"data": None, "errors": [present(late, context)]}, True
     finally:
         context.stop_reading_ahead()
+        context.let_go()
     return answer_of(result.data, result.errors or [], context)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import cached_property
 
-from api.loading import DataLoader
+from api.loading import DataLoader, LoaderSet
 from core.db import Database, rows_by_id
 from customers.alerts import Alert
 from customers.care import served_by
@@ -13,7 +13,7 @@ from graph.client import GraphClient
 from segments.conditions import Vocabulary, load_vocabulary
 
 
-class InsightLoaders:
+class InsightLoaders(LoaderSet):
     """The loaders of one operation, each made at its first use."""
 
     def __init__(self, database: Database, graph: GraphClient) -> None:

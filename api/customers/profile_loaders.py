@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import cached_property
 
-from api.loading import DataLoader
+from api.loading import DataLoader, LoaderSet
 from core.db import Database, rows_by_id
 from core.principal import Principal
 from customers.access import Access, accesses_at_hand, accesses_of
@@ -16,7 +16,7 @@ from customers.profiles import Customer
 from graph.client import GraphClient
 
 
-class ProfileLoaders:
+class ProfileLoaders(LoaderSet):
     """The loaders of one operation, each made at its first use."""
 
     def __init__(

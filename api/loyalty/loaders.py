@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import cached_property
 
-from api.loading import DataLoader
+from api.loading import DataLoader, LoaderSet
 from core.db import Database
 from graph.client import GraphClient
 from graph.eligibility import Held, held_by
@@ -16,7 +16,7 @@ from loyalty.holdings import holdings
 from loyalty.offers import Usage, usages_of
 
 
-class CatalogueLoaders:
+class CatalogueLoaders(LoaderSet):
     """The loaders of one operation, each made at its first use."""
 
     def __init__(

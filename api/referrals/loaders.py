@@ -3,7 +3,7 @@
 from functools import cached_property
 
 from api.batches import by_key, lists_of, rows_of
-from api.loading import DataLoader
+from api.loading import DataLoader, LoaderSet
 from core.db import Database
 from referrals.attribution import Referral
 from referrals.channels import MOST_OWNERS, Owner, Sharing, sharing_of
@@ -14,7 +14,7 @@ from referrals.rewards import ReferralReward, rewards_of_referrals
 from referrals.settlement import ReferralStep, steps_of
 
 
-class ReferralLoaders:
+class ReferralLoaders(LoaderSet):
     """The loaders of one operation, each made at its first use."""
 
     def __init__(self, database: Database) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import cached_property
 
-from api.loading import DataLoader
+from api.loading import DataLoader, LoaderSet
 from core.db import Database, rows_by_id
 from service.complaint_keys import open_words
 from service.complaint_policies import definitions_by_id
@@ -14,7 +14,7 @@ from service.complaint_tasks import complaints_of_marks
 Said = Sequence[tuple[ComplaintEntry, str | None]]
 
 
-class ComplaintLoaders:
+class ComplaintLoaders(LoaderSet):
     """The loaders of one operation, each made at its first use."""
 
     def __init__(self, database: Database) -> None:

@@ -2,7 +2,7 @@
 
 from functools import cached_property
 
-from api.loading import DataLoader
+from api.loading import DataLoader, LoaderSet
 from core.db import Database
 from segments.tagging import Tag
 from service.content import tag_words_of
@@ -10,7 +10,7 @@ from service.message_deliveries import MessageDelivery, deliveries_of
 from service.messages import Message, messages_by_id
 
 
-class MessageLoaders:
+class MessageLoaders(LoaderSet):
     """The loaders of one operation, each made at its first use."""
 
     def __init__(self, database: Database) -> None:

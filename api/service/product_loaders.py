@@ -2,12 +2,12 @@
 
 from functools import cached_property
 
-from api.loading import DataLoader
+from api.loading import DataLoader, LoaderSet
 from core.db import Database
 from service.products import Product, products_by_code, tags_of_products
 
 
-class ProductLoaders:
+class ProductLoaders(LoaderSet):
     """The loaders of one operation, each made at its first use."""
 
     def __init__(self, database: Database) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
 from typing import Any, TypeVar
 
-from api.loading import DataLoader
+from api.loading import DataLoader, LoaderSet
 from core.db import Database, Session, rows_by_id
 from core.facts import Fact
 from core.ids import derived_id
@@ -19,7 +19,7 @@ V = TypeVar("V")
 Read = Callable[[Session, Collection[str]], Any]
 
 
-class PromiseLoaders:
+class PromiseLoaders(LoaderSet):
     """The loaders of one operation, each made at its first use."""
 
     def __init__(self, database: Database) -> None:

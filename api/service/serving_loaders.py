@@ -2,7 +2,7 @@
 
 from functools import cached_property
 
-from api.loading import DataLoader
+from api.loading import DataLoader, LoaderSet
 from core.db import Database, rows_by_id
 from service.action_plan_records import ActionPlan, ActionPlanStep, ActionPlanTemplate
 from service.action_plans import steps_by_plan
@@ -10,7 +10,7 @@ from service.follow_ups import FollowUp, follow_ups_of
 from service.tasks import Task, tasks_about
 
 
-class ServingLoaders:
+class ServingLoaders(LoaderSet):
     """The loaders of one operation, each made at its first use."""
 
     def __init__(self, database: Database) -> None:

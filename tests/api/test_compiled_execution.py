@@ -14,7 +14,7 @@ from graphql.execution import Executor
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from api import execution
+from api import completing, execution
 from api.documents import NO_DOCUMENT, Document, Documents
 from api.execution import MOST_VARIANTS, Schema
 from api.schema import build_schema
@@ -67,10 +67,13 @@ def collected() -> Generator[None, None, None]:
     gc.enable()
 
 
-@pytest.fixture(params=["walked", "generated"])
+@pytest.fixture(params=["walked", "generated", "generated apart"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By functions that walk, which the first runs of a document take, and by those that are generated for it."""
-    monkeypatch.setattr(execution, "HOT_RUNS", 1 if request.param == "generated" else 10**9)
+    """By functions that walk, which the first runs of a document take, and by those that are generated for it: of all
+    that is below in one, or, as what is long is, each by itself."""
+    monkeypatch.setattr(execution, "HOT_RUNS", 10**9 if request.param == "walked" else 1)
+    if request.param == "generated apart":
+        monkeypatch.setattr(completing, "LONGEST_WITHIN", 60)
 
 
 @pytest.fixture(scope="module")

@@ -33,6 +33,26 @@ def test_a_cursor_gives_its_key_back(key: tuple[str, int]) -> None:
     assert decode_cursor(encode_cursor(key), str, int) == key
 
 
+@given(rows=st.lists(keys, max_size=6), size=st.integers(1, 5), backwards=st.booleans())
+def test_cursors_are_made_when_they_are_taken_out(rows: list[tuple[str, int]], size: int, backwards: bool) -> None:
+    """Given pages of rows; then the cursors of a page, one by one, in slices and as marks of edges, are those of its
+    rows, and no key is asked for before."""
+    asked: list[tuple[str, int]] = []
+
+    def key(row: tuple[str, int]) -> tuple[str, int]:
+        asked.append(row)
+        return row
+
+    page = cut(rows, size, key, Before() if backwards else None)
+    marks, ends = page.marks(), (page.mark(0), page.mark(-1))
+    assert not asked
+    expected = [encode_cursor(row) for row in page.rows]
+    assert list(page.cursors) == [page.cursors[n] for n in range(len(page.rows))] == expected
+    assert list(page.cursors[1:]) == expected[1:] and len(page.cursors) == len(expected)
+    assert [str(mark) for mark in marks] == expected
+    assert ends == (None, None) if not rows else [str(end) for end in ends] == [expected[0], expected[-1]]
+
+
 @given(text=st.text(max_size=30))
 def test_any_other_text_is_refused(text: str) -> None:
     try:
