@@ -133,7 +133,7 @@ class Context:
         if looking is None or (looking.done() and not self._is_met):
             looking = self._identifying = self.edge.identities.ask(bearer.subject)
             looking.add_done_callback(look_at_failure)
-            self.document.ask_who.add(self.operation_name)
+            self.document.ask_who.add((self.operation_name, bearer.roles))
         # Shielded, because one field that is cancelled must not take the others along.
         customer_id = await asyncio.shield(looking)
         known = self._identified
@@ -142,9 +142,11 @@ class Context:
         return known
 
     async def meet(self) -> None:
-        """Look up who asks before the fields of a query do, where they have done so before: then none of them waits for
-        it, and they read together from the first. Where that fails, each that asks is told so."""
-        if self.bearer is not None and self.operation_name in self.document.ask_who:
+        """Look up who asks before the fields of a query do, where they have done so before for others in these roles.
+
+        Then none of them waits for it, and they read together from the first. Where it fails, each that asks is told.
+        """
+        if self.bearer is not None and (self.operation_name, self.bearer.roles) in self.document.ask_who:
             self._is_met = True
             with suppress(Exception):
                 await self.principal()

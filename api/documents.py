@@ -53,8 +53,8 @@ class Document:
     plans: dict[Hashable, Any] = field(default_factory=dict, compare=False)
     # What is the same of an operation for whoever runs it, likewise.
     frames: dict[str | None, Any] = field(default_factory=dict, compare=False)
-    # The names by which operations were asked for whose fields have asked who the viewer is.
-    ask_who: set[str | None] = field(default_factory=set[str | None], compare=False)
+    # Of operations, by the names by which they were asked for, and in whose hands their fields have asked who asks.
+    ask_who: set[Hashable] = field(default_factory=set[Hashable], compare=False)
 
     def operation(self, name: str | None) -> OperationDefinitionNode | None:
         """The operation of this name, or the only one where none is named (GraphQL, section 6.1)."""

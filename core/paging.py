@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Generic, TypeVar, cast, overload
 
 import orjson
 
@@ -68,6 +68,11 @@ class Cursors(Sequence[str]):
         if isinstance(place, slice):
             return Cursors(self._rows[place], self._key)
         return encode_cursor(self._key(self._rows[place]))
+
+    __hash__ = None  # pyright: ignore[reportAssignmentType] - as a list has none
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(cast("Sequence[Any]", other))
 
     def mark(self, place: int) -> Cursor:
         return Cursor(self._rows[place], self._key)

@@ -1,4 +1,5 @@
-"""The API under the supervisor: it loads while the stores start, and serves once it is told that they are ready."""
+"""The API as a process: under the supervisor it loads while the stores start, and serves once it is told that they are
+ready; with `--at-once` it serves without being told, as in production."""
 
 import gc
 import socket
@@ -39,9 +40,12 @@ def spare_collector() -> None:
     gc.set_threshold(100_000, 20, 20)
 
 
+AT_ONCE = "--at-once"
+
+
 def main() -> None:
     # The end of the input without a word means that the supervisor has given up.
-    if not sys.stdin.readline():
+    if AT_ONCE not in sys.argv[1:] and not sys.stdin.readline():
         return
     allow_many_files()
     serve(create_app(), load_settings())
@@ -55,6 +59,7 @@ def serve(app: ASGIApp, settings: Settings) -> None:
         host=settings.host,
         port=settings.port,
         http=OneWriteProtocol,
+        # Whose word is taken for where a request comes from is uvicorn's FORWARDED_ALLOW_IPS: by itself this machine's.
         log_config=None,
         log_level="warning",
         access_log=False,

@@ -18,7 +18,7 @@ def address_of(request: Request) -> str:
     """For whom to count a guess at a link: the client's address, or its /64 network with IPv6.
 
     Behind a proxy that is the proxy's address, and all clients share a limit, unless uvicorn is told which proxy to
-    trust (`--forwarded-allow-ips`, FORWARDED_ALLOW_IPS). Headers are not read here: whoever guesses writes them.
+    trust (FORWARDED_ALLOW_IPS). Headers are not read here: whoever guesses writes them.
     """
     host = request.client.host if request.client else ""
     try:

