@@ -35,6 +35,8 @@ class Frame(Generic[ExecutorT]):
 
     def executor(self, variables: Mapping[str, Any], context: Any) -> ExecutorT | None:
         """An executor for these variables; None where graphql-core is to look at them."""
+        if not self._is_known:
+            return None
         sources: dict[str, VariableValueSource] = {}
         coerced: dict[str, Any] = {}
         for signature in self._texts:
@@ -43,8 +45,6 @@ class Frame(Generic[ExecutorT]):
                 return None
             sources[signature.name] = VariableValueSource(signature, value)
             coerced[signature.name] = value
-        if not self._is_known:
-            return None
         return self._kind(
             *self._fixed,
             None,

@@ -67,7 +67,7 @@ class Cursors(Sequence[str]):
     def __getitem__(self, place: int | slice) -> "str | Cursors":
         if isinstance(place, slice):
             return Cursors(self._rows[place], self._key)
-        return encode_cursor(self._key(self._rows[place]))
+        return str(self.mark(place))
 
     __hash__ = None  # pyright: ignore[reportAssignmentType] - as a list has none
 

@@ -19,6 +19,7 @@ GRACE_SECONDS = 5
 # What was sent and is not read for so long ends the connection; it is longer than a live client is given.
 UNREAD_SECONDS = 30
 UNREAD_BYTES = 262_144
+AT_ONCE = "--at-once"
 
 
 def limit_unread(listener: socket.socket) -> None:
@@ -38,9 +39,6 @@ def spare_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 20, 20)
-
-
-AT_ONCE = "--at-once"
 
 
 def main() -> None:

@@ -9,9 +9,9 @@ import strawberry
 
 from api.ahead import asks
 from api.context import Info
-from api.customers.profiles import Customer, load_customer, may_see
+from api.customers.profiles import Customer, customer_of, load_customer, may_see
 from api.referrals.programs import ReferralProgram, program_of
-from api.relay import First, global_id, local_id
+from api.relay import First, local_id
 from core.db import Database
 from core.errors import NotFound
 from core.principal import Principal, Role
@@ -33,7 +33,7 @@ class ReferralTreeNode:
 
     @strawberry.field(description="When the referrer was named.")
     def referred_at(self) -> datetime:
-        return self.node.row.claimed_at
+        return self.node.referred_at
 
     @strawberry.field(description="Where it stood, by what is known today; one that was rejected stays where it is.")
     def status(self) -> ReferralStatus:
@@ -104,10 +104,7 @@ class ReferralTree:
 
 def named(node: TreeNode) -> Customer | None:
     """Who stands at a node; None for somebody who is not known any more."""
-    row = node.row
-    if row.name is None:
-        return None
-    return Customer(id=global_id("Customer", row.referee_id), display_name=row.name, local=row.referee_id)
+    return customer_of({"id": node.customer_id, "display_name": node.name}) if node.name is not None else None
 
 
 class People:
