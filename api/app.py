@@ -43,7 +43,7 @@ from core.budget import Budget
 from core.db import Database
 from core.ids import derived_id, new_id
 from core.live import Bell
-from core.log import configure_logging
+from core.log import Lines, begin_lines, configure_logging
 from core.outage import Outage
 from core.outbox import hints_for
 from core.rate import Guesses
@@ -54,6 +54,7 @@ from migrations.graph_migrations import pending_migrations
 from migrations.sql_migrations import is_sql_current
 
 log = structlog.get_logger(__name__)
+lines = Lines(__name__)
 
 GRAPHQL = "/graphql"
 QUEUE = "kinship"
@@ -306,8 +307,7 @@ class RequestLog:
             given if 8 <= len(given) <= 64 and given.replace("-", "").isalnum() and given.isascii() else new_id()
         )
         scope["request_id"] = request_id
-        structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request_id=request_id)
+        begin_lines(request_id=request_id)
         started, status = self.clock(), 500
 
         async def send_with_id(message: Message) -> None:
@@ -321,7 +321,7 @@ class RequestLog:
             await self.app(scope, receive, send_with_id)
         finally:
             elapsed = round((self.clock() - started) * 1000, 1)
-            log.info("request", method=scope["method"], path=path_of(scope), status=status, milliseconds=elapsed)
+            lines.say("request", method=scope["method"], path=path_of(scope), status=status, milliseconds=elapsed)
 
 
 def path_of(scope: Scope) -> str:

@@ -3,9 +3,8 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import cached_property
 from typing import Any, Literal
 
 from strawberry import Info as StrawberryInfo
@@ -14,7 +13,7 @@ from api.customers.insight_loaders import InsightLoaders
 from api.customers.profile_loaders import ProfileLoaders
 from api.documents import NO_DOCUMENT, Document
 from api.loaders import Loaders
-from api.loading import DataLoader, LoaderSet
+from api.loading import DataLoader, LoaderSet, made_once
 from api.service.complaint_loaders import ComplaintLoaders
 from api.service.message_loaders import MessageLoaders
 from api.service.product_loaders import ProductLoaders
@@ -135,10 +134,10 @@ class Context:
             looking.add_done_callback(look_at_failure)
             self.document.ask_who.add((self.operation_name, bearer.roles))
         # Shielded, because one field that is cancelled must not take the others along.
-        customer_id = await asyncio.shield(looking)
+        customer_id = looking.result() if looking.done() else await asyncio.shield(looking)
         known = self._identified
         if known is None or known.customer_id != customer_id:
-            known = self._identified = replace(bearer, customer_id=customer_id)
+            known = self._identified = bearer.as_customer(customer_id)
         return known
 
     async def meet(self) -> None:
@@ -231,7 +230,7 @@ class Context:
             if isinstance(found, LoaderSet):
                 found.let_go()
 
-    @cached_property
+    @made_once
     def viewer_segments(self) -> DataLoader[str, bool]:
         """Whether the viewer is in segments, by their local ids."""
 
@@ -243,7 +242,7 @@ class Context:
 
         return DataLoader(load_fn=load)
 
-    @cached_property
+    @made_once
     def recommendation_policies(self) -> DataLoader[str, RecommendationPolicy]:
         """Versions of how lists are made, by their local ids, of which none is ever deleted."""
 
@@ -254,48 +253,48 @@ class Context:
 
         return DataLoader(load_fn=load)
 
-    @cached_property
+    @made_once
     def loaders(self) -> Loaders:
         """Batching loaders that live for one operation, so that what they keep is never stale."""
         return Loaders(self.database, self.graph, self.viewer_id, self.now)
 
-    @cached_property
+    @made_once
     def private(self) -> ProfileLoaders:
         """Likewise of what is private of customers."""
         return ProfileLoaders(self.database, self.graph, self.principal, self.now)
 
-    @cached_property
+    @made_once
     def insight(self) -> InsightLoaders:
         """Likewise of alerts, needs and their policies."""
         return InsightLoaders(self.database, self.graph)
 
-    @cached_property
+    @made_once
     def complaints(self) -> ComplaintLoaders:
         """Likewise of complaints."""
         return ComplaintLoaders(self.database)
 
-    @cached_property
+    @made_once
     def serving(self) -> ServingLoaders:
         """Likewise of tasks, follow-ups and plans."""
         return ServingLoaders(self.database)
 
-    @cached_property
+    @made_once
     def messaging(self) -> MessageLoaders:
         """Likewise of messages and articles."""
         return MessageLoaders(self.database)
 
-    @cached_property
+    @made_once
     def offers(self) -> ProductLoaders:
         """Likewise of products."""
         return ProductLoaders(self.database)
 
-    @cached_property
+    @made_once
     def promises(self) -> PromiseLoaders:
         """Likewise of service breaks and surveys."""
         return PromiseLoaders(self.database)
 
 
 # What is made at its first use, and holds what was read for one act.
-READ = tuple(name for name, value in vars(Context).items() if isinstance(value, cached_property))
+READ = tuple(name for name, value in vars(Context).items() if isinstance(value, made_once))
 
 Info = StrawberryInfo[Context, None]

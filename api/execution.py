@@ -36,6 +36,7 @@ from api.documents import Document
 from api.frames import Frame
 from api.selections import Compiler, Details, Field, Kind, Selection
 from core.begun import begun
+from core.loops import running_loop
 
 Answer = dict[str, Any]
 # So many variants of a document, by what its fields are included by, are kept compiled.
@@ -366,10 +367,16 @@ async def awaited(answer: Any, waiting: Sequence[Any]) -> Any:
         place = waiting[0]
         answer[place] = await answer[place]
         return answer
-    found = await gather_with_cancel(*(answer[place] for place in waiting))
+    loop = running_loop()
+    # As tasks: of what is none, graphql-core finds out in several steps what it is, and asks for the loop each time.
+    found = await gather_with_cancel(*(loop.create_task(gone_on_with(answer[place])) for place in waiting))
     for place, value in zip(waiting, found, strict=True):
         answer[place] = value
     return answer
+
+
+async def gone_on_with(one: Awaitable[Any]) -> Any:
+    return await one
 
 
 class Schema(strawberry.Schema):

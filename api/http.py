@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 import orjson
-import structlog
 from graphql import OperationType
 from starlette.datastructures import State
 from starlette.requests import Request
@@ -31,6 +30,8 @@ from api.server import (
 from core.clock import utc_now
 from core.errors import KinshipError, Unauthenticated
 from core.failures import look_at_failure
+from core.log import add_to_lines
+from core.loops import running_loop
 from core.time_limits import alarm_after
 
 
@@ -95,7 +96,7 @@ async def recognise(request: Request, headers: Mapping[str, str], context: Conte
         raise Unauthenticated
     if token is not None:
         principal = await request.app.state.verifier.verify(token)
-        structlog.contextvars.bind_contextvars(subject=principal.subject)
+        add_to_lines(subject=principal.subject)
         context.bearer = principal
 
 
@@ -107,7 +108,7 @@ async def run_for(request: Request, operation: Operation, context: Context) -> t
     state: State = request.app.state
     if context.document.kind(operation.name) is OperationType.MUTATION:
         return await execute(state.schema, operation, context)
-    running = cast("asyncio.Task[Any]", asyncio.current_task())
+    running = cast("asyncio.Task[Any]", asyncio.current_task(running_loop()))
     leaving: asyncio.Task[None] | None = None
     is_over = False
 

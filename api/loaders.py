@@ -5,10 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from datetime import datetime
-from functools import cached_property
 
 from api.batches import by_key, grouped, rows_of
-from api.loading import DataLoader, LoaderSet
+from api.loading import DataLoader, LoaderSet, made_once
 from api.loyalty.loaders import CatalogueLoaders
 from api.referrals.loaders import ReferralLoaders
 from community.access import MemberRole
@@ -55,11 +54,11 @@ class Loaders(LoaderSet):
         self._paged: dict[Hashable, DataLoader[str, Page[Row]]] = {}
         self._event_pages: dict[Hashable, DataLoader[str, Page[Row | None]]] = {}
 
-    @cached_property
+    @made_once
     def customers(self) -> DataLoader[str, Row | None]:
         return by_key(lambda ids: read_customers(self._graph, ids))
 
-    @cached_property
+    @made_once
     def communities(self) -> DataLoader[str, Row | None]:
         """Communities that the viewer may see."""
 
@@ -68,7 +67,7 @@ class Loaders(LoaderSet):
 
         return by_key(load)
 
-    @cached_property
+    @made_once
     def events(self) -> DataLoader[str, Row | None]:
         """Events that the viewer may see."""
 
@@ -77,7 +76,7 @@ class Loaders(LoaderSet):
 
         return by_key(load)
 
-    @cached_property
+    @made_once
     def viewer_registrations(self) -> DataLoader[str, Row | None]:
         """The viewer's own registrations by event."""
 
@@ -87,7 +86,7 @@ class Loaders(LoaderSet):
 
         return by_key(load)
 
-    @cached_property
+    @made_once
     def registrations(self) -> DataLoader[str, Row | None]:
         """Registrations by their keys, `event:customer`."""
 
@@ -97,12 +96,12 @@ class Loaders(LoaderSet):
 
         return by_key(load)
 
-    @cached_property
+    @made_once
     def waitlist_positions(self) -> DataLoader[str, int | None]:
         """Positions by places in waiting lists."""
         return by_key(lambda queues: positions(self._graph, queues))
 
-    @cached_property
+    @made_once
     def events_run(self) -> DataLoader[str, bool | None]:
         """Whether the viewer runs each event."""
 
@@ -167,7 +166,7 @@ class Loaders(LoaderSet):
 
         return self._paged.setdefault(("audit", first, after), DataLoader(load_fn=load))
 
-    @cached_property
+    @made_once
     def viewer_eligibility(self) -> DataLoader[str, bool]:
         """Whether the viewer meets the conditions of a community."""
 
@@ -201,7 +200,7 @@ class Loaders(LoaderSet):
 
         return self._event_pages.setdefault((first, after, past), DataLoader(load_fn=load))
 
-    @cached_property
+    @made_once
     def posts(self) -> DataLoader[str, Row | None]:
         """Posts that the viewer may read."""
 
@@ -210,7 +209,7 @@ class Loaders(LoaderSet):
 
         return by_key(load)
 
-    @cached_property
+    @made_once
     def comments(self) -> DataLoader[str, Row | None]:
         """Comments that the viewer may read."""
 
@@ -246,14 +245,14 @@ class Loaders(LoaderSet):
 
         return self._paged.setdefault(("edits", first, after), DataLoader(load_fn=load))
 
-    @cached_property
+    @made_once
     def pinned_posts(self) -> DataLoader[str, list[Row]]:
         async def load(ids: Sequence[str]) -> list[Row]:
             return await pinned_posts(self._graph, ids, viewer_id=await self._viewer_id())
 
         return grouped(load, "community_id")
 
-    @cached_property
+    @made_once
     def tallies(self) -> DataLoader[str, dict[str, int]]:
         """Counts of reactions and comments by what they belong to."""
 
@@ -263,7 +262,7 @@ class Loaders(LoaderSet):
 
         return DataLoader(load_fn=load)
 
-    @cached_property
+    @made_once
     def viewer_reactions(self) -> DataLoader[str, list[ReactionKind]]:
         """The viewer's own reactions by post or comment."""
 
@@ -274,7 +273,7 @@ class Loaders(LoaderSet):
 
         return DataLoader(load_fn=load)
 
-    @cached_property
+    @made_once
     def open_reports(self) -> DataLoader[str, list[Report]]:
         async def load(ids: list[str]) -> list[list[Report]]:
             async with self._database.read() as session:
@@ -283,21 +282,21 @@ class Loaders(LoaderSet):
 
         return DataLoader(load_fn=load)
 
-    @cached_property
+    @made_once
     def event_tags(self) -> DataLoader[str, list[Row]]:
         async def load(ids: Sequence[str]) -> list[Row]:
             return await tags_of_events(self._graph, ids)
 
         return grouped(load, "event_id")
 
-    @cached_property
+    @made_once
     def event_hosts(self) -> DataLoader[str, list[Row]]:
         async def load(ids: Sequence[str]) -> list[Row]:
             return await hosts_of_events(self._graph, ids)
 
         return grouped(load, "event_id")
 
-    @cached_property
+    @made_once
     def event_series(self) -> DataLoader[str, Row | None]:
         """Series that the viewer may see."""
 
@@ -316,7 +315,7 @@ class Loaders(LoaderSet):
 
         return self._paged.setdefault(("occurrences", first, after), DataLoader(load_fn=load))
 
-    @cached_property
+    @made_once
     def event_ratings(self) -> DataLoader[str, EventRating | None]:
         async def load(ids: Sequence[str]) -> Mapping[str, EventRating]:
             async with self._database.read() as session:
@@ -334,34 +333,34 @@ class Loaders(LoaderSet):
 
         return self._paged.setdefault(("feedback", first, after), DataLoader(load_fn=load))
 
-    @cached_property
+    @made_once
     def community_tags(self) -> DataLoader[str, list[Row]]:
         async def load(ids: Sequence[str]) -> list[Row]:
             return await tags_of_communities(self._graph, ids)
 
         return grouped(load, "community_id")
 
-    @cached_property
+    @made_once
     def customer_tags(self) -> DataLoader[str, list[Row]]:
         async def load(ids: Sequence[str]) -> list[Row]:
             return await tags_of_customers(self._graph, ids, now=iso(self._now))
 
         return grouped(load, "customer_id")
 
-    @cached_property
+    @made_once
     def rewards(self) -> DataLoader[str, Reward | None]:
         return by_key(rows_of(self._database, Reward))
 
-    @cached_property
+    @made_once
     def catalogue(self) -> CatalogueLoaders:
         """What the catalogue says of rewards, and of the viewer."""
         return CatalogueLoaders(self._database, self._graph, self._viewer_id, self._now, self.rewards)
 
-    @cached_property
+    @made_once
     def earning_rules(self) -> DataLoader[str, EarningRule | None]:
         return by_key(rows_of(self._database, EarningRule))
 
-    @cached_property
+    @made_once
     def earning_timelines(self) -> DataLoader[str, Timeline | None]:
         """Which version of earning rules counts when, with the one that counts now."""
 
@@ -371,15 +370,15 @@ class Loaders(LoaderSet):
 
         return by_key(load)
 
-    @cached_property
+    @made_once
     def lots(self) -> DataLoader[str, LedgerLot | None]:
         return by_key(rows_of(self._database, LedgerLot))
 
-    @cached_property
+    @made_once
     def redemptions(self) -> DataLoader[str, Redemption | None]:
         return by_key(rows_of(self._database, Redemption))
 
-    @cached_property
+    @made_once
     def referring(self) -> ReferralLoaders:
         """What there is of programmes, referrals and fraud."""
         return ReferralLoaders(self._database)

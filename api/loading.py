@@ -5,9 +5,11 @@ They do as strawberry's do, at a third of the price: a page of fifty is one waki
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Generic, TypeVar, cast
 
 from core.batches import in_batches
+from core.loops import running_loop
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -25,16 +27,13 @@ class DataLoader(Generic[K, V]):
         self._next: dict[K, asyncio.Future[V]] = {}
         # The loop keeps no more than a weak reference to a task.
         self._going: set[asyncio.Task[None]] = set()
-        self._loop: asyncio.AbstractEventLoop | None = None
 
     def load(self, key: K) -> asyncio.Future[V]:
         """The value of a key; whoever else asks for it is given the same future."""
         found = self._found.get(key)
         if found is not None and not found.cancelled():
             return found
-        loop = self._loop
-        if loop is None:
-            loop = self._loop = asyncio.get_running_loop()
+        loop = running_loop()
         future: asyncio.Future[V] = loop.create_future()
         self._found[key] = future
         if key in self._primed:
@@ -79,6 +78,17 @@ class DataLoader(Generic[K, V]):
                     tell(future, error)
             if not isinstance(error, Exception):
                 raise
+
+
+class made_once(cached_property[V]):
+    """`functools.cached_property` without the lock that it takes on Python 3.11, and on no later one: what it is of
+    belongs to one operation, which runs in one thread."""
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        if instance is None:
+            return self
+        value = vars(instance)[self.attrname] = self.func(instance)
+        return value
 
 
 class LoaderSet:

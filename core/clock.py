@@ -4,6 +4,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 
+import orjson
+
 CLOCKS: list[Callable[[], datetime]] = [partial(datetime.now, UTC)]
 
 
@@ -26,8 +28,12 @@ def as_utc(value: datetime) -> datetime:
 
 def iso(value: datetime) -> str:
     """The instant as ISO 8601 in UTC with microseconds, which sorts as text."""
-    # It ends in +00:00, since it is in UTC; strftime takes three times as long.
-    return as_utc(value).isoformat(timespec="microseconds")[:-6] + "Z"
+    if value.tzinfo is not UTC:
+        value = as_utc(value)
+    # It leaves out microseconds where there are none. Python's own `isoformat` takes four times as long, and an answer
+    # has dozens.
+    text = orjson.dumps(value, None, orjson.OPT_UTC_Z).decode()
+    return text[1:-1] if value.microsecond else f"{text[1:20]}.000000Z"
 
 
 def parse_instant(text: str) -> datetime:

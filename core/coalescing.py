@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from contextvars import Context
 from typing import Generic, TypeVar
 
+from core.loops import running_loop
+
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
@@ -29,7 +31,7 @@ class Coalesced(Generic[K, V]):
 
     def ask(self, key: K) -> asyncio.Future[V | None]:
         """What there is by the key, or None; fails as the look-up does."""
-        loop = asyncio.get_running_loop()
+        loop = running_loop()
         answer: asyncio.Future[V | None] = loop.create_future()
         self._waiting.setdefault(key, []).append(answer)
         self._call(loop)

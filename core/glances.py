@@ -5,10 +5,10 @@ their own. What a statement reads is what was committed when it began, as it is 
 """
 
 import asyncio
-from collections import namedtuple
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any, cast
 
 import asyncpg
@@ -47,7 +47,7 @@ class Compiled:
     text: str
     names: tuple[str, ...]
     fixed: Mapping[str, Any]
-    row: type[tuple[Any, ...]]
+    row: type[asyncpg.Record]
 
     def values(self, parameters: Mapping[str, Any]) -> list[Any]:
         return [parameters[name] if name in parameters else self.fixed[name] for name in self.names]
@@ -58,9 +58,14 @@ def compiled(statement: Executable) -> Compiled:
     """The statement, which must be one of few that are built once."""
     made = cast(Any, statement).compile(dialect=DIALECT)
     columns = [column.name for column in cast(Any, statement).selected_columns]
-    row = namedtuple("Row", columns)  # pyright: ignore[reportUntypedNamedTuple] - its fields are the statement's
     fixed = {name: value for name, value in made.params.items() if value is not None}
-    return Compiled(made.string, tuple(made.positiontup or ()), fixed, cast(Any, row))
+    return Compiled(made.string, tuple(made.positiontup or ()), fixed, row_of(columns))
+
+
+def row_of(columns: Sequence[str]) -> type[asyncpg.Record]:
+    """The class of rows of these columns, which asyncpg makes and whose values have attributes of their names."""
+    values = {name: property(itemgetter(place)) for place, name in enumerate(columns)}
+    return type("Row", (asyncpg.Record,), {"__slots__": (), **values})
 
 
 class Glances:
@@ -83,30 +88,28 @@ class Glances:
         try:
             with within(self._timeout):
                 async with self._turns:
-                    found = await self._asked(asked.text, values)
+                    return await self._asked(asked, values)
         except TimeoutError as error:
             raise Unavailable(detail="the database did not answer in time") from error
         except LOST as error:
             log.warning("database_unavailable", error=type(error).__name__)
             raise Unavailable(detail="the database did not answer") from error
-        # By the class itself, which would take its fields one by one through a function.
-        return [tuple.__new__(asked.row, record) for record in found]
 
-    async def _asked(self, text: str, values: Sequence[Any]) -> Sequence[Any]:
+    async def _asked(self, asked: Compiled, values: Sequence[Any]) -> Rows:
         try:
-            return await self._fetched(text, values)
+            return await self._fetched(asked, values)
         except TimeoutError:
             raise
         except LOST as error:
             # It only reads, so it may be asked again where the connection had fallen while nobody used it.
             log.info("glance_repeated", error=type(error).__name__)
             self._drop_free()
-            return await self._fetched(text, values)
+            return await self._fetched(asked, values)
 
-    async def _fetched(self, text: str, values: Sequence[Any]) -> Sequence[Any]:
+    async def _fetched(self, asked: Compiled, values: Sequence[Any]) -> Rows:
         connection = self._free.pop() if self._free else await self._opened()
         try:
-            found = await connection.fetch(text, *values)
+            found = await connection.fetch(asked.text, *values, record_class=asked.row)
         except BaseException:
             # Whatever is left of the answer is nobody's.
             connection.terminate()

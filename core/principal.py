@@ -32,6 +32,10 @@ class Principal:
     expires_at: int
     customer_id: str | None = None
 
+    def as_customer(self, customer_id: str | None) -> "Principal":
+        """The same bearer, known to us as this customer or as none."""
+        return Principal(self.subject, self.roles, self.scopes, self.expires_at, customer_id)
+
     def has(self, *roles: Role) -> bool:
         """Whether the bearer carries at least one of the roles."""
         return not self.roles.isdisjoint(roles)

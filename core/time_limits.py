@@ -10,6 +10,8 @@ from contextvars import Context
 from types import TracebackType
 from typing import Any, Self
 
+from core.loops import running_loop
+
 TICK_SECONDS = 0.02
 
 
@@ -67,11 +69,10 @@ def alarms_of(loop: asyncio.AbstractEventLoop) -> Alarms:
     return found
 
 
-def alarm_after(seconds: float, ring: Callable[[], None], loop: asyncio.AbstractEventLoop | None = None) -> Alarm:
-    """Call `ring` after so many seconds, at the earliest with the next tick of the running loop, which `loop` is for
-    who knows it: to ask for it asks the system for the number of the process."""
-    running = loop or asyncio.get_running_loop()
-    return alarms_of(running).after(running, seconds, ring)
+def alarm_after(seconds: float, ring: Callable[[], None]) -> Alarm:
+    """Call `ring` after so many seconds, at the earliest with the next tick of the running loop."""
+    loop = running_loop()
+    return alarms_of(loop).after(loop, seconds, ring)
 
 
 class within:
@@ -84,13 +85,12 @@ class within:
         self._is_over = False
 
     def __enter__(self) -> Self:
-        loop = asyncio.get_running_loop()
-        task = asyncio.current_task(loop)
+        task = asyncio.current_task(running_loop())
         if task is None:
             raise RuntimeError("a time limit belongs to a task")
         self._task: asyncio.Task[Any] = task
         self._cancelling = task.cancelling()
-        self._alarm = alarm_after(self._seconds, self._ring, loop)
+        self._alarm = alarm_after(self._seconds, self._ring)
         return self
 
     def _ring(self) -> None:

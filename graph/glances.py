@@ -18,6 +18,7 @@ from neo4j._deadline import Deadline  # pyright: ignore[reportPrivateUsage] - it
 from neo4j.exceptions import Neo4jError, ServiceUnavailable
 
 from core.failures import look_at_failure
+from core.loops import running_loop
 from graph.together import Columns, Rows
 
 RUN, PULL, RESET, GOODBYE = b"\x10", b"\x3f", b"\x0f", b"\x02"
@@ -45,6 +46,8 @@ class Line(asyncio.Protocol):
         self._handler = opened.hydration_handler
         self._buffer = opened.PACKER_CLS.new_packable_buffer()
         self._packer = opened.PACKER_CLS(self._buffer)
+        # The packer would make them anew for each message, which takes it as long as packing the message does.
+        self._hooks = self._packer._inject_hooks(opened.hydration_handler.dehydration_hooks)
         self._unpackable = opened.UNPACKER_CLS.new_unpackable_buffer()
         self._unpacker = opened.UNPACKER_CLS(self._unpackable)
         self._pull = self._message(PULL, {"n": -1})
@@ -74,7 +77,7 @@ class Line(asyncio.Protocol):
         """
         request = self._message(RUN, query, parameters, more) + self._pull
         self._messages = []
-        self._answer = asyncio.get_running_loop().create_future()
+        self._answer = running_loop().create_future()
         self._transport.write(request)
         messages = await self._answer
         self._answer, self._messages = None, []
@@ -167,7 +170,7 @@ class Line(asyncio.Protocol):
 
     def _message(self, signature: bytes, *fields: Any) -> bytes:
         self._buffer.clear()
-        self._packer.pack_struct(signature, fields, self._handler.dehydration_hooks)
+        self._packer._pack_struct(signature, fields, self._hooks)
         packed = bytes(self._buffer.data)
         if len(packed) <= LONGEST_CHUNK:
             return len(packed).to_bytes(2) + packed + END

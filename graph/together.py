@@ -18,6 +18,7 @@ import structlog
 from neo4j.exceptions import CypherSyntaxError, Neo4jError
 
 from core.errors import BadUserInput
+from core.loops import running_loop
 
 Rows = list[dict[str, Any]]
 Columns = tuple[str, ...]
@@ -73,7 +74,7 @@ class reading_together:
     __slots__ = ("_moment", "_token")
 
     async def __aenter__(self) -> None:
-        self._moment = Moment(asyncio.get_running_loop())
+        self._moment = Moment(running_loop())
         self._token = MOMENT.set(self._moment)
 
     async def __aexit__(self, *_: object) -> None:

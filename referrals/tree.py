@@ -29,8 +29,9 @@ DECAY = 0.5
 MOST = bindparam("most", type_=Integer)
 # Makes a column `name` of a column of customers' ids.
 Naming = Callable[[Any], Any]
-# What is read of a conversion.
+# What is read of a conversion, and what of it says no more than who stands there and since when.
 SHOWN = ("id", "referrer_id", "referee_id", "claimed_at", "qualified_at", "rejected_at")
+BRIEF = ("referee_id", "claimed_at")
 
 
 class DepthInvalid(BadUserInput):
@@ -114,16 +115,18 @@ async def referral_tree(
     first: int | None,
     after: str | None,
     counts_last: bool = True,
+    is_brief: bool = False,
 ) -> list[TreeLevel]:
     """The levels below a customer down to `max_depth` or the last that has anybody; `after` is of the first level.
 
     `naming` says how they are named, which this room does not know; `counts_last` whether the referees of the deepest
-    level are counted, which is most of the work and nothing that the levels need.
+    level are counted, which is most of the work and nothing that the levels need. Where it `is_brief`, a node need only
+    say who stands there and since when, which spares reading all else of up to a thousand of them.
     """
     deepest, size = checked_depth(max_depth), page_size(first)
     reader = Reader(database, naming, program_id, as_of, size)
     if not database.is_sqlite:
-        return await reader.levels(customer_id, deepest, after, counts_last=counts_last)
+        return await reader.levels(customer_id, deepest, after, counts_last=counts_last, is_brief=is_brief)
     rows = await reader.referees([Wish(customer_id, size + 1, after)], 1, counts=counts_last or deepest > 1)
     levels = [level_of(rows, 1, size)]
     for depth in range(2, deepest + 1):
@@ -169,10 +172,13 @@ class Reader:
         self._as_of = as_of
         self._size = size
 
-    async def levels(self, customer_id: str, deepest: int, after: str | None, *, counts_last: bool) -> list[TreeLevel]:
+    async def levels(
+        self, customer_id: str, deepest: int, after: str | None, *, counts_last: bool, is_brief: bool
+    ) -> list[TreeLevel]:
         """The levels below a customer by one statement, which SQLite cannot be asked for: it knows no LATERAL."""
         given = self._given(after)
-        statement = levels_statement(self._naming, deepest, goes_on="at" in given, counts_last=counts_last)
+        shown = BRIEF if is_brief else (*SHOWN, "referees")
+        statement = levels_statement(self._naming, deepest, shown, goes_on="at" in given, counts_last=counts_last)
         rows = await self._database.glance(statement, **given, root=customer_id, size=self._size)
         levels: dict[int, list[TreeNode]] = {depth: [] for depth in range(1, deepest + 1)}
         for row in rows:
@@ -202,8 +208,8 @@ class Reader:
 
 
 @cache
-def levels_statement(naming: Naming, deepest: int, *, goes_on: bool, counts_last: bool) -> Any:
-    """All levels of a tree; built once, because building costs more than running.
+def levels_statement(naming: Naming, deepest: int, shown: tuple[str, ...], *, goes_on: bool, counts_last: bool) -> Any:
+    """All levels of a tree with what is `shown` of each; built once, because building costs more than running.
 
     `program`, `as_of`, `root`: whose tree; `at` and `behind`: go on from there; `size`: how many of a level have their
     referees on the next; `most`: one more, and of a level no more than that are read.
@@ -218,14 +224,14 @@ def levels_statement(naming: Naming, deepest: int, *, goes_on: bool, counts_last
         counts = counts_last or depth < deepest
         level = placed(pairs, pairs.c.above, pairs.c.claimed_at, pairs.c.id, counts=counts)
         levels.append(level.cte(f"level_{depth}"))
-    shown = (*SHOWN, "referees", "place")
     whole = union_all(
         *(
-            sql_select(literal(depth, Integer).label("depth"), *(level.c[name] for name in shown))
+            sql_select(literal(depth, Integer).label("depth"), *(level.c[name] for name in (*shown, "place")))
             for depth, level in enumerate(levels, 1)
         )
     ).subquery()
-    return sql_select(*whole.c, naming(whole.c.referee_id)).order_by(whole.c.depth, whole.c.place)
+    told = sql_select(whole.c.depth, *(whole.c[name] for name in shown), naming(whole.c.referee_id))
+    return told.order_by(whole.c.depth, whole.c.place)
 
 
 def placed(level: Any, *order: Any, counts: bool) -> Any:

@@ -16,7 +16,7 @@ from core.clock import utc_now
 from core.db import Database
 from core.ids import derived_id
 from core.live import Bell
-from core.log import configure_logging
+from core.log import begin_lines, configure_logging
 from core.outage import Outage
 from core.outbox import hints_for
 from core.processes import start_leashed, stop
@@ -99,8 +99,7 @@ async def finish(ctx: Context) -> None:
 
 
 async def begin_job(ctx: Context) -> None:
-    structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(job_id=ctx["job_id"])
+    begin_lines(job_id=ctx["job_id"])
 
 
 async def settle_outbox(ctx: Context, *row_ids: str) -> None:

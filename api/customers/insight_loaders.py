@@ -1,9 +1,8 @@
 """Data loaders of early warning and needs: the rows of a page need few questions for all of them."""
 
 from collections.abc import Sequence
-from functools import cached_property
 
-from api.loading import DataLoader, LoaderSet
+from api.loading import DataLoader, LoaderSet, made_once
 from core.db import Database, rows_by_id
 from customers.alerts import Alert
 from customers.care import served_by
@@ -21,7 +20,7 @@ class InsightLoaders(LoaderSet):
         self._graph = graph
         self._served: DataLoader[str, bool] | None = None
 
-    @cached_property
+    @made_once
     def policies(self) -> DataLoader[str, InsightPolicy | None]:
         async def load(ids: list[str]) -> list[InsightPolicy | None]:
             async with self._database.read() as session:
@@ -30,7 +29,7 @@ class InsightLoaders(LoaderSet):
 
         return DataLoader(load_fn=load)
 
-    @cached_property
+    @made_once
     def alerts(self) -> DataLoader[str, Alert | None]:
         async def load(ids: list[str]) -> list[Alert | None]:
             async with self._database.read() as session:
@@ -39,7 +38,7 @@ class InsightLoaders(LoaderSet):
 
         return DataLoader(load_fn=load)
 
-    @cached_property
+    @made_once
     def need_kinds(self) -> DataLoader[str, NeedKind]:
         async def load(keys: Sequence[str]) -> list[NeedKind]:
             async with self._database.read() as session:
@@ -48,7 +47,7 @@ class InsightLoaders(LoaderSet):
 
         return DataLoader(load_fn=load)
 
-    @cached_property
+    @made_once
     def _vocabularies(self) -> DataLoader[str, Vocabulary]:
         async def load(keys: list[str]) -> list[Vocabulary]:
             async with self._database.read() as session:

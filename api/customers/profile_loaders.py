@@ -5,9 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from functools import cached_property
 
-from api.loading import DataLoader, LoaderSet
+from api.loading import DataLoader, LoaderSet, made_once
 from core.db import Database, rows_by_id
 from core.principal import Principal
 from customers.access import Access, accesses_at_hand, accesses_of
@@ -27,7 +26,7 @@ class ProfileLoaders(LoaderSet):
         self._principal = principal
         self._now = now
 
-    @cached_property
+    @made_once
     def access(self) -> DataLoader[str, Access | None]:
         """As what the one who asks sees each customer; each use of a broken glass is audited once for the operation."""
 
@@ -41,7 +40,7 @@ class ProfileLoaders(LoaderSet):
 
         return DataLoader(load_fn=load)
 
-    @cached_property
+    @made_once
     def profiles(self) -> DataLoader[str, tuple[Customer, PersonalData] | None]:
         """The rows of customers with what is personal, opened; whether it may be seen is asked before."""
 

@@ -25,6 +25,7 @@ from api.server import Operation, RequestInvalid, operation_of, parse_json
 from core.clock import utc_now
 from core.errors import Unauthenticated, Unavailable
 from core.ids import new_id
+from core.log import add_to_lines, begin_lines
 from core.principal import Principal
 
 log = structlog.get_logger(__name__)
@@ -81,8 +82,7 @@ class Connection:
 
     async def run(self) -> None:
         """Serve until the client leaves, breaks the protocol, or its token expires; then stop what it runs."""
-        structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(connection_id=new_id())
+        begin_lines(connection_id=new_id())
         end: Closed | None = None
         try:
             await self.converse()
@@ -108,7 +108,7 @@ class Connection:
         except TimeoutError as error:
             raise Closed(INIT_LATE, "Connection initialisation timeout") from error
         principal = await self.verify(payload)
-        structlog.contextvars.bind_contextvars(subject=principal.subject)
+        add_to_lines(subject=principal.subject)
         try:
             with self.state.seats.take(principal.subject):
                 async with self.life:
@@ -219,7 +219,7 @@ class Connection:
         )
 
     async def operate(self, name: str, operation: Operation, context: Context) -> None:
-        structlog.contextvars.bind_contextvars(request_id=context.request_id)
+        add_to_lines(request_id=context.request_id)
         try:
             end = await self.answer(name, operation, context)
             # The id is free before its last message is out, so that the client may use it again at once.

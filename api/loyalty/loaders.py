@@ -3,9 +3,8 @@
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from functools import cached_property
 
-from api.loading import DataLoader, LoaderSet
+from api.loading import DataLoader, LoaderSet, made_once
 from core.db import Database
 from graph.client import GraphClient
 from graph.eligibility import Held, held_by
@@ -33,7 +32,7 @@ class CatalogueLoaders(LoaderSet):
         self._now = now
         self._rewards = rewards
 
-    @cached_property
+    @made_once
     def tags(self) -> DataLoader[str, set[str]]:
         """The tags that rewards ask for."""
 
@@ -44,7 +43,7 @@ class CatalogueLoaders(LoaderSet):
 
         return DataLoader(load_fn=load)
 
-    @cached_property
+    @made_once
     def prices(self) -> DataLoader[str, list[RewardPrice]]:
         """The prices of rewards, the latest first, with those that are planned."""
 
@@ -57,7 +56,7 @@ class CatalogueLoaders(LoaderSet):
 
         return DataLoader(load_fn=load)
 
-    @cached_property
+    @made_once
     def codes_left(self) -> DataLoader[str, int]:
         """How many codes are left of each pool, counted up to MOST_COUNTED."""
 
@@ -68,7 +67,7 @@ class CatalogueLoaders(LoaderSet):
 
         return DataLoader(load_fn=load)
 
-    @cached_property
+    @made_once
     def has_codes(self) -> DataLoader[str, bool]:
         """Whether a code is left of each pool."""
 
@@ -79,7 +78,7 @@ class CatalogueLoaders(LoaderSet):
 
         return DataLoader(load_fn=load)
 
-    @cached_property
+    @made_once
     def viewer_usage(self) -> DataLoader[str, Usage]:
         """What the viewer has redeemed of each reward."""
 
@@ -92,7 +91,7 @@ class CatalogueLoaders(LoaderSet):
 
         return DataLoader(load_fn=load)
 
-    @cached_property
+    @made_once
     def held(self) -> DataLoader[str, Held]:
         """What conditions ask of customers; asked of the viewer alone, so of one in each operation."""
 
@@ -101,7 +100,7 @@ class CatalogueLoaders(LoaderSet):
 
         return DataLoader(load_fn=load)
 
-    @cached_property
+    @made_once
     def available_points(self) -> DataLoader[str, int]:
         """What customers can spend; asked of the viewer alone, likewise."""
 

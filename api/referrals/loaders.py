@@ -1,9 +1,7 @@
 """Loaders of programmes, referrals, what they brought, and of fraud."""
 
-from functools import cached_property
-
 from api.batches import by_key, lists_of, rows_of
-from api.loading import DataLoader, LoaderSet
+from api.loading import DataLoader, LoaderSet, made_once
 from core.db import Database
 from referrals.attribution import Referral
 from referrals.channels import MOST_OWNERS, Owner, Sharing, sharing_of
@@ -20,37 +18,37 @@ class ReferralLoaders(LoaderSet):
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    @cached_property
+    @made_once
     def programs(self) -> DataLoader[str, ReferralProgram | None]:
         return by_key(rows_of(self._database, ReferralProgram))
 
-    @cached_property
+    @made_once
     def referrals(self) -> DataLoader[str, Referral | None]:
         return by_key(rows_of(self._database, Referral))
 
-    @cached_property
+    @made_once
     def fraud_cases(self) -> DataLoader[str, FraudCase | None]:
         return by_key(rows_of(self._database, FraudCase))
 
-    @cached_property
+    @made_once
     def fraud_members(self) -> DataLoader[str, list[FraudCaseMember]]:
         """The members of fraud cases; who may see them has asked before."""
         return lists_of(self._database, members_of_cases, lambda row: row.case_id)
 
-    @cached_property
+    @made_once
     def fraud_rewards(self) -> DataLoader[str, list[ReferralReward]]:
         """What fraud cases hold, likewise."""
         return lists_of(self._database, rewards_of_cases, lambda row: row.case_id)
 
-    @cached_property
+    @made_once
     def steps(self) -> DataLoader[str, list[ReferralStep]]:
         return lists_of(self._database, steps_of, lambda row: row.referral_id)
 
-    @cached_property
+    @made_once
     def codes(self) -> DataLoader[str, ReferralCode | None]:
         return by_key(rows_of(self._database, ReferralCode))
 
-    @cached_property
+    @made_once
     def channels(self) -> DataLoader[Owner, list[Sharing]]:
         """What came of sharing, by programme and owner."""
 
@@ -61,6 +59,6 @@ class ReferralLoaders(LoaderSet):
 
         return DataLoader(load_fn=load, max_batch_size=MOST_OWNERS)
 
-    @cached_property
+    @made_once
     def rewards(self) -> DataLoader[str, list[ReferralReward]]:
         return lists_of(self._database, rewards_of_referrals, lambda row: row.referral_id)

@@ -136,6 +136,12 @@ def sees_names(principal: Principal, customer_id: str) -> bool:
     )
 
 
+# What tells more of a node than who stands there and since when.
+MORE_THAN_BRIEF = (
+    *(("levels", "nodes", name) for name in ("referees", "status", "credit", "cursor", "parent")),
+    ("levels", "credit"),
+)
+
 MaxDepth = Annotated[int | None, strawberry.argument(description="How many levels, 1 to 10; 3 by default.")]
 AsOf = Annotated[datetime | None, strawberry.argument(description="The date; now by default, and at the latest.")]
 AfterNode = Annotated[
@@ -189,6 +195,7 @@ class ReferralTreeQueries:
             first=first,
             after=after,
             counts_last=asks(info, "levels", "nodes", "referees"),
+            is_brief=not any(asks(info, *path) for path in MORE_THAN_BRIEF),
         )
         # Where anybody was referred in a programme, there is one.
         if not levels and program and not await is_known(context.database, program):

@@ -1,9 +1,8 @@
 """Data loaders of complaints: the logs, marks and accused of a page need one question each for all of them."""
 
 from collections.abc import Sequence
-from functools import cached_property
 
-from api.loading import DataLoader, LoaderSet
+from api.loading import DataLoader, LoaderSet, made_once
 from core.db import Database, rows_by_id
 from service.complaint_keys import open_words
 from service.complaint_policies import definitions_by_id
@@ -20,7 +19,7 @@ class ComplaintLoaders(LoaderSet):
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    @cached_property
+    @made_once
     def rows(self) -> DataLoader[str, Complaint | None]:
         async def load(ids: list[str]) -> list[Complaint | None]:
             async with self._database.read() as session:
@@ -29,7 +28,7 @@ class ComplaintLoaders(LoaderSet):
 
         return DataLoader(load_fn=load)
 
-    @cached_property
+    @made_once
     def accused(self) -> DataLoader[str, frozenset[str]]:
         async def load(ids: list[str]) -> list[frozenset[str]]:
             async with self._database.read() as session:
@@ -38,7 +37,7 @@ class ComplaintLoaders(LoaderSet):
 
         return DataLoader(load_fn=load)
 
-    @cached_property
+    @made_once
     def logs(self) -> DataLoader[str, Said]:
         """The entries of complaints with what was said."""
 
@@ -50,7 +49,7 @@ class ComplaintLoaders(LoaderSet):
 
         return DataLoader(load_fn=load)
 
-    @cached_property
+    @made_once
     def marks(self) -> DataLoader[str, Sequence[ComplaintMark]]:
         async def load(ids: list[str]) -> list[Sequence[ComplaintMark]]:
             async with self._database.read() as session:
@@ -59,7 +58,7 @@ class ComplaintLoaders(LoaderSet):
 
         return DataLoader(load_fn=load)
 
-    @cached_property
+    @made_once
     def policies(self) -> DataLoader[str, ComplaintDefinition]:
         async def load(ids: list[str]) -> list[ComplaintDefinition]:
             async with self._database.read() as session:
@@ -68,7 +67,7 @@ class ComplaintLoaders(LoaderSet):
 
         return DataLoader(load_fn=load)
 
-    @cached_property
+    @made_once
     def of_marks(self) -> DataLoader[str, str | None]:
         """The complaint of which a mark tells."""
 

@@ -1,8 +1,6 @@
 """Data loaders of messages and articles: the rows of a page need few questions for all of them."""
 
-from functools import cached_property
-
-from api.loading import DataLoader, LoaderSet
+from api.loading import DataLoader, LoaderSet, made_once
 from core.db import Database
 from segments.tagging import Tag
 from service.content import tag_words_of
@@ -16,7 +14,7 @@ class MessageLoaders(LoaderSet):
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    @cached_property
+    @made_once
     def messages(self) -> DataLoader[str, Message | None]:
         async def load(ids: list[str]) -> list[Message | None]:
             async with self._database.read() as session:
@@ -25,7 +23,7 @@ class MessageLoaders(LoaderSet):
 
         return DataLoader(load_fn=load)
 
-    @cached_property
+    @made_once
     def deliveries(self) -> DataLoader[str, list[MessageDelivery]]:
         """The deliveries of messages, by the ids of these."""
 
@@ -36,7 +34,7 @@ class MessageLoaders(LoaderSet):
 
         return DataLoader(load_fn=load)
 
-    @cached_property
+    @made_once
     def content_tags(self) -> DataLoader[str, list[Tag]]:
         """What articles are about, by the ids of these."""
 

@@ -1,8 +1,6 @@
 """Data loaders of products: the rows of a page name them by their codes and need one question for all of them."""
 
-from functools import cached_property
-
-from api.loading import DataLoader, LoaderSet
+from api.loading import DataLoader, LoaderSet, made_once
 from core.db import Database
 from service.products import Product, products_by_code, tags_of_products
 
@@ -13,7 +11,7 @@ class ProductLoaders(LoaderSet):
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    @cached_property
+    @made_once
     def products(self) -> DataLoader[str, Product | None]:
         """Products by their codes."""
 
@@ -24,7 +22,7 @@ class ProductLoaders(LoaderSet):
 
         return DataLoader(load_fn=load)
 
-    @cached_property
+    @made_once
     def tags(self) -> DataLoader[str, list[str]]:
         """The keys of what products are about, by the products' local ids."""
 

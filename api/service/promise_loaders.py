@@ -1,10 +1,9 @@
 """Data loaders of service breaks and surveys: the rows of a page need few questions for all of them."""
 
 from collections.abc import Callable, Collection, Mapping
-from functools import cached_property
 from typing import Any, TypeVar
 
-from api.loading import DataLoader, LoaderSet
+from api.loading import DataLoader, LoaderSet, made_once
 from core.db import Database, Session, rows_by_id
 from core.facts import Fact
 from core.ids import derived_id
@@ -25,11 +24,11 @@ class PromiseLoaders(LoaderSet):
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    @cached_property
+    @made_once
     def rules(self) -> DataLoader[str, ServiceBreakRule | None]:
         return self._by_id(rules_by_id)
 
-    @cached_property
+    @made_once
     def versions(self) -> DataLoader[str, list[ServiceBreakRuleVersion]]:
         """All versions of rules, the newest first."""
 
@@ -40,12 +39,12 @@ class PromiseLoaders(LoaderSet):
 
         return DataLoader(load_fn=load)
 
-    @cached_property
+    @made_once
     def evidence(self) -> DataLoader[str, list[Fact] | None]:
         """The facts that prove breaks; who may see them has asked before."""
         return self._by_id(evidence_by_break)
 
-    @cached_property
+    @made_once
     def owners(self) -> DataLoader[str, str | None]:
         """Who is to repair breaks: to whom their tasks were given."""
 
@@ -57,11 +56,11 @@ class PromiseLoaders(LoaderSet):
 
         return DataLoader(load_fn=load)
 
-    @cached_property
+    @made_once
     def surveys(self) -> DataLoader[str, Survey | None]:
         return self._by_id(surveys_by_id)
 
-    @cached_property
+    @made_once
     def data_keys(self) -> DataLoader[str, tuple[str, bytes] | None]:
         """By what the words about customers open, and whose key that is; who may read them has asked before."""
         return self._by_id(keys_by_owner)

@@ -1,8 +1,6 @@
 """Data loaders of tasks, follow-ups and plans: the rows of a page need few questions for all of them."""
 
-from functools import cached_property
-
-from api.loading import DataLoader, LoaderSet
+from api.loading import DataLoader, LoaderSet, made_once
 from core.db import Database, rows_by_id
 from service.action_plan_records import ActionPlan, ActionPlanStep, ActionPlanTemplate
 from service.action_plans import steps_by_plan
@@ -16,7 +14,7 @@ class ServingLoaders(LoaderSet):
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    @cached_property
+    @made_once
     def follow_ups(self) -> DataLoader[str, list[FollowUp]]:
         async def load(ids: list[str]) -> list[list[FollowUp]]:
             async with self._database.read() as session:
@@ -25,7 +23,7 @@ class ServingLoaders(LoaderSet):
 
         return DataLoader(load_fn=load)
 
-    @cached_property
+    @made_once
     def steps(self) -> DataLoader[str, ActionPlanStep | None]:
         async def load(ids: list[str]) -> list[ActionPlanStep | None]:
             async with self._database.read() as session:
@@ -34,7 +32,7 @@ class ServingLoaders(LoaderSet):
 
         return DataLoader(load_fn=load)
 
-    @cached_property
+    @made_once
     def steps_of_plan(self) -> DataLoader[str, list[ActionPlanStep]]:
         async def load(ids: list[str]) -> list[list[ActionPlanStep]]:
             async with self._database.read() as session:
@@ -43,7 +41,7 @@ class ServingLoaders(LoaderSet):
 
         return DataLoader(load_fn=load)
 
-    @cached_property
+    @made_once
     def plans(self) -> DataLoader[str, ActionPlan | None]:
         async def load(ids: list[str]) -> list[ActionPlan | None]:
             async with self._database.read() as session:
@@ -52,7 +50,7 @@ class ServingLoaders(LoaderSet):
 
         return DataLoader(load_fn=load)
 
-    @cached_property
+    @made_once
     def templates(self) -> DataLoader[str, ActionPlanTemplate | None]:
         async def load(ids: list[str]) -> list[ActionPlanTemplate | None]:
             async with self._database.read() as session:
@@ -61,7 +59,7 @@ class ServingLoaders(LoaderSet):
 
         return DataLoader(load_fn=load)
 
-    @cached_property
+    @made_once
     def tasks_about(self) -> DataLoader[str, Task | None]:
         """The tasks of steps, by the steps' ids."""
 

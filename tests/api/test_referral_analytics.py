@@ -32,6 +32,7 @@ query($p: ID!, $c: ID!, $depth: Int, $first: Int, $after: String) {
   }
 }
 """
+PART = "query($p: ID!, $c: ID!) { referralTree(programId: $p, customerId: $c) { levels { FIELDS } } }"
 FUNNEL = """
 query($p: ID!, $from: DateTime!, $to: DateTime!) {
   referralFunnel(programId: $p, from: $from, to: $to) {
@@ -130,6 +131,30 @@ async def test_a_customer_sees_names_only_of_whom_they_brought(system: System, u
         assert [len(level["nodes"]) for level in seen["levels"]] == [2, 2, 2]
         ids = {node["customer"]["id"] for node in seen["levels"][1]["nodes"]}
         assert {node["parent"]["id"] for node in seen["levels"][2]["nodes"]} == ids
+
+
+async def test_what_is_asked_of_a_tree_by_itself_is_as_in_the_whole(system: System, unique: str) -> None:
+    """Given a tree, of which each field is asked for alone and in others' company; then it says what the whole says,
+    although less is read for it."""
+    await system.customer(f"lin-{unique}")
+    program, forest = await make_tree(system, f"lin-{unique}", 3)
+    await turn(system.edge.database, forest.program, forest.people[2], ReferralStatus.QUALIFIED, at=utc_now())
+    await turn(system.edge.database, forest.program, forest.people[3], ReferralStatus.REJECTED, at=utc_now())
+    administrator = system.caller("admin", "administrator")
+    given = {"p": program, "c": global_id("Customer", local_of(f"lin-{unique}"))}
+    whole = (await administrator.ask(TREE, **given))["referralTree"]["levels"]
+    fields = {"depth", "status", "credit", "referees", "referredAt", "cursor", "customer { id displayName }"}
+    for field in (*sorted(fields), "parent { id }", "referredAt customer { id displayName }", "status cursor"):
+        document = PART.replace("FIELDS", f"nodes {{ {field} }}")
+        found = (await administrator.ask(document, **given))["referralTree"]["levels"]
+        names = [name for name in whole[0]["nodes"][0] if name in field.split()]
+        assert names
+        assert found == [
+            {"nodes": [{name: node[name] for name in names} for node in level["nodes"]]} for level in whole
+        ]
+    found = (await administrator.ask(PART.replace("FIELDS", "credit"), **given))["referralTree"]["levels"]
+    assert found == [{"credit": level["credit"]} for level in whole]
+    assert whole[0]["credit"] == 1.0
 
 
 async def test_a_tree_that_one_may_not_see_is_as_if_it_were_absent(system: System, unique: str) -> None:

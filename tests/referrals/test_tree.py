@@ -111,6 +111,25 @@ async def test_whom_the_deepest_have_brought_is_counted_for_whoever_asks(databas
             assert all(node.referees is None for level in spared if level.depth == depth for node in level.nodes)
 
 
+async def test_a_brief_tree_says_who_stands_where_and_since_when(database: Database) -> None:
+    """Given trees of every depth, cut into pages; then briefly they have the same people in the same order."""
+    dice = random.Random(7)
+    forest = random_forest(await make_program(database), 60, dice, begin=utc_now() - timedelta(hours=300))
+    await put_referrals(database, forest)
+
+    def people(levels: list[TreeLevel]) -> list[Any]:
+        return [
+            (level.depth, level.has_more, [(node.customer_id, node.referred_at, node.name) for node in level.nodes])
+            for level in levels
+        ]
+
+    for root in forest.people[:4]:
+        for depth in (1, 2, 3, 10):
+            whole = await levels(database, forest, root, max_depth=depth, first=6)
+            brief = await levels(database, forest, root, max_depth=depth, first=6, counts_last=False, is_brief=True)
+            assert people(brief) == people(whole)
+
+
 async def test_one_goes_on_behind_any_node(database: Database) -> None:
     """Given 250 referees of one, when pages of 100 are followed by their cursors, then each comes once, in order."""
     begin = utc_now() - timedelta(hours=300)
