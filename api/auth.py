@@ -86,9 +86,13 @@ class TokenVerifier:
         key = await self._key(key_id, algorithm)
         if known is None or known.key is not key:
             known = self._remember(raw, Verified(key_id, algorithm, key, self._claims(raw, key)))
-        check_claims(known.claims, self._settings, int(utc_now().timestamp() if now is None else now))
+        seconds = int(utc_now().timestamp() if now is None else now)
         if known.principal is None:
+            check_claims(known.claims, self._settings, seconds)
             known.principal = principal_of(known.claims, self._settings)
+        # What else was checked of it does not change.
+        elif problem := time_problem(known.claims, seconds, self._settings.oidc_leeway_seconds):
+            raise Unauthenticated(detail=problem)
         return known.principal
 
     def _claims(self, raw: str, key: jwk.Key) -> Mapping[str, Any]:

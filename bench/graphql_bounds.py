@@ -6,6 +6,7 @@ ours as it is, over a graph that keeps what it has read and does not ask for it 
 
 import asyncio
 import os
+import re
 import sys
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, LiteralString
@@ -22,6 +23,8 @@ MATCH (c:Community {id: $id})
 RETURN c AS community, COLLECT { MATCH (x)-[m:MEMBER_OF]->(c) RETURN {name: x.display_name, role: m.role} } AS members,
        COLLECT { MATCH (c)-[:HOSTS]->(e) RETURN properties(e) } AS events
 """
+# Also within another value, as in the place in an order from which a page begins.
+INSTANT = re.compile(rb"\d{4}-\d\d-\d\dT[0-9:.]+Z")
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
@@ -44,15 +47,14 @@ class Driver:
 
 
 def keep_what_is_read() -> None:
-    """Let the graph answer from memory what it has been asked before; instants in it are left out of the question."""
+    """Let the graph answer from memory what it has been asked before, at whichever instant."""
     read = GraphClient.read
     kept: dict[tuple[str, bytes], list[Row]] = {}
 
     async def remembered(
         self: GraphClient, query: LiteralString, *, timeout: float | None = None, **parameters: Any
     ) -> list[Row]:
-        asked = {name: value for name, value in parameters.items() if name not in ("now", "ends_from")}
-        key = (query, orjson.dumps(asked, default=str))
+        key = (query, INSTANT.sub(b"", orjson.dumps(parameters, default=str)))
         if key not in kept:
             kept[key] = await read(self, query, timeout=timeout, **parameters)
         await asyncio.sleep(0)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from contextlib import aclosing
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -12,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from api.context import Context
 from api.execution import Schema
+from api.language import MOST_HEADERS
 from api.live.seats import Seats, TooManyStreams
 from api.live.slow import in_time, is_told
 from api.live.streams import answers, failure
@@ -38,7 +40,13 @@ def wants_stream(headers: Mapping[str, str]) -> bool:
 
     Clients that take events for answers in parts name them last, behind JSON, with every operation.
     """
-    return next((one for one in accepted(headers.get("accept", "")) if one in SERVED), "") == EVENT_STREAM
+    return prefers_stream(headers.get("accept", ""))
+
+
+# All requests of a client say the same, and it is asked of each request twice.
+@lru_cache(maxsize=MOST_HEADERS)
+def prefers_stream(header: str) -> bool:
+    return next((one for one in accepted(header) if one in SERVED), "") == EVENT_STREAM
 
 
 def accepted(header: str) -> list[str]:
