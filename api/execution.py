@@ -5,10 +5,11 @@ async resolver of ours is called, and how a list of objects is walked. Errors, t
 graphql-core's: it does anew whatever fails as data, and it is told what resolvers raise.
 """
 
-from collections.abc import Awaitable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Coroutine, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import date
 from enum import Enum
+from types import CoroutineType
 from typing import Any, cast
 
 import strawberry
@@ -369,10 +370,15 @@ async def awaited(answer: Any, waiting: Sequence[Any]) -> Any:
         return answer
     loop = running_loop()
     # As tasks: of what is none, graphql-core finds out in several steps what it is, and asks for the loop each time.
-    found = await gather_with_cancel(*(loop.create_task(gone_on_with(answer[place])) for place in waiting))
+    found = await gather_with_cancel(*(loop.create_task(coroutine_of(answer[place])) for place in waiting))
     for place, value in zip(waiting, found, strict=True):
         answer[place] = value
     return answer
+
+
+def coroutine_of(one: Awaitable[Any]) -> Coroutine[Any, Any, Any]:
+    """What a task takes; of a coroutine, itself, which a task that is stopped before its start ends."""
+    return cast("Coroutine[Any, Any, Any]", one) if one.__class__ is CoroutineType else gone_on_with(one)
 
 
 async def gone_on_with(one: Awaitable[Any]) -> Any:

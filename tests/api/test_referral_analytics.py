@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from graphql import GraphQLObjectType
+from graphql import GraphQLObjectType, get_named_type
 
 from api.relay import global_id, local_id
 from core.clock import iso, utc_now
@@ -142,19 +142,31 @@ async def test_what_is_asked_of_a_tree_by_itself_is_as_in_the_whole(system: Syst
     await turn(system.edge.database, forest.program, forest.people[3], ReferralStatus.REJECTED, at=utc_now())
     administrator = system.caller("admin", "administrator")
     given = {"p": program, "c": global_id("Customer", local_of(f"lin-{unique}"))}
-    whole = (await administrator.ask(TREE, **given))["referralTree"]["levels"]
-    fields = {"depth", "status", "credit", "referees", "referredAt", "cursor", "customer { id displayName }"}
-    for field in (*sorted(fields), "parent { id }", "referredAt customer { id displayName }", "status cursor"):
-        document = PART.replace("FIELDS", f"nodes {{ {field} }}")
+    fields = fields_of("ReferralTreeNode")
+    document = PART.replace("FIELDS", f"nodes {{ {' '.join(fields.values())} }}")
+    whole = (await administrator.ask(document, **given))["referralTree"]["levels"]
+    for names in (*([name] for name in fields), ["referredAt", "customer"], ["status", "cursor"]):
+        document = PART.replace("FIELDS", f"nodes {{ {' '.join(fields[name] for name in names)} }}")
         found = (await administrator.ask(document, **given))["referralTree"]["levels"]
-        names = [name for name in whole[0]["nodes"][0] if name in field.split()]
-        assert names
-        assert found == [
-            {"nodes": [{name: node[name] for name in names} for node in level["nodes"]]} for level in whole
-        ]
-    found = (await administrator.ask(PART.replace("FIELDS", "credit"), **given))["referralTree"]["levels"]
-    assert found == [{"credit": level["credit"]} for level in whole]
-    assert whole[0]["credit"] == 1.0
+        for level, other in zip(found, whole, strict=True):
+            assert level["nodes"] == [{name: node[name] for name in names} for node in other["nodes"]]
+    fields = fields_of("ReferralTreeLevel")
+    document = PART.replace("FIELDS", " ".join(fields.values()))
+    whole = (await administrator.ask(document, **given))["referralTree"]["levels"]
+    for name, asked in fields.items():
+        found = (await administrator.ask(PART.replace("FIELDS", asked), **given))["referralTree"]["levels"]
+        assert found == [{name: level[name]} for level in whole]
+    assert [level["credit"] for level in whole] == [1.0, 0.0, 0.0]
+
+
+def fields_of(name: str) -> dict[str, str]:
+    """How each field of a type is asked for."""
+    kind = SCHEMA.get_type(name)
+    assert isinstance(kind, GraphQLObjectType)
+    below = {"ReferralTreeNode": " { depth }", "Customer": " { id displayName }"}
+    return {
+        field: field + below.get(get_named_type(definition.type).name, "") for field, definition in kind.fields.items()
+    }
 
 
 async def test_a_tree_that_one_may_not_see_is_as_if_it_were_absent(system: System, unique: str) -> None:
