@@ -121,6 +121,10 @@ class Context:
         which is newer than what its document says."""
         return self.resume_after or after
 
+    def known(self) -> Principal:
+        """Who asks, as far as was looked by now; raises Unauthenticated."""
+        return self._identified or self.signed_in()
+
     async def principal(self) -> Principal:
         """Who asks, with the customer id where there is a profile; raises Unauthenticated."""
         bearer = self.signed_in()
