@@ -14,10 +14,10 @@ from api.execution import CompiledInfo
 from core.failures import look_at_failure
 
 
-def asks(info: Info, *path: str) -> bool:
-    """Whether the field at this path of the schema's names is asked for below the object that the resolver brings; so
-    it is where that is not known."""
-    return info.asks(*path) if isinstance(info, CompiledInfo) else True
+def asks(info: Info, *paths: tuple[str, ...]) -> bool:
+    """Whether the field at any of these paths of the schema's names is asked for below the object that the resolver
+    brings; so it is where that is not known."""
+    return info.asks(paths) if isinstance(info, CompiledInfo) else True
 
 
 def read_ahead(info: Info, **loads: Callable[..., Awaitable[Any]]) -> None:

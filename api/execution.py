@@ -61,7 +61,7 @@ class Plan:
         self.compiler = Compiler(executor.schema, executor.operation, executor.fragments, variables, is_hot=is_hot)
         self.root = self.compiler.root(root)
         # What resolvers have asked of what is asked for below them.
-        self.asked: dict[tuple[Field, tuple[str, ...]], bool] = {}
+        self.asked: dict[tuple[Field, tuple[tuple[str, ...], ...]], bool] = {}
         # Arguments that no variable is in, as graphql-core has them and as resolvers are given them.
         self.fixed: dict[Field, tuple[dict[str, Any], dict[str, Any] | None]] = {}
 
@@ -105,13 +105,16 @@ class CompiledInfo(strawberry.Info[Any, None]):
             with suppress(Exception):
                 yield name, self._executor.arguments_of(field, self)
 
-    def asks(self, *path: str) -> bool:
-        """Whether the field at this path of the schema's names is asked for below the object that it brings."""
+    def asks(self, paths: tuple[tuple[str, ...], ...]) -> bool:
+        """Whether the field at any of these paths of the schema's names is asked for below what it brings."""
         plan, item = cast(Plan, self._executor.plan), self._asked.item
-        key = (self._asked, path)
-        if key not in plan.asked:
-            plan.asked[key] = item is None or plan.compiler.asks(item, self._asked.details, path)
-        return plan.asked[key]
+        key = (self._asked, paths)
+        found = plan.asked.get(key)
+        if found is None:
+            below = self._asked.details
+            found = item is None or any(plan.compiler.asks(item, below, path) for path in paths)
+            plan.asked[key] = found
+        return found
 
 
 def python_name(field: Field) -> str | None:

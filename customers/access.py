@@ -102,6 +102,11 @@ async def accesses_of(
     return found | dict.fromkeys(own, Access.MANAGER) | dict.fromkeys(broken, Access.BREAK_GLASS)
 
 
+def sees_at_hand(principal: Principal, customer_id: str) -> bool:
+    """Whether the sign-in alone says that somebody sees what is private of a customer."""
+    return principal.is_administrator or principal.customer_id == customer_id
+
+
 def accesses_at_hand(principal: Principal, ids: Sequence[str]) -> tuple[dict[str, Access], list[str]]:
     """What the sign-in alone says, and of whom one has to look whether a manager sees them."""
     found = {id: Access.SELF for id in ids if id == principal.customer_id}

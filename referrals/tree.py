@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, cast
 
 from sqlalchemy import ColumnElement, Integer, bindparam, func, literal, null, true, union_all
@@ -42,8 +44,7 @@ class DepthInvalid(BadUserInput):
 
 @dataclass(slots=True)
 class TreeNode:
-    """A referee as of a date, in a row as it was read: what is told of them is made for whoever asks for it, since a
-    tree has up to a thousand of them."""
+    """What is told of a referee as of a date, by the row of `TreeLevel.rows` that they stand in."""
 
     row: Any
     depth: int
@@ -88,11 +89,17 @@ class TreeNode:
 
 @dataclass(frozen=True, slots=True)
 class TreeLevel:
-    """One page of a level; `has_more` says that those shown above have more referees than are here."""
+    """One page of a level, in rows as they were read, since a tree has up to a thousand of them; `has_more` says that
+    those shown above have more referees than are here."""
 
     depth: int
-    nodes: list[TreeNode]
+    rows: Sequence[Any]
+    as_of: datetime
     has_more: bool
+
+    @property
+    def nodes(self) -> list[TreeNode]:
+        return [TreeNode(row, self.depth, self.as_of) for row in self.rows]
 
 
 def checked_depth(depth: int | None) -> int:
@@ -127,15 +134,15 @@ async def referral_tree(
     reader = Reader(database, naming, program_id, as_of, size)
     if not database.is_sqlite:
         return await reader.levels(customer_id, deepest, after, counts_last=counts_last, is_brief=is_brief)
-    rows = await reader.referees([Wish(customer_id, size + 1, after)], 1, counts=counts_last or deepest > 1)
-    levels = [level_of(rows, 1, size)]
+    rows = await reader.referees([Wish(customer_id, size + 1, after)], counts=counts_last or deepest > 1)
+    levels = [reader.level_of(rows, 1)]
     for depth in range(2, deepest + 1):
-        wishes = share(levels[-1].nodes, size + 1)
+        wishes = share(levels[-1].rows, size + 1)
         if not wishes:
             break
-        nodes = await reader.referees(wishes, depth, counts=counts_last or depth < deepest)
-        levels.append(level_of(nodes, depth, size))
-    return [level for level in levels if level.nodes]
+        rows = await reader.referees(wishes, counts=counts_last or depth < deepest)
+        levels.append(reader.level_of(rows, depth))
+    return [level for level in levels if level.rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,19 +154,15 @@ class Wish:
     after: str | None = None
 
 
-def share(parents: Sequence[TreeNode], room: int) -> list[Wish]:
+def share(parents: Sequence[Any], room: int) -> list[Wish]:
     """Share a page among the parents in their order; the one who finds no room for all of theirs gets the rest."""
     wishes: list[Wish] = []
     for parent in parents:
         count = min(parent.referees or 0, room)
         if count:
-            wishes.append(Wish(parent.customer_id, count))
+            wishes.append(Wish(parent.referee_id, count))
             room -= count
     return wishes
-
-
-def level_of(nodes: list[TreeNode], depth: int, size: int) -> TreeLevel:
-    return TreeLevel(depth, nodes[:size], len(nodes) > size)
 
 
 class Reader:
@@ -180,10 +183,12 @@ class Reader:
         shown = BRIEF if is_brief else (*SHOWN, "referees")
         statement = levels_statement(self._naming, deepest, shown, goes_on="at" in given, counts_last=counts_last)
         rows = await self._database.glance(statement, **given, root=customer_id, size=self._size)
-        levels: dict[int, list[TreeNode]] = {depth: [] for depth in range(1, deepest + 1)}
-        for row in rows:
-            levels[row.depth].append(TreeNode(row, row.depth, self._as_of))
-        return [level_of(nodes, depth, self._size) for depth, nodes in levels.items() if nodes]
+        # They come level by level.
+        return [self.level_of(list(level), depth) for depth, level in groupby(rows, attrgetter("depth"))]
+
+    def level_of(self, rows: Sequence[Any], depth: int) -> TreeLevel:
+        """The page of a level, of which one more than that was asked for."""
+        return TreeLevel(depth, rows[: self._size], self._as_of, len(rows) > self._size)
 
     def _given(self, after: str | None) -> dict[str, Any]:
         """What every statement of ours takes, and the place behind which it goes on."""
@@ -193,9 +198,8 @@ class Reader:
             given |= {"at": instant_in_cursor(position[0]), "behind": str(position[1])}
         return given
 
-    async def referees(self, wishes: Sequence[Wish], depth: int, *, counts: bool) -> list[TreeNode]:
-        """The referees of these referrers in order, who stand so deep; all but the last wish are for all whom the
-        referrer has."""
+    async def referees(self, wishes: Sequence[Wish], *, counts: bool) -> Sequence[Any]:
+        """The referees of these referrers in order; all but the last wish are for all whom the referrer has."""
         *whole, last = wishes
         given = self._given(last.after) | {"last": last.referrer_id, "wanted": last.count}
         if whole:
@@ -203,8 +207,7 @@ class Reader:
         statement = referees_statement(self._naming, has_whole=bool(whole), goes_on="at" in given, counts=counts)
         rows = await self._database.glance(statement, **given)
         places = {wish.referrer_id: place for place, wish in enumerate(wishes)}
-        ordered = sorted(rows, key=lambda row: (places[row.referrer_id], row.claimed_at, row.id))
-        return [TreeNode(referral, depth, self._as_of) for referral in ordered]
+        return sorted(rows, key=lambda row: (places[row.referrer_id], row.claimed_at, row.id))
 
 
 @cache

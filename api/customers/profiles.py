@@ -11,7 +11,7 @@ from api.customers.looked_after import is_staff
 from api.refusals import Refusal, refusals, result_union
 from api.relay import After, Before, Connection, First, Last, Node, connection, global_id, local_id
 from core.paging import Page, window
-from customers.access import accesses_at_hand
+from customers.access import sees_at_hand
 from customers.profiles import AlreadySignedUp, put_customers, sign_up
 from customers.tags import TagFamily, list_tags
 from graph.client import Row
@@ -100,12 +100,17 @@ async def profile_of(info: Info, customer_id: str) -> CustomerProfile | None:
 
 async def may_see(info: Info, customer_id: str) -> bool:
     """Whether the private side is shown; where what is known of who asks says so already, nothing is loaded."""
-    at_hand, _ = accesses_at_hand(info.context.known(), [customer_id])
-    return customer_id in at_hand or await info.context.private.access.load(customer_id) is not None
+    if sees_at_hand(info.context.known(), customer_id):
+        return True
+    return await info.context.private.access.load(customer_id) is not None
+
+
+def customer_named(customer_id: str, display_name: str) -> Customer:
+    return Customer(id=global_id("Customer", customer_id), display_name=display_name, local=customer_id)
 
 
 def customer_of(row: Row) -> Customer:
-    return Customer(id=global_id("Customer", row["id"]), display_name=row["display_name"], local=row["id"])
+    return customer_named(row["id"], row["display_name"])
 
 
 async def load_customer(info: Info, customer_id: str) -> Customer | None:

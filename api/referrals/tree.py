@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import cached_property
-from typing import Annotated, cast
+from typing import Annotated, Any
 
 import strawberry
 
 from api.ahead import asks
 from api.context import Info
-from api.customers.profiles import Customer, customer_of, load_customer, may_see
+from api.customers.profiles import Customer, customer_named, load_customer, may_see
 from api.referrals.programs import ReferralProgram, program_of
 from api.relay import First, local_id
 from core.db import Database
@@ -24,43 +24,48 @@ from referrals.tree import DECAY, TreeLevel, TreeNode, referral_tree
 
 @strawberry.type(description="Somebody in a tree of referrals, as of its date.")
 class ReferralTreeNode:
-    node: strawberry.Private[TreeNode]
-    tree: strawberry.Private["People"]
+    row: strawberry.Private[Any]
+    level: strawberry.Private[TreeLevel]
+    people: strawberry.Private["People"]
+
+    def told(self) -> TreeNode:
+        """Made for what few ask for, since there are up to a thousand of these."""
+        return TreeNode(self.row, self.level.depth, self.level.as_of)
 
     @strawberry.field(description="How far below the customer of the tree; 1 for their own referees.")
     def depth(self) -> int:
-        return self.node.depth
+        return self.level.depth
 
     @strawberry.field(description="When the referrer was named.")
     def referred_at(self) -> datetime:
-        return self.node.referred_at
+        return self.row.claimed_at
 
     @strawberry.field(description="Where it stood, by what is known today; one that was rejected stays where it is.")
     def status(self) -> ReferralStatus:
-        return self.node.status
+        return self.told().status
 
     @strawberry.field(
         description="`decay` to the power of (depth - 1) for a qualified referral, else 0. Shown, and never paid."
     )
     def credit(self) -> float:
-        return self.node.credit
+        return self.told().credit
 
     @strawberry.field(description="How many they had brought themselves, counted up to one more than `first`.")
     def referees(self) -> int:
         # They are counted where this field is asked for.
-        return cast(int, self.node.referees)
+        return self.row.referees
 
     @strawberry.field(description="Pass it as `after`, with the parent as `customerId`, to go on behind this node.")
     def cursor(self) -> str:
-        return self.node.cursor
+        return self.told().cursor
 
     @strawberry.field(description="Who was brought.")
     def customer(self) -> Customer | None:
-        return named(self.node)
+        return named(self.row)
 
     @strawberry.field(description="Who brought them.")
     def parent(self) -> Customer | None:
-        return self.tree.by_id.get(self.node.parent_id)
+        return self.people.by_id.get(self.row.referrer_id)
 
 
 @strawberry.type(description="One page of a level of a tree: referees of those who are shown on the level above.")
@@ -102,9 +107,9 @@ class ReferralTree:
         return await load_customer(info, self.local)
 
 
-def named(node: TreeNode) -> Customer | None:
-    """Who stands at a node; None for somebody who is not known any more."""
-    return customer_of({"id": node.customer_id, "display_name": node.name}) if node.name is not None else None
+def named(row: Any) -> Customer | None:
+    """Who stands in a row; None for somebody who is not known any more."""
+    return customer_named(row.referee_id, row.name) if row.name is not None else None
 
 
 class People:
@@ -115,16 +120,16 @@ class People:
 
     @cached_property
     def by_id(self) -> Mapping[str, Customer]:
-        nodes = ((node.customer_id, named(node)) for level in self._levels for node in level.nodes)
-        return {self._root.local: self._root, **{key: person for key, person in nodes if person is not None}}
+        found = ((row.referee_id, named(row)) for level in self._levels for row in level.rows)
+        return {self._root.local: self._root, **{key: person for key, person in found if person is not None}}
 
 
 def level_of(level: TreeLevel, people: People, *, is_named: bool) -> ReferralTreeLevel:
     return ReferralTreeLevel(
         depth=level.depth,
-        count=len(level.nodes),
+        count=len(level.rows),
         has_more=level.has_more,
-        nodes=[ReferralTreeNode(node=node, tree=people) for node in level.nodes] if is_named else [],
+        nodes=[ReferralTreeNode(row=row, level=level, people=people) for row in level.rows] if is_named else [],
         level=level,
     )
 
@@ -136,9 +141,11 @@ def sees_names(principal: Principal, customer_id: str) -> bool:
     )
 
 
+REFEREES = ("levels", "nodes", "referees")
 # What tells more of a node than who stands there and since when.
 MORE_THAN_BRIEF = (
-    *(("levels", "nodes", name) for name in ("referees", "status", "credit", "cursor", "parent")),
+    REFEREES,
+    *(("levels", "nodes", name) for name in ("status", "credit", "cursor", "parent")),
     ("levels", "credit"),
 )
 
@@ -194,8 +201,8 @@ class ReferralTreeQueries:
             max_depth=max_depth,
             first=first,
             after=after,
-            counts_last=asks(info, "levels", "nodes", "referees"),
-            is_brief=not any(asks(info, *path) for path in MORE_THAN_BRIEF),
+            counts_last=asks(info, REFEREES),
+            is_brief=not asks(info, *MORE_THAN_BRIEF),
         )
         # Where anybody was referred in a programme, there is one.
         if not levels and program and not await is_known(context.database, program):
