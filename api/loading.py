@@ -40,7 +40,7 @@ class DataLoader(Generic[K, V]):
             future.set_result(self._primed[key])
             return future
         if not self._next:
-            loop.call_soon(self._dispatch, loop)
+            loop.call_soon(self._dispatch)
         self._next[key] = future
         return future
 
@@ -55,12 +55,12 @@ class DataLoader(Generic[K, V]):
     def prime_many(self, values: Mapping[K, V]) -> None:
         self._primed = {**values, **self._primed}
 
-    def _dispatch(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _dispatch(self) -> None:
         asked, self._next = self._next, {}
         keys = list(asked)
         for part in in_batches(keys, self._most or len(keys)):
             batch = {key: asked[key] for key in part}
-            task = loop.create_task(self._load(batch))
+            task = running_loop().create_task(self._load(batch))
             self._going.add(task)
             task.add_done_callback(self._going.discard)
             watch(list(batch.values()), task)

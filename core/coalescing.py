@@ -31,30 +31,29 @@ class Coalesced(Generic[K, V]):
 
     def ask(self, key: K) -> asyncio.Future[V | None]:
         """What there is by the key, or None; fails as the look-up does."""
-        loop = running_loop()
-        answer: asyncio.Future[V | None] = loop.create_future()
+        answer: asyncio.Future[V | None] = running_loop().create_future()
         self._waiting.setdefault(key, []).append(answer)
-        self._call(loop)
+        self._call()
         return answer
 
-    def _call(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _call(self) -> None:
         """Begin at the next turn of the loop, so that those who have been woken together go together."""
         if self._waiting and not self._is_called and len(self._going) < AT_ONCE:
             self._is_called = True
-            loop.call_soon(self._begin, loop)
+            running_loop().call_soon(self._begin)
 
-    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _begin(self) -> None:
         self._is_called = False
         keys = list(self._waiting)[:MOST_KEYS]
         answers = {key: self._waiting.pop(key) for key in keys}
         # It is nobody's in particular: what belongs to the operation of who asked first is not the others'.
-        task = loop.create_task(self._answer(answers), context=Context())
+        task = running_loop().create_task(self._answer(answers), context=Context())
         self._going.add(task)
         task.add_done_callback(self._end)
 
     def _end(self, task: asyncio.Task[None]) -> None:
         self._going.discard(task)
-        self._call(task.get_loop())
+        self._call()
 
     async def _answer(self, answers: Mapping[K, Sequence[asyncio.Future[V | None]]]) -> None:
         found: Mapping[K, V] = {}

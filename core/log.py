@@ -55,18 +55,21 @@ class Lines:
             self.msg(orjson.dumps({**ABOUT.get(), **more, **own}, default=str))
 
 
+# What structlog puts into each line, and how a line of ours is written.
+STEPS: list[structlog.typing.Processor] = [
+    with_about,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    structlog.processors.format_exc_info,
+]
+WRITTEN = structlog.processors.JSONRenderer(serializer=orjson.dumps, default=str)
+
+
 def configure_logging(level: str) -> None:
     """Send structlog and the standard library's loggers through one JSON renderer."""
-    shared: list[structlog.typing.Processor] = [
-        with_about,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
-    ]
-    lines = structlog.processors.JSONRenderer(serializer=orjson.dumps, default=str)
     structlog.configure(
-        processors=[*shared, lines],
+        processors=[*STEPS, WRITTEN],
         logger_factory=Lines,
         wrapper_class=structlog.make_filtering_bound_logger(level.lower()),
         cache_logger_on_first_use=True,
@@ -74,7 +77,7 @@ def configure_logging(level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
+            foreign_pre_chain=STEPS,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.JSONRenderer(

@@ -102,18 +102,18 @@ async def accesses_of(
     return found | dict.fromkeys(own, Access.MANAGER) | dict.fromkeys(broken, Access.BREAK_GLASS)
 
 
-def sees_at_hand(principal: Principal, customer_id: str) -> bool:
-    """Whether the sign-in alone says that somebody sees what is private of a customer."""
-    return principal.is_administrator or principal.customer_id == customer_id
+def access_at_hand(principal: Principal, customer_id: str) -> Access | None:
+    """As what somebody sees a customer by what the sign-in alone says; None where it says nothing."""
+    if customer_id == principal.customer_id:
+        return Access.SELF
+    return Access.ADMINISTRATOR if principal.is_administrator else None
 
 
 def accesses_at_hand(principal: Principal, ids: Sequence[str]) -> tuple[dict[str, Access], list[str]]:
-    """What the sign-in alone says, and of whom one has to look whether a manager sees them."""
-    found = {id: Access.SELF for id in ids if id == principal.customer_id}
-    others = [id for id in ids if id not in found]
-    if principal.is_administrator:
-        return found | dict.fromkeys(others, Access.ADMINISTRATOR), []
-    return found, others if principal.has(Role.RELATIONSHIP_MANAGER) else []
+    """Likewise of many, and of whom one has to look whether a manager sees them."""
+    found = {id: access for id in ids if (access := access_at_hand(principal, id)) is not None}
+    is_manager = principal.has(Role.RELATIONSHIP_MANAGER)
+    return found, [id for id in ids if id not in found] if is_manager else []
 
 
 def deny(session: Session, principal: Principal, customer_id: str, *, now: datetime) -> None:

@@ -47,7 +47,7 @@ class Line(asyncio.Protocol):
         self._buffer = opened.PACKER_CLS.new_packable_buffer()
         self._packer = opened.PACKER_CLS(self._buffer)
         # The packer would make them anew for each message, which takes it as long as packing the message does.
-        self._hooks = self._packer._inject_hooks(opened.hydration_handler.dehydration_hooks)
+        self._hooks = self._packer._inject_hooks(self._handler.dehydration_hooks)
         self._unpackable = opened.UNPACKER_CLS.new_unpackable_buffer()
         self._unpacker = opened.UNPACKER_CLS(self._unpackable)
         self._pull = self._message(PULL, {"n": -1})

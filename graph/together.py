@@ -55,7 +55,6 @@ class Wish:
 class Moment:
     """What an operation has asked for since its last statement went out."""
 
-    loop: asyncio.AbstractEventLoop
     wishes: list[Wish] = field(default_factory=list[Wish])
     # The loop keeps no more than a weak reference to a task.
     going: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
@@ -74,7 +73,7 @@ class reading_together:
     __slots__ = ("_moment", "_token")
 
     async def __aenter__(self) -> None:
-        self._moment = Moment(running_loop())
+        self._moment = Moment()
         self._token = MOMENT.set(self._moment)
 
     async def __aexit__(self, *_: object) -> None:
@@ -105,7 +104,7 @@ class Together:
         """The rows of the statement, asked for with all that is asked for within two turns of the loop."""
         if query not in self._columns or query in self._alone:
             return await self._by_itself(query, parameters)
-        loop = moment.loop
+        loop = running_loop()
         wish = Wish(query, parameters, loop.create_future())
         moment.wishes.append(wish)
         if len(moment.wishes) == 1:
@@ -119,7 +118,7 @@ class Together:
             forsake(wishes)
             return
         for start in range(0, len(wishes), MOST_PARTS):
-            task = moment.loop.create_task(self._ask(wishes[start : start + MOST_PARTS]))
+            task = running_loop().create_task(self._ask(wishes[start : start + MOST_PARTS]))
             moment.going.add(task)
             task.add_done_callback(moment.going.discard)
 

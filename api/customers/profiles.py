@@ -11,7 +11,7 @@ from api.customers.looked_after import is_staff
 from api.refusals import Refusal, refusals, result_union
 from api.relay import After, Before, Connection, First, Last, Node, connection, global_id, local_id
 from core.paging import Page, window
-from customers.access import sees_at_hand
+from customers.access import access_at_hand
 from customers.profiles import AlreadySignedUp, put_customers, sign_up
 from customers.tags import TagFamily, list_tags
 from graph.client import Row
@@ -100,7 +100,7 @@ async def profile_of(info: Info, customer_id: str) -> CustomerProfile | None:
 
 async def may_see(info: Info, customer_id: str) -> bool:
     """Whether the private side is shown; where what is known of who asks says so already, nothing is loaded."""
-    if sees_at_hand(info.context.known(), customer_id):
+    if access_at_hand(info.context.known(), customer_id) is not None:
         return True
     return await info.context.private.access.load(customer_id) is not None
 

@@ -7,15 +7,7 @@ import orjson
 import pytest
 import structlog
 
-from core.log import Lines, add_to_lines, begin_lines, with_about
-
-STEPS: list[structlog.typing.Processor] = [
-    with_about,
-    structlog.stdlib.add_log_level,
-    structlog.stdlib.add_logger_name,
-    structlog.processors.TimeStamper(fmt="iso", utc=True),
-    structlog.processors.JSONRenderer(serializer=orjson.dumps, default=str),
-]
+from core.log import STEPS, WRITTEN, Lines, add_to_lines, begin_lines
 
 
 def written(capture: pytest.CaptureFixture[bytes]) -> list[dict[str, object]]:
@@ -29,7 +21,8 @@ def test_a_line_in_one_step_is_that_of_structlog(
     begin_lines(request_id="one")
     add_to_lines(subject="lin")
     with caplog.at_level(logging.INFO):
-        structlog.wrap_logger(Lines("here"), processors=STEPS, wrapper_class=structlog.BoundLogger).info("met", of=3)
+        usual = structlog.wrap_logger(Lines("here"), [*STEPS, WRITTEN], wrapper_class=structlog.BoundLogger)
+        usual.info("met", of=3)
         Lines("here").say("met", of=3)
     first, second = written(capsysbinary)
     assert {**first, "timestamp": ""} == {**second, "timestamp": ""}

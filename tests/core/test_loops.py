@@ -1,6 +1,8 @@
 """The running loop: each thread's own, the next one after it, and none outside."""
 
 import asyncio
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import uvloop
@@ -13,10 +15,10 @@ async def two() -> tuple[asyncio.AbstractEventLoop, asyncio.AbstractEventLoop]:
 
 
 @pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
-def test_it_is_the_loop_that_asyncio_knows(run: object) -> None:
+def test_it_is_the_loop_that_asyncio_knows(run: Callable[..., Any]) -> None:
     """Given loops one after the other, then within each it is that one, and between them there is none."""
     for _ in range(3):
-        mine, theirs = run(two())  # pyright: ignore[reportCallIssue, reportUnknownVariableType]
+        mine, theirs = run(two())
         assert mine is theirs
         with pytest.raises(RuntimeError):
             running_loop()
